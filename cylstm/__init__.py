@@ -1,0 +1,40 @@
+"""cylstm: a fast LSTM for the CPU, with the behaviour of `tf.keras.layers.LSTM` (TensorFlow 1.4).
+
+NumPy arrays go in and out. See `cylstm.LSTM` to begin with.
+"""
+
+from cylstm._version import __version__
+
+try:
+    from cylstm import _core  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f"The compiled core of cylstm cannot be imported ({error}). In a source checkout, build it "
+        "with `pip install -e .`; elsewhere, install cylstm again."
+    ) from error
+
+from cylstm import (
+    activations,
+    constraints,
+    initializers,
+    layers,
+    optimizers,
+    regularizers,
+    utils,
+)
+from cylstm.layers import LSTM, Layer
+from cylstm.variables import Variable
+
+__all__ = [
+    "LSTM",
+    "Layer",
+    "Variable",
+    "__version__",
+    "activations",
+    "constraints",
+    "initializers",
+    "layers",
+    "optimizers",
+    "regularizers",
+    "utils",
+]

@@ -1,0 +1,842 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: cdivision=True, embedsignature=False, freethreading_compatible=True
+"""The compiled core: an LSTM over whole sequences, forward and backward, in float32 or float64.
+
+Notation. All arrays are in C order; gates come in the order i, f, c, o.
+
+    batch, timesteps, input_dim, units    the sizes; b < batch, t < timesteps
+    s                   a step, in the order of processing: t = s, or t = timesteps - 1 - s backwards
+    x  (b, t, input_dim)                  inputs
+    h, c  (b, units)                      output and cell state of "now"; h', c' of the step before
+    W  (input_dim, 4 units)               kernel; W_g: the columns of gate g
+    U  (units, 4 units)                   recurrent_kernel; U_g likewise
+    w  (4 units)                          bias
+    z  (b, 4 units)                       what the gates are activated from
+    i, f, g, o  (b, units)                the activated gates
+    m_g  (b, input_dim), n_g  (b, units)  dropout masks of gate g, the same at every step
+    d...                                  the gradient of the loss with respect to ...
+
+With phi the activation and sigma the recurrent activation, a step is
+
+    (F1)  z_g = (x * m_g) W_g
+    (F2)  z_g += (h' * n_g) U_g
+    (F3)  i, f, g, o = sigma(z_i + w_i), sigma(z_f + w_f), phi(z_c + w_c), sigma(z_o + w_o)
+    (F4)  c = f * c' + i * g
+    (F5)  h = o * phi(c)
+
+and, with dh and dc what comes from later steps and from the output, its derivative is
+
+    (B5)  do = dh * phi(c),  dc += phi'(c) (dh * o)
+    (B4)  di = dc * g,  df = dc * c',  dg = dc * i,  dc' = dc * f
+    (B3)  dz = sigma'(z_i) di, sigma'(z_f) df, phi'(z_c) dg, sigma'(z_o) do
+    (B2)  dh' = sum_g n_g * (dz_g U_g^T),  dU_g = sum_bt (h' * n_g)^T dz_g
+    (B1)  dx = sum_g m_g * (dz_g W_g^T),   dW_g = sum_bt (x * m_g)^T dz_g,  dw = sum_bt dz
+
+A row of the batch whose mask is false at a step is carried over: h = h', c = c', dz = 0.
+
+The functions below check that shapes agree, and nothing else. Callers bring every array, work space
+included; what they leave at None is not computed.
+"""
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.string cimport memcpy, memset
+
+from cylstm._activations cimport ACTIVATION_COUNT, activate, activate_vjp
+from cylstm._blas cimport gemm as blas_gemm, real
+
+
+ACTIVATIONS = {
+    name: number
+    for number, name in enumerate((
+        "linear", "tanh", "sigmoid", "hard_sigmoid", "relu",
+        "elu", "selu", "softplus", "softsign", "softmax",
+    ))
+}
+
+# The largest integer that BLAS is given. Tests lower it to see products split.
+_INT_MAX = 2**31 - 1
+
+# Numbers in a block of z that stays in a core's second-level cache, and in a block of masked rows.
+cdef Py_ssize_t BLOCK = 2**17
+
+# Floating point operations after which signals are looked at: some milliseconds.
+cdef double PATIENCE = 2.0**28
+
+
+cdef int check_signals() except -1 with gil:
+    """Run signal handlers: KeyboardInterrupt ends a long computation."""
+    PyErr_CheckSignals()
+    return 0
+
+
+# Products with the weights of all gates, and with dropout masks -----------------------------------
+
+
+cdef Py_ssize_t masked_rows(Py_ssize_t width) noexcept nogil:
+    """How many rows of a matrix are multiplied by a dropout mask at a time."""
+    return max(1, BLOCK // max(1, width))
+
+
+cdef Py_ssize_t product_rows(Py_ssize_t width, Py_ssize_t units, bint masked) noexcept nogil:
+    """How many rows are multiplied by (width, 4 units) weights at a time, between two looks at
+    signals."""
+    cdef Py_ssize_t rows = max(64, <Py_ssize_t>(PATIENCE / (8.0 * (width + 1) * (units + 1))))
+    return min(rows, masked_rows(width)) if masked else rows
+
+
+cdef void multiply_rows(
+    Py_ssize_t first,           # rows first <= r < last of a
+    Py_ssize_t last,
+    Py_ssize_t width,
+    Py_ssize_t period,
+    const real* a,              # IN  (last, width)
+    const real* mask,           # IN  (last / period, width)
+    real* result,               # OUT (last - first, width)
+) noexcept nogil:
+    """result_r = a_r * mask_(r / period)."""
+    cdef Py_ssize_t r, j
+    cdef const real* a_row
+    cdef const real* mask_row
+    for r in range(first, last):
+        a_row = a + r * width
+        mask_row = mask + r // period * width
+        for j in range(width):
+            result[j] = a_row[j] * mask_row[j]
+        result += width
+
+
+cdef void add_multiplied_rows(
+    Py_ssize_t first,           # rows first <= r < last of the result
+    Py_ssize_t last,
+    Py_ssize_t width,
+    Py_ssize_t period,
+    const real* a,              # IN  (last - first, width)
+    const real* mask,           # IN  (last / period, width)
+    real* result,               # OUT (last, width)
+) noexcept nogil:
+    """result_r += a_r * mask_(r / period)."""
+    cdef Py_ssize_t r, j
+    cdef const real* mask_row
+    cdef real* result_row
+    for r in range(first, last):
+        result_row = result + r * width
+        mask_row = mask + r // period * width
+        for j in range(width):
+            result_row[j] += a[j] * mask_row[j]
+        a += width
+
+
+cdef int gate_product(
+    Py_ssize_t rows,
+    Py_ssize_t width,
+    Py_ssize_t units,
+    const real* a,              # IN  (rows, width)
+    const real* weights,        # IN  (width, 4 units)
+    const real* masks,          # IN  mask_gates of (rows / period, width), or NULL
+    Py_ssize_t mask_gates,
+    Py_ssize_t mask_size,       # from one gate's mask to the next
+    Py_ssize_t period,
+    real beta,
+    real* z,                    # OUT (rows, 4 units)
+    Py_ssize_t ldz,
+    real* work,                 # (masked_rows, width) if there are masks
+    Py_ssize_t limit,
+) except -1 nogil:
+    """z_g = (a * mask_g) weights_g + beta z_g: (F1) and (F2)."""
+    cdef Py_ssize_t block = product_rows(width, units, masks != NULL)
+    cdef Py_ssize_t first = 0, last, g
+    while first < rows:
+        last = min(rows, first + block)
+        if masks == NULL:
+            # z = a weights + beta z
+            blas_gemm(False, False, last - first, 4 * units, width, <real>1, a + first * width,
+                      width, weights, 4 * units, beta, z + first * ldz, ldz, limit)
+        elif mask_gates == 1:
+            multiply_rows(first, last, width, period, a, masks, work)
+            # z = (a * mask) weights + beta z
+            blas_gemm(False, False, last - first, 4 * units, width, <real>1, work, width,
+                      weights, 4 * units, beta, z + first * ldz, ldz, limit)
+        else:
+            for g in range(4):
+                multiply_rows(first, last, width, period, a, masks + g * mask_size, work)
+                # z_g = (a * mask_g) weights_g + beta z_g
+                blas_gemm(False, False, last - first, units, width, <real>1, work, width,
+                          weights + g * units, 4 * units, beta, z + first * ldz + g * units, ldz,
+                          limit)
+        first = last
+        if first < rows:
+            check_signals()
+    return 0
+
+
+cdef int gate_product_backward(
+    Py_ssize_t rows,
+    Py_ssize_t width,
+    Py_ssize_t units,
+    const real* dz,             # IN  (rows, 4 units)
+    Py_ssize_t ldz,
+    const real* weights,        # IN  (width, 4 units)
+    const real* masks,          # IN  mask_gates of (rows / period, width), or NULL
+    Py_ssize_t mask_gates,
+    Py_ssize_t mask_size,
+    Py_ssize_t period,
+    real* da,                   # OUT (rows, width), added to
+    real* work,                 # (masked_rows, width) if there are masks
+    Py_ssize_t limit,
+) except -1 nogil:
+    """da += sum_g mask_g * (dz_g weights_g^T): (B1) and (B2)."""
+    cdef Py_ssize_t block = product_rows(width, units, masks != NULL)
+    cdef Py_ssize_t first = 0, last, g
+    while first < rows:
+        last = min(rows, first + block)
+        if masks == NULL:
+            # da += dz weights^T
+            blas_gemm(False, True, last - first, width, 4 * units, <real>1, dz + first * ldz, ldz,
+                      weights, 4 * units, <real>1, da + first * width, width, limit)
+        elif mask_gates == 1:
+            # da += mask * (dz weights^T)
+            blas_gemm(False, True, last - first, width, 4 * units, <real>1, dz + first * ldz, ldz,
+                      weights, 4 * units, <real>0, work, width, limit)
+            add_multiplied_rows(first, last, width, period, work, masks, da)
+        else:
+            for g in range(4):
+                # da += mask_g * (dz_g weights_g^T)
+                blas_gemm(False, True, last - first, width, units, <real>1,
+                          dz + first * ldz + g * units, ldz, weights + g * units, 4 * units,
+                          <real>0, work, width, limit)
+                add_multiplied_rows(first, last, width, period, work, masks + g * mask_size, da)
+        first = last
+        if first < rows:
+            check_signals()
+    return 0
+
+
+cdef int weights_gradient(
+    Py_ssize_t rows,
+    Py_ssize_t width,
+    Py_ssize_t units,
+    const real* a,              # IN  (rows, width)
+    const real* dz,             # IN  (rows, 4 units)
+    const real* masks,          # IN  mask_gates of (rows / period, width), or NULL
+    Py_ssize_t mask_gates,
+    Py_ssize_t mask_size,
+    Py_ssize_t period,
+    real* d_weights,            # OUT (width, 4 units)
+    real* work,                 # (masked_rows, width) if there are masks
+    Py_ssize_t limit,
+) except -1 nogil:
+    """d_weights_g = (a * mask_g)^T dz_g: (B1) and (B2)."""
+    cdef Py_ssize_t block = product_rows(width, units, masks != NULL)
+    cdef Py_ssize_t first = 0, last, g
+    cdef const real* dz_row
+    memset(d_weights, 0, width * 4 * units * sizeof(real))
+    while first < rows:
+        last = min(rows, first + block)
+        dz_row = dz + first * 4 * units
+        if masks == NULL:
+            # d_weights += a^T dz
+            blas_gemm(True, False, width, 4 * units, last - first, <real>1, a + first * width,
+                      width, dz_row, 4 * units, <real>1, d_weights, 4 * units, limit)
+        elif mask_gates == 1:
+            multiply_rows(first, last, width, period, a, masks, work)
+            # d_weights += (a * mask)^T dz
+            blas_gemm(True, False, width, 4 * units, last - first, <real>1, work, width,
+                      dz_row, 4 * units, <real>1, d_weights, 4 * units, limit)
+        else:
+            for g in range(4):
+                multiply_rows(first, last, width, period, a, masks + g * mask_size, work)
+                # d_weights_g += (a * mask_g)^T dz_g
+                blas_gemm(True, False, width, units, last - first, <real>1, work, width,
+                          dz_row + g * units, 4 * units, <real>1, d_weights + g * units,
+                          4 * units, limit)
+        first = last
+        if first < rows:
+            check_signals()
+    return 0
+
+
+cdef void sum_rows(
+    Py_ssize_t rows,
+    Py_ssize_t width,
+    const real* a,              # IN  (rows, width)
+    real* total,                # OUT (width)
+    real* work,                 # (width)
+) noexcept nogil:
+    """total = sum_r a_r, by parts, so that rounding does not grow with every row."""
+    cdef Py_ssize_t r, j
+    memset(total, 0, width * sizeof(real))
+    memset(work, 0, width * sizeof(real))
+    for r in range(rows):
+        for j in range(width):
+            work[j] += a[r * width + j]
+        if r % 256 == 255 or r == rows - 1:
+            for j in range(width):
+                total[j] += work[j]
+                work[j] = 0
+
+
+# The cell: one row of the batch at one step -------------------------------------------------------
+
+
+cdef void cell_forward(
+    int activation,
+    int recurrent_activation,
+    Py_ssize_t units,
+    const real* bias,           # IN  (4 units) or NULL
+    real* z,                    # OUT (4 units): z becomes i, f, g, o
+    real* c,                    # OUT (units): c' becomes c
+    real* h,                    # OUT (units)
+) noexcept nogil:
+    """(F3) to (F5)."""
+    cdef real* i = z
+    cdef real* f = z + units
+    cdef real* g = z + 2 * units
+    cdef real* o = z + 3 * units
+    cdef Py_ssize_t j
+    # (F3) i, f, g, o = sigma(z_i + w_i), sigma(z_f + w_f), phi(z_c + w_c), sigma(z_o + w_o)
+    if bias != NULL:
+        for j in range(4 * units):
+            z[j] += bias[j]
+    activate(recurrent_activation, units, i)
+    activate(recurrent_activation, units, f)
+    activate(activation, units, g)
+    activate(recurrent_activation, units, o)
+    # (F4) c = f * c' + i * g
+    for j in range(units):
+        c[j] = f[j] * c[j] + i[j] * g[j]
+    # (F5) h = o * phi(c)
+    memcpy(h, c, units * sizeof(real))
+    activate(activation, units, h)
+    for j in range(units):
+        h[j] *= o[j]
+
+
+cdef void cell_backward(
+    int activation,
+    int recurrent_activation,
+    Py_ssize_t units,
+    const real* gates,          # IN  (4 units): i, f, g, o
+    const real* c,              # IN  (units)
+    const real* c_before,       # IN  (units): c'
+    const real* dh,             # IN  (units)
+    real* dc,                   # OUT (units): dc becomes dc'
+    real* dz,                   # OUT (4 units)
+    real* work,                 # (2 units)
+) noexcept nogil:
+    """(B5) to (B3)."""
+    cdef const real* i = gates
+    cdef const real* f = gates + units
+    cdef const real* g = gates + 2 * units
+    cdef const real* o = gates + 3 * units
+    cdef real* phi = work
+    cdef real* d_phi = work + units
+    cdef Py_ssize_t j
+    # (B5) do = dh * phi(c), dc += phi'(c) (dh * o)
+    memcpy(phi, c, units * sizeof(real))
+    activate(activation, units, phi)
+    for j in range(units):
+        dz[3 * units + j] = dh[j] * phi[j]
+        d_phi[j] = dh[j] * o[j]
+    activate_vjp(activation, units, phi, d_phi)
+    for j in range(units):
+        dc[j] += d_phi[j]
+    # (B4) di = dc * g, df = dc * c', dg = dc * i, dc' = dc * f
+    for j in range(units):
+        dz[j] = dc[j] * g[j]
+        dz[units + j] = dc[j] * c_before[j]
+        dz[2 * units + j] = dc[j] * i[j]
+        dc[j] *= f[j]
+    # (B3) dz = sigma'(z_i) di, sigma'(z_f) df, phi'(z_c) dg, sigma'(z_o) do
+    activate_vjp(recurrent_activation, units, i, dz)
+    activate_vjp(recurrent_activation, units, f, dz + units)
+    activate_vjp(activation, units, g, dz + 2 * units)
+    activate_vjp(recurrent_activation, units, o, dz + 3 * units)
+
+
+# The sequence: some rows of the batch at all steps ------------------------------------------------
+
+
+cdef Py_ssize_t steps_in_block(Py_ssize_t timesteps, Py_ssize_t step_size) noexcept nogil:
+    """For how many steps z is computed at a time where it is not kept: a block that fits a cache."""
+    return max(1, min(timesteps, BLOCK // max(1, step_size)))
+
+
+cdef double step_flops(Py_ssize_t rows, Py_ssize_t units) noexcept nogil:
+    """Roughly the floating point operations of a step."""
+    return 8.0 * rows * (units + 16) * units
+
+
+cdef const real* row_masks(const real[:, :, ::1] masks, Py_ssize_t first) noexcept nogil:
+    """The dropout masks of the rows from `first` on, or NULL."""
+    if masks is None:
+        return NULL
+    return &masks[0, first, 0]
+
+
+cdef int forward_rows(
+    Py_ssize_t first,                       # rows first <= b < last
+    Py_ssize_t last,
+    const real[:, :, ::1] inputs,           # IN
+    const real[:, ::1] kernel,              # IN
+    const real[:, ::1] recurrent_kernel,    # IN
+    const real[::1] bias,                   # IN  or None
+    const real[:, ::1] initial_h,           # IN
+    const real[:, ::1] initial_c,           # IN
+    const unsigned char[:, ::1] mask,       # IN  or None
+    const real[:, :, ::1] input_masks,      # IN  or None
+    const real[:, :, ::1] recurrent_masks,  # IN  or None
+    int activation,
+    int recurrent_activation,
+    bint go_backwards,
+    bint zero_leading,
+    real[:, :, ::1] outputs,                # OUT or None
+    real[:, ::1] final_h,                   # OUT; h of now in the meantime
+    real[:, ::1] final_c,                   # OUT; c of now in the meantime
+    real[:, :, ::1] gates,                  # OUT or None
+    real[:, :, ::1] cells,                  # OUT or None
+    real[:, :, ::1] hidden,                 # OUT or None
+    real[::1] work,
+    Py_ssize_t limit,
+) except -1 nogil:
+    """(F1) to (F5) over all steps. Rows do not depend on each other."""
+    cdef Py_ssize_t batch = inputs.shape[0], timesteps = inputs.shape[1]
+    cdef Py_ssize_t input_dim = inputs.shape[2], units = initial_h.shape[1]
+    cdef Py_ssize_t rows = last - first, state_size = units * sizeof(real)
+    cdef Py_ssize_t b, s, t, block, steps, start, done = 0
+    cdef double flops = 0
+    cdef const real* x
+    cdef const real* w = NULL
+    cdef const real* m = row_masks(input_masks, first)
+    cdef const real* n = row_masks(recurrent_masks, first)
+    cdef Py_ssize_t m_gates = 0 if input_masks is None else input_masks.shape[0]
+    cdef Py_ssize_t n_gates = 0 if recurrent_masks is None else recurrent_masks.shape[0]
+    cdef real* h = &final_h[first, 0]
+    cdef real* c = &final_c[first, 0]
+    cdef real* z
+    cdef real* gathered
+    cdef real* masked
+    cdef real* output
+    if bias is not None:
+        w = &bias[0]
+
+    memcpy(h, &initial_h[first, 0], rows * state_size)
+    memcpy(c, &initial_c[first, 0], rows * state_size)
+    if rows == 0:
+        return 0
+    # z is kept for all steps where the caller wants the gates; otherwise a block of steps at a time
+    block = timesteps if gates is not None else steps_in_block(timesteps, rows * 4 * units)
+    z = &work[0] if gates is None else &gates[first, 0, 0]
+    gathered = &work[0] + (rows * block * 4 * units if gates is None else 0)
+    masked = gathered + (0 if block == timesteps else rows * block * input_dim)
+
+    while done < timesteps:
+        # steps done <= s < done + steps, times start <= t < start + steps; x (rows * steps, input_dim)
+        steps = min(block, timesteps - done)
+        start = timesteps - done - steps if go_backwards else done
+        x = &inputs[first, 0, 0] + start * input_dim
+        if steps < timesteps and rows > 1:
+            for b in range(rows):
+                memcpy(gathered + b * steps * input_dim, x + b * timesteps * input_dim,
+                       steps * input_dim * sizeof(real))
+            x = gathered
+        # (F1) z_g = (x * m_g) W_g
+        gate_product(rows * steps, input_dim, units, x, &kernel[0, 0], m, m_gates,
+                     batch * input_dim, steps, <real>0, z, 4 * units, masked, limit)
+
+        for s in range(done, done + steps):
+            t = timesteps - 1 - s if go_backwards else s
+            if hidden is not None:
+                for b in range(rows):
+                    memcpy(&hidden[first + b, t, 0], h + b * units, state_size)
+            # (F2) z_g += (h' * n_g) U_g
+            gate_product(rows, units, units, <const real*>h, &recurrent_kernel[0, 0], n, n_gates,
+                         batch * units, 1, <real>1, z + (t - start) * 4 * units,
+                         steps * 4 * units, masked, limit)
+            for b in range(rows):
+                if mask is None or mask[first + b, t]:
+                    # (F3) to (F5)
+                    cell_forward(activation, recurrent_activation, units, w,
+                                 z + (b * steps + t - start) * 4 * units, c + b * units,
+                                 h + b * units)
+                elif gates is not None:
+                    memset(&gates[first + b, t, 0], 0, 4 * state_size)
+                if outputs is not None:
+                    output = &outputs[first + b, s, 0]
+                    if mask is None or mask[first + b, t] or not zero_leading:
+                        memcpy(output, h + b * units, state_size)
+                    elif s == 0:
+                        memset(output, 0, state_size)
+                    else:
+                        memcpy(output, output - units, state_size)
+                if cells is not None:
+                    memcpy(&cells[first + b, t, 0], c + b * units, state_size)
+            flops += step_flops(rows, units)
+            if flops > PATIENCE:
+                flops = 0
+                check_signals()
+        done += steps
+    return 0
+
+
+cdef bint has_live_step(
+    const unsigned char* mask, Py_ssize_t timesteps, bint go_backwards, Py_ssize_t s
+) noexcept nogil:
+    """Whether the mask of a row is true at a step before s."""
+    while s > 0:
+        s -= 1
+        if mask[timesteps - 1 - s if go_backwards else s]:
+            return True
+    return False
+
+
+cdef int backward_rows(
+    Py_ssize_t first,                       # rows first <= b < last
+    Py_ssize_t last,
+    const real[:, ::1] recurrent_kernel,    # IN
+    const real[:, ::1] initial_c,           # IN
+    const unsigned char[:, ::1] mask,       # IN  or None
+    const real[:, :, ::1] recurrent_masks,  # IN  or None
+    int activation,
+    int recurrent_activation,
+    bint go_backwards,
+    bint zero_leading,
+    const real[:, :, ::1] gates,            # IN
+    const real[:, :, ::1] cells,            # IN
+    const real[:, :, ::1] d_outputs,        # IN  or None
+    const real[:, ::1] d_final_h,           # IN  or None
+    const real[:, ::1] d_final_c,           # IN  or None
+    real[:, ::1] d_initial_h,               # OUT; dh of now in the meantime
+    real[:, ::1] d_initial_c,               # OUT; dc of now in the meantime
+    real* dz,                               # OUT (batch, timesteps, 4 units)
+    real* started,                          # (batch)
+    real* cell_work,                        # (2 units)
+    real* masked,                           # (masked_rows, units) if there are recurrent masks
+    Py_ssize_t limit,
+) except -1 nogil:
+    """(B5) to (B2) over all steps, except dU. Rows do not depend on each other."""
+    cdef Py_ssize_t batch = gates.shape[0], timesteps = gates.shape[1], units = cells.shape[2]
+    cdef Py_ssize_t rows = last - first, state_size = units * sizeof(real)
+    cdef Py_ssize_t b, s, t, before, j
+    cdef double flops = 0
+    cdef bint live, leading = mask is not None and zero_leading
+    cdef const real* n = row_masks(recurrent_masks, first)
+    cdef Py_ssize_t n_gates = 0 if recurrent_masks is None else recurrent_masks.shape[0]
+    cdef const real* d_output
+    cdef const real* c_before
+    cdef real* dz_row
+    cdef real* dh
+    cdef real* dc
+
+    if d_final_h is None:
+        memset(&d_initial_h[first, 0], 0, rows * state_size)
+    else:
+        memcpy(&d_initial_h[first, 0], &d_final_h[first, 0], rows * state_size)
+    if d_final_c is None:
+        memset(&d_initial_c[first, 0], 0, rows * state_size)
+    else:
+        memcpy(&d_initial_c[first, 0], &d_final_c[first, 0], rows * state_size)
+    if rows == 0:
+        return 0
+    if leading:
+        for b in range(first, last):
+            started[b] = has_live_step(&mask[b, 0], timesteps, go_backwards, timesteps)
+
+    for s in range(timesteps - 1, -1, -1):
+        t = timesteps - 1 - s if go_backwards else s
+        before = t + 1 if go_backwards else t - 1
+        for b in range(first, last):
+            dh = &d_initial_h[b, 0]
+            dc = &d_initial_c[b, 0]
+            dz_row = dz + (b * timesteps + t) * 4 * units
+            live = mask is None or mask[b, t]
+            if leading and live:
+                started[b] = has_live_step(&mask[b, 0], timesteps, go_backwards, s)
+            # the output of a masked step is h', or a constant 0 before the first live one
+            if d_outputs is not None and (live or not leading or started[b] != 0):
+                d_output = &d_outputs[b, s, 0]
+                for j in range(units):
+                    dh[j] += d_output[j]
+            if live:
+                c_before = &initial_c[b, 0] if s == 0 else &cells[b, before, 0]
+                # (B5) to (B3)
+                cell_backward(activation, recurrent_activation, units, &gates[b, t, 0],
+                              &cells[b, t, 0], c_before, <const real*>dh, dc, dz_row, cell_work)
+                memset(dh, 0, state_size)
+            else:
+                memset(dz_row, 0, 4 * state_size)
+        # (B2) dh' = sum_g n_g * (dz_g U_g^T), and dh' = dh where the step is masked
+        gate_product_backward(rows, units, units,
+                              <const real*>dz + (first * timesteps + t) * 4 * units,
+                              timesteps * 4 * units, &recurrent_kernel[0, 0], n, n_gates,
+                              batch * units, 1, &d_initial_h[first, 0], masked, limit)
+        flops += step_flops(rows, units)
+        if flops > PATIENCE:
+            flops = 0
+            check_signals()
+    return 0
+
+
+# What Python calls --------------------------------------------------------------------------------
+
+
+cdef int expect(
+    str name, const Py_ssize_t* shape, int rank, Py_ssize_t n0, Py_ssize_t n1=0, Py_ssize_t n2=0
+) except -1:
+    """Raise ValueError if the shape is not (n0, n1, n2)[:rank]."""
+    if shape[0] == n0 and (rank < 2 or shape[1] == n1) and (rank < 3 or shape[2] == n2):
+        return 0
+    given = (shape[0], shape[1], shape[2])[:rank]
+    raise ValueError(f"{name} has the shape {given}, expected {(n0, n1, n2)[:rank]}")
+
+
+cdef int expect_inputs(
+    const real[:, :, ::1] inputs,
+    const real[:, ::1] kernel,
+    const real[:, ::1] recurrent_kernel,
+    const real[::1] bias,
+    const real[:, ::1] initial_h,
+    const real[:, ::1] initial_c,
+    const unsigned char[:, ::1] mask,
+    const real[:, :, ::1] input_masks,
+    const real[:, :, ::1] recurrent_masks,
+    int activation,
+    int recurrent_activation,
+) except -1:
+    """Raise ValueError if what both passes read does not fit together."""
+    cdef Py_ssize_t batch = inputs.shape[0], timesteps = inputs.shape[1]
+    cdef Py_ssize_t input_dim = inputs.shape[2], units = recurrent_kernel.shape[0]
+    expect("kernel", &kernel.shape[0], 2, input_dim, 4 * units)
+    expect("recurrent_kernel", &recurrent_kernel.shape[0], 2, units, 4 * units)
+    if bias is not None:
+        expect("bias", &bias.shape[0], 1, 4 * units)
+    expect("initial_h", &initial_h.shape[0], 2, batch, units)
+    expect("initial_c", &initial_c.shape[0], 2, batch, units)
+    if mask is not None:
+        expect("mask", &mask.shape[0], 2, batch, timesteps)
+    if input_masks is not None:
+        expect("input_masks", &input_masks.shape[0], 3,
+               1 if input_masks.shape[0] == 1 else 4, batch, input_dim)
+    if recurrent_masks is not None:
+        expect("recurrent_masks", &recurrent_masks.shape[0], 3,
+               1 if recurrent_masks.shape[0] == 1 else 4, batch, units)
+    for number in (activation, recurrent_activation):
+        if not 0 <= number < ACTIVATION_COUNT:
+            raise ValueError(f"{number} is not the number of an activation in ACTIVATIONS")
+    return 0
+
+
+cdef int expect_work(const Py_ssize_t* shape, size) except -1:
+    """Raise ValueError if the work space has less than so many numbers."""
+    if shape[0] < size:
+        raise ValueError(f"work has {shape[0]} numbers, expected at least {size}")
+    return 0
+
+
+def forward_work_size(
+    *, batch, timesteps, input_dim, units, keep_gates, input_masks, recurrent_masks
+):
+    """How many numbers of work space `lstm_forward` needs.
+
+    The sizes are those of its arrays; the flags say whether gates, input_masks and recurrent_masks
+    are given.
+    """
+    block = timesteps if keep_gates else steps_in_block(timesteps, min(batch * 4 * units, BLOCK))
+    size = 0 if keep_gates else batch * block * 4 * units
+    if block < timesteps:
+        size += batch * block * input_dim
+    return size + max(
+        min(batch * block, masked_rows(input_dim)) * input_dim if input_masks else 0,
+        min(batch, masked_rows(units)) * units if recurrent_masks else 0,
+    )
+
+
+def lstm_forward(
+    *,
+    const real[:, :, ::1] inputs not None,              # IN  (batch, timesteps, input_dim)
+    const real[:, ::1] kernel not None,                 # IN  (input_dim, 4 units)
+    const real[:, ::1] recurrent_kernel not None,       # IN  (units, 4 units)
+    const real[::1] bias,                               # IN  (4 units)
+    const real[:, ::1] initial_h not None,              # IN  (batch, units)
+    const real[:, ::1] initial_c not None,              # IN  (batch, units)
+    const unsigned char[:, ::1] mask,                   # IN  (batch, timesteps)
+    const real[:, :, ::1] input_masks,                  # IN  (1 or 4, batch, input_dim)
+    const real[:, :, ::1] recurrent_masks,              # IN  (1 or 4, batch, units)
+    int activation,
+    int recurrent_activation,
+    bint go_backwards,
+    bint zero_leading,
+    real[:, :, ::1] outputs,                            # OUT (batch, timesteps, units), by step
+    real[:, ::1] final_h not None,                      # OUT (batch, units)
+    real[:, ::1] final_c not None,                      # OUT (batch, units)
+    real[:, :, ::1] gates,                              # OUT (batch, timesteps, 4 units), by time
+    real[:, :, ::1] cells,                              # OUT (batch, timesteps, units), by time
+    real[:, :, ::1] hidden,                             # OUT (batch, timesteps, units), by time
+    real[::1] work not None,                            # forward_work_size numbers
+):
+    """Run the sequence: (F1) to (F5) of the module's notation.
+
+    At a masked step the output is h', the gates are 0, and cells holds c'. With zero_leading the
+    output of masked steps before the first live one is 0. hidden holds h'.
+    """
+    cdef Py_ssize_t batch = inputs.shape[0], timesteps = inputs.shape[1]
+    cdef Py_ssize_t units = recurrent_kernel.shape[0], limit = _INT_MAX
+    expect_inputs(inputs, kernel, recurrent_kernel, bias, initial_h, initial_c, mask, input_masks,
+                  recurrent_masks, activation, recurrent_activation)
+    if outputs is not None:
+        expect("outputs", &outputs.shape[0], 3, batch, timesteps, units)
+    expect("final_h", &final_h.shape[0], 2, batch, units)
+    expect("final_c", &final_c.shape[0], 2, batch, units)
+    if gates is not None:
+        expect("gates", &gates.shape[0], 3, batch, timesteps, 4 * units)
+    if cells is not None:
+        expect("cells", &cells.shape[0], 3, batch, timesteps, units)
+    if hidden is not None:
+        expect("hidden", &hidden.shape[0], 3, batch, timesteps, units)
+    expect_work(&work.shape[0], forward_work_size(
+        batch=batch, timesteps=timesteps, input_dim=inputs.shape[2], units=units,
+        keep_gates=gates is not None, input_masks=input_masks is not None,
+        recurrent_masks=recurrent_masks is not None,
+    ))
+    with nogil:
+        forward_rows(0, batch, inputs, kernel, recurrent_kernel, bias, initial_h, initial_c, mask,
+                     input_masks, recurrent_masks, activation, recurrent_activation, go_backwards,
+                     zero_leading, outputs, final_h, final_c, gates, cells, hidden, work, limit)
+
+
+def backward_work_size(*, batch, timesteps, input_dim, units, input_masks, recurrent_masks):
+    """How many numbers of work space `lstm_backward` needs.
+
+    The sizes are those of its arrays; the flags say whether input_masks and recurrent_masks are
+    given.
+    """
+    rows = batch * timesteps
+    return rows * 4 * units + batch + 4 * units + max(
+        min(rows, masked_rows(input_dim)) * input_dim if input_masks else 0,
+        min(max(rows, batch), masked_rows(units)) * units if recurrent_masks else 0,
+    )
+
+
+def lstm_backward(
+    *,
+    const real[:, :, ::1] inputs not None,              # IN  (batch, timesteps, input_dim)
+    const real[:, ::1] kernel not None,                 # IN  (input_dim, 4 units)
+    const real[:, ::1] recurrent_kernel not None,       # IN  (units, 4 units)
+    const real[::1] bias,                               # IN  (4 units)
+    const real[:, ::1] initial_h not None,              # IN  (batch, units)
+    const real[:, ::1] initial_c not None,              # IN  (batch, units)
+    const unsigned char[:, ::1] mask,                   # IN  (batch, timesteps)
+    const real[:, :, ::1] input_masks,                  # IN  (1 or 4, batch, input_dim)
+    const real[:, :, ::1] recurrent_masks,              # IN  (1 or 4, batch, units)
+    int activation,
+    int recurrent_activation,
+    bint go_backwards,
+    bint zero_leading,
+    const real[:, :, ::1] gates not None,               # IN  (batch, timesteps, 4 units)
+    const real[:, :, ::1] cells not None,               # IN  (batch, timesteps, units)
+    const real[:, :, ::1] hidden not None,              # IN  (batch, timesteps, units)
+    const real[:, :, ::1] d_outputs,                    # IN  (batch, timesteps, units), by step
+    const real[:, ::1] d_final_h,                       # IN  (batch, units)
+    const real[:, ::1] d_final_c,                       # IN  (batch, units)
+    real[:, :, ::1] d_inputs,                           # OUT (batch, timesteps, input_dim)
+    real[:, ::1] d_initial_h not None,                  # OUT (batch, units)
+    real[:, ::1] d_initial_c not None,                  # OUT (batch, units)
+    real[:, ::1] d_kernel not None,                     # OUT (input_dim, 4 units)
+    real[:, ::1] d_recurrent_kernel not None,           # OUT (units, 4 units)
+    real[::1] d_bias,                                   # OUT (4 units)
+    real[::1] work not None,                            # backward_work_size numbers
+):
+    """Back-propagate through the sequence: (B5) to (B1) of the module's notation.
+
+    gates, cells and hidden are what `lstm_forward` left in them, given the same inputs. A gradient
+    that is not given counts as 0.
+    """
+    cdef Py_ssize_t batch = inputs.shape[0], timesteps = inputs.shape[1]
+    cdef Py_ssize_t input_dim = inputs.shape[2], units = recurrent_kernel.shape[0]
+    cdef Py_ssize_t rows = batch * timesteps, limit = _INT_MAX
+    cdef Py_ssize_t m_gates = 0 if input_masks is None else input_masks.shape[0]
+    cdef Py_ssize_t n_gates = 0 if recurrent_masks is None else recurrent_masks.shape[0]
+    cdef const real* m = row_masks(input_masks, 0)
+    cdef const real* n = row_masks(recurrent_masks, 0)
+    cdef real* dz = &work[0]
+    cdef real* started
+    cdef real* row_work
+    cdef real* masked
+    expect_inputs(inputs, kernel, recurrent_kernel, bias, initial_h, initial_c, mask, input_masks,
+                  recurrent_masks, activation, recurrent_activation)
+    expect("gates", &gates.shape[0], 3, batch, timesteps, 4 * units)
+    expect("cells", &cells.shape[0], 3, batch, timesteps, units)
+    expect("hidden", &hidden.shape[0], 3, batch, timesteps, units)
+    if d_outputs is not None:
+        expect("d_outputs", &d_outputs.shape[0], 3, batch, timesteps, units)
+    if d_final_h is not None:
+        expect("d_final_h", &d_final_h.shape[0], 2, batch, units)
+    if d_final_c is not None:
+        expect("d_final_c", &d_final_c.shape[0], 2, batch, units)
+    if d_inputs is not None:
+        expect("d_inputs", &d_inputs.shape[0], 3, batch, timesteps, input_dim)
+    expect("d_initial_h", &d_initial_h.shape[0], 2, batch, units)
+    expect("d_initial_c", &d_initial_c.shape[0], 2, batch, units)
+    expect("d_kernel", &d_kernel.shape[0], 2, input_dim, 4 * units)
+    expect("d_recurrent_kernel", &d_recurrent_kernel.shape[0], 2, units, 4 * units)
+    if d_bias is not None:
+        expect("d_bias", &d_bias.shape[0], 1, 4 * units)
+    expect_work(&work.shape[0], backward_work_size(
+        batch=batch, timesteps=timesteps, input_dim=input_dim, units=units,
+        input_masks=input_masks is not None, recurrent_masks=recurrent_masks is not None,
+    ))
+    started = dz + rows * 4 * units
+    row_work = started + batch
+    masked = row_work + 4 * units
+    with nogil:
+        backward_rows(0, batch, recurrent_kernel, initial_c, mask, recurrent_masks, activation,
+                      recurrent_activation, go_backwards, zero_leading, gates, cells, d_outputs,
+                      d_final_h, d_final_c, d_initial_h, d_initial_c, dz, started, row_work,
+                      masked, limit)
+        # (B2) dU_g = sum_bt (h' * n_g)^T dz_g
+        weights_gradient(rows, units, units, &hidden[0, 0, 0], <const real*>dz, n, n_gates,
+                         batch * units, timesteps, &d_recurrent_kernel[0, 0], masked, limit)
+        # (B1) dx = sum_g m_g * (dz_g W_g^T), dW_g = sum_bt (x * m_g)^T dz_g, dw = sum_bt dz
+        if d_inputs is not None:
+            memset(&d_inputs[0, 0, 0], 0, rows * input_dim * sizeof(real))
+            gate_product_backward(rows, input_dim, units, <const real*>dz, 4 * units,
+                                  &kernel[0, 0], m, m_gates, batch * input_dim, timesteps,
+                                  &d_inputs[0, 0, 0], masked, limit)
+        weights_gradient(rows, input_dim, units, &inputs[0, 0, 0], <const real*>dz, m, m_gates,
+                         batch * input_dim, timesteps, &d_kernel[0, 0], masked, limit)
+        if d_bias is not None:
+            sum_rows(rows, 4 * units, <const real*>dz, &d_bias[0], row_work)
+
+
+cdef int expect_rows(str name, const Py_ssize_t* shape, const Py_ssize_t* strides,
+                     Py_ssize_t size) except -1:
+    """Raise ValueError if the rows of a matrix are not contiguous and apart from each other."""
+    if shape[1] > 1 and strides[1] != size or shape[0] > 1 and (
+            strides[0] < shape[1] * size or strides[0] % size != 0):
+        raise ValueError(f"{name} must have contiguous rows that do not overlap")
+    return 0
+
+
+def gemm(
+    *,
+    double alpha,
+    const real[:, :] a not None,        # IN  (m, k), or (k, m) if transposed
+    bint transpose_a,
+    const real[:, :] b not None,        # IN  (k, n), or (n, k) if transposed
+    bint transpose_b,
+    double beta,
+    real[:, :] c not None,              # OUT (m, n)
+):
+    """c = alpha op(a) op(b) + beta c, the product that everything above is made of."""
+    cdef Py_ssize_t m = a.shape[1] if transpose_a else a.shape[0]
+    cdef Py_ssize_t k = a.shape[0] if transpose_a else a.shape[1]
+    cdef Py_ssize_t n = c.shape[1], size = sizeof(real), limit = _INT_MAX
+    expect("b", &b.shape[0], 2, n if transpose_b else k, k if transpose_b else n)
+    expect("c", &c.shape[0], 2, m, n)
+    expect_rows("a", &a.shape[0], &a.strides[0], size)
+    expect_rows("b", &b.shape[0], &b.strides[0], size)
+    expect_rows("c", &c.shape[0], &c.strides[0], size)
+    with nogil:
+        blas_gemm(transpose_a, transpose_b, m, n, k, <real>alpha, &a[0, 0],
+                  max(a.shape[1], a.strides[0] // size), &b[0, 0],
+                  max(b.shape[1], b.strides[0] // size), <real>beta, &c[0, 0],
+                  max(n, c.strides[0] // size), limit)

@@ -1,0 +1,309 @@
+"""Recurrent: the frame of a recurrent layer - sequences, masks, states, the loop over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cylstm import _checks
+from cylstm.layers.input_spec import InputSpec
+from cylstm.layers.layer import Layer, as_list
+
+__all__ = ["Recurrent"]
+
+
+class Recurrent(Layer):
+    """The frame of a recurrent layer: sequences in, masks, states, and a loop over time.
+
+    A subclass sets `units` and `state_spec` and defines `build` and `step`; `LSTM` replaces the
+    loop by the compiled core.
+
+    Parameters
+    ----------
+    return_sequences : bool, default False
+        Return the output of every timestep, (batch, timesteps, units), instead of the last.
+    return_state : bool, default False
+        Return a list: the output, then each final state, (batch, units).
+    go_backwards : bool, default False
+        Read the sequence from its end; outputs are in the order of reading.
+    stateful : bool, default False
+        Start each call from the final states of the call before: row i of a batch goes on
+        where row i of the last one stopped. The batch size is then fixed.
+    unroll : bool, default False
+        TensorFlow's unrolled loop. Here it changes one thing only, as it does there: the output
+        of masked timesteps before the first unmasked one is zero instead of the initial state.
+    implementation : {0, 1, 2}, default 0
+        How dropout is drawn: 0 and 1 draw a mask for each gate, 2 one for all of them.
+    input_dim, input_length : int, optional
+        Another way to give `input_shape`, (input_length, input_dim).
+    **kwargs
+        The arguments of `Layer`.
+    """
+
+    def __init__(
+        self,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        implementation: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**_with_input_shape(kwargs))
+        if implementation not in (0, 1, 2):
+            raise ValueError(f"implementation must be 0, 1 or 2, got {implementation!r}.")
+        self.return_sequences = bool(return_sequences)
+        self.return_state = bool(return_state)
+        self.go_backwards = bool(go_backwards)
+        self.stateful = bool(stateful)
+        self.unroll = bool(unroll)
+        self.implementation = int(implementation)
+        self.supports_masking = True
+        self.input_spec = [InputSpec(ndim=3)]
+        self.state_spec: list[InputSpec] = []
+        self.states: list[np.ndarray | None] = []
+
+    # ------------------------------------------------------------------ shapes and masks
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the output, or the list of shapes with `return_state`.
+
+        Parameters
+        ----------
+        input_shape : tuple, or list of tuples
+            (batch, timesteps, input_dim), or a list of it and the shapes of the initial states.
+        """
+        shape = tuple(input_shape[0] if isinstance(input_shape, list) else input_shape)
+        InputSpec(ndim=3).check(shape, f"Input 0 of layer {self.name}")
+        batch, timesteps, _ = shape
+        output = (batch, timesteps, self.units) if self.return_sequences else (batch, self.units)
+        if not self.return_state:
+            return output
+        return [output] + [(batch, *spec.shape[1:]) for spec in self.state_spec]
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The input mask for a returned sequence; None for a last output and for states."""
+        mask = mask[0] if isinstance(mask, list | tuple) and mask else mask
+        output = mask if self.return_sequences else None
+        return [output] + [None] * len(self.state_spec) if self.return_state else output
+
+    # ------------------------------------------------------------------ calling
+
+    def __call__(
+        self,
+        inputs: Any,
+        mask: npt.ArrayLike | None = None,
+        training: bool | None = None,
+        initial_state: Any = None,
+    ) -> Any:
+        """Check the inputs, build on first use, and run over the sequence.
+
+        Parameters
+        ----------
+        inputs : array_like, shape (batch, timesteps, input_dim), or list [x, state, ...]
+            Cast to the dtype of the layer; never changed. In a list, the initial states follow.
+        mask : array_like of bool, shape (batch, timesteps), optional
+            False where a timestep is to be skipped: the states are carried on and the output
+            before is repeated.
+        training : bool, default False
+            Whether dropout is applied.
+        initial_state : list of array_like, each (batch, units), optional
+            Default: zeros, or the last states of a stateful layer.
+
+        Returns
+        -------
+        ndarray, or list of ndarray with `return_state`
+            (batch, units), or (batch, timesteps, units) with `return_sequences`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit; nothing was computed and the layer is unchanged.
+        """
+        x, mask, states = self._checked(inputs, mask, initial_state)
+        self._ensure_built(x)
+        given = {"mask": mask, "training": training, "initial_state": states}
+        outputs = self.call(x, **{name: v for name, v in given.items() if v is not None})
+        self._record_activity(outputs)
+        return outputs
+
+    def call(
+        self,
+        inputs: Any,
+        mask: npt.ArrayLike | None = None,
+        training: bool | None = None,
+        initial_state: Any = None,
+    ) -> Any:
+        """Run a built layer over the sequence; arguments and results are those of calling it."""
+        x, mask, states = self._checked(inputs, mask, initial_state)
+        if states is None:
+            states = self._first_states(x)
+        outputs, states = self._run(x, mask, bool(training), states)
+        return self._finish(outputs, states)
+
+    def step(self, inputs: np.ndarray, states: list) -> tuple[np.ndarray, list]:
+        """One timestep. A subclass defines it, and it is then run for every timestep.
+
+        Parameters
+        ----------
+        inputs : ndarray, shape (batch, features)
+            A timestep of what `preprocess_input` returned.
+        states : list
+            The states (batch, units), then the constants of `get_constants`.
+
+        Returns
+        -------
+        output : ndarray, shape (batch, units)
+        states : list of ndarray
+            The new states.
+        """
+        raise TypeError(f"{type(self).__name__} does not define `step(inputs, states)`.")
+
+    def preprocess_input(self, inputs: np.ndarray, training: bool | None = None) -> np.ndarray:
+        """What the steps read in place of `inputs`; by default the inputs themselves."""
+        return inputs
+
+    def get_constants(self, inputs: np.ndarray, training: bool | None = None) -> list:
+        """What every step is given after the states; by default nothing."""
+        return []
+
+    def get_initial_state(self, inputs: np.ndarray) -> list[np.ndarray]:
+        """The states to start from where none are given: zeros, (batch, units) each."""
+        batch = np.shape(inputs)[0]
+        return [np.zeros((batch, *s.shape[1:]), self._dtype) for s in self.state_spec]
+
+    def _checked(
+        self, inputs: Any, mask: Any, initial_state: Any
+    ) -> tuple[np.ndarray, np.ndarray | None, list[np.ndarray] | None]:
+        """The arguments of a call as arrays that fit the layer, built or not."""
+        inputs, initial_state = split_inputs(inputs, initial_state)
+        what = f"Input 0 of layer {self.name}"
+        x = _checks.as_array(inputs, self._dtype, what)
+        self.input_spec[0].check(x.shape, what)
+        if isinstance(mask, list | tuple) and _checks.rank(mask) != 2:
+            mask = mask[0] if mask else None  # [mask, None, None]: those of the states
+        if mask is not None:
+            mask = _checks.as_mask(mask, x.shape[:2])
+        if initial_state is not None:
+            initial_state = self._checked_states(as_list(initial_state), len(x), "Initial state")
+        return x, mask, initial_state
+
+    def _checked_states(self, states: list, batch: int | None, what: str) -> list[np.ndarray]:
+        if len(states) != len(self.state_spec):
+            raise ValueError(
+                f"Layer {self.name} has {len(self.state_spec)} states, got {len(states)}."
+            )
+        arrays = []
+        for i, (state, spec) in enumerate(zip(states, self.state_spec, strict=True)):
+            name = f"{what} {i} of layer {self.name}"
+            array = _checks.as_array(state, self._dtype, name)
+            InputSpec(shape=(batch, *spec.shape[1:])).check(array.shape, name)
+            arrays.append(array)
+        return arrays
+
+    def _first_states(self, x: np.ndarray) -> list[np.ndarray]:
+        if self.stateful:
+            return list(self.states)
+        return self._checked_states(self.get_initial_state(x), len(x), "Initial state")
+
+    def _run(
+        self, x: np.ndarray, mask: np.ndarray | None, training: bool, states: list[np.ndarray]
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Run `step` over time, as Keras does: the output(s), then the final states."""
+        constants = self.get_constants(x, training)
+        steps = self.preprocess_input(x, training)
+        batch, timesteps = x.shape[:2]
+        order = range(timesteps - 1, -1, -1) if self.go_backwards else range(timesteps)
+        output = states[0]
+        outputs = np.empty((timesteps, batch, self.units), self._dtype)
+        for i, t in enumerate(order):
+            new_output, new_states = self.step(steps[:, t], [*states, *constants])
+            if mask is not None:
+                keep = mask[:, t, None]
+                if self.unroll:  # as in TensorFlow: an unrolled loop repeats outputs ...
+                    before = output if i else np.zeros_like(output)
+                else:  # ... and a rolled one the first state
+                    before = states[0]
+                new_output = np.where(keep, new_output, before)
+                new_states = [np.where(keep, a, b) for a, b in zip(new_states, states, strict=True)]
+            output, states = new_output, list(new_states)
+            outputs[i] = output
+        if self.return_sequences:
+            return np.ascontiguousarray(outputs.transpose(1, 0, 2)), states
+        return output, states
+
+    def _finish(self, outputs: np.ndarray, states: list[np.ndarray]) -> Any:
+        """Keep the states of a stateful layer, and return what was asked for."""
+        if self.stateful:
+            self.states = [state.copy() for state in states]
+        return [outputs, *states] if self.return_state else outputs
+
+    # ------------------------------------------------------------------ states
+
+    def reset_states(self, states: Sequence[npt.ArrayLike] | None = None) -> None:
+        """Set the states of a stateful layer.
+
+        Parameters
+        ----------
+        states : list of array_like, each (batch, units), default zeros
+            What the next call starts from.
+
+        Raises
+        ------
+        AttributeError
+            If the layer is not stateful.
+        ValueError
+            If the layer is not built, or the number or a shape of the states is wrong.
+        """
+        if not self.stateful:
+            raise AttributeError(f"Layer {self.name} is not stateful: it has no states to reset.")
+        batch = self.input_spec[0].shape[0] if self.built else None
+        if batch is None:
+            raise ValueError(
+                f"Layer {self.name} does not know its batch size yet: call it, or build it."
+            )
+        if states is None:
+            states = [np.zeros((batch, *s.shape[1:])) for s in self.state_spec]
+        arrays = self._checked_states(as_list(states), batch, "State")
+        self.states = [array.copy() for array in arrays]
+
+    def _fixed_batch(self, input_shape: Sequence[int | None]) -> int | None:
+        """The batch size that the layer is bound to: that of a stateful one, else None."""
+        if not self.stateful:
+            return None
+        given = self.batch_input_shape[0] if self.batch_input_shape else None
+        batch = input_shape[0] if input_shape[0] is not None else given
+        if batch is None:
+            raise ValueError(
+                f"Layer {self.name} is stateful and needs a fixed batch size: give "
+                "batch_input_shape=(batch, timesteps, input_dim), or batch_size."
+            )
+        if given not in (None, batch):
+            raise ValueError(
+                f"Layer {self.name} is stateful with the batch size {given}, got {batch} rows."
+            )
+        return batch
+
+
+def split_inputs(inputs: Any, initial_state: Any) -> tuple[Any, Any]:
+    """Take the list [x, state, ...] apart; nested lists of numbers are one input."""
+    if isinstance(inputs, list | tuple) and inputs and _checks.rank(inputs[0]) >= 3:
+        if len(inputs) > 1 and initial_state is not None:
+            raise ValueError("Initial states were given both in the inputs and as initial_state.")
+        return inputs[0], list(inputs[1:]) or initial_state
+    return inputs, initial_state
+
+
+def _with_input_shape(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Replace input_dim and input_length, two names of old Keras, by input_shape."""
+    arguments = dict(arguments)
+    length, dim = arguments.pop("input_length", None), arguments.pop("input_dim", None)
+    if length is None and dim is None:
+        return arguments
+    if "input_shape" in arguments or "batch_input_shape" in arguments:
+        raise ValueError("Give either input_dim and input_length, or an input shape, not both.")
+    return arguments | {"input_shape": (length, dim)}

@@ -1,0 +1,297 @@
+"""Adam and its kin, as in TensorFlow 1.4's Keras.
+
+In the formulas w is a variable, g its gradient, and rates apply to each element. With the number t
+of updates before, n = t + 1 is the number of this update, and lr_t = lr / (1 + decay t).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from cylstm._numbers import Hyperparameter
+from cylstm.optimizers.descent import Decaying, average
+from cylstm.optimizers.optimizer import Optimizer, State
+
+__all__ = ["Adam", "Adamax", "Nadam"]
+
+_BELOW_ONE = math.nextafter(1, 0)
+
+
+class _Adaptive(Decaying):
+    """An optimizer with running averages of the gradients and of their sizes."""
+
+    beta_1 = Hyperparameter(0, _BELOW_ONE)
+    beta_2 = Hyperparameter(0, _BELOW_ONE)
+    epsilon = Hyperparameter(minimum=0)
+
+    def __init__(
+        self,
+        lr: float,
+        beta_1: float,
+        beta_2: float,
+        epsilon: float,
+        decay: float,
+        clipnorm: float | None,
+        clipvalue: float | None,
+    ) -> None:
+        super().__init__(lr, decay, clipnorm, clipvalue)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+
+class Adam(_Adaptive):
+    """Running averages of the gradients and of their squares, both freed of their start from 0.
+
+    m' = beta_1 m + (1 - beta_1) g and v' = beta_2 v + (1 - beta_2) g², then
+    w' = w - lr_t sqrt(1 - beta_2^n) / (1 - beta_1^n) m' / (sqrt(v') + epsilon).
+
+    Parameters
+    ----------
+    lr : float, default 0.001
+        The learning rate, at least 0.
+    beta_1 : float, default 0.9
+        How much of the average gradient is kept, at least 0 and below 1.
+    beta_2 : float, default 0.999
+        How much of the average square is kept, at least 0 and below 1.
+    epsilon : float, default 1e-8
+        Keeps the divisor from 0, at least 0.
+    decay : float, default 0.0
+        Of the learning rate, at least 0.
+    clipnorm, clipvalue : float or None, default None
+        Limits of the gradients; see `Optimizer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is unknown, not a finite number or out of bounds.
+
+    References
+    ----------
+    Kingma and Ba 2015, arXiv:1412.6980.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm import Variable
+    >>> v = Variable([1.0, 2.0])
+    >>> Adam(lr=0.25).apply([np.array([0.003, -50.0])], [v])
+    >>> v.value.round(3).tolist()
+    [0.75, 2.25]
+    """
+
+    slot_names = ("mean", "square")
+
+    def __init__(
+        self,
+        lr: float = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        decay: float = 0.0,
+        *,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+    ) -> None:
+        super().__init__(lr, beta_1, beta_2, epsilon, decay, clipnorm, clipvalue)
+
+    def numbers(self) -> tuple[float, ...]:
+        """Return the learning rate of this update, corrected for the start from 0."""
+        n = self.iterations + 1
+        correction = math.sqrt(1 - self.beta_2**n) / (1 - self.beta_1**n)
+        return (self.decayed_lr() * correction,)
+
+    def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
+        """Compute one update of one variable; see `Optimizer.update`."""
+        (lr,) = numbers
+        delta, scratch = state.delta, state.scratch
+        (mean, square), (new_mean, new_square) = state.slots, state.new_slots
+        average(mean, gradient, self.beta_1, out=new_mean, scratch=scratch)
+        np.square(gradient, out=scratch)
+        average(square, scratch, self.beta_2, out=new_square, scratch=scratch)
+        np.sqrt(new_square, out=scratch)
+        np.add(scratch, self.epsilon, out=scratch)
+        np.multiply(new_mean, lr, out=delta)
+        np.divide(delta, scratch, out=delta)
+
+
+class Adamax(_Adaptive):
+    """Adam with the largest gradient in place of the mean square.
+
+    m' = beta_1 m + (1 - beta_1) g and u' = max(beta_2 u, |g|), then
+    w' = w - lr_t / (1 - beta_1^n) m' / (u' + epsilon).
+
+    Parameters
+    ----------
+    lr : float, default 0.002
+        The learning rate, at least 0.
+    beta_1 : float, default 0.9
+        How much of the average gradient is kept, at least 0 and below 1.
+    beta_2 : float, default 0.999
+        How much of the largest gradient is kept, at least 0 and below 1.
+    epsilon : float, default 1e-8
+        Keeps the divisor from 0, at least 0.
+    decay : float, default 0.0
+        Of the learning rate, at least 0.
+    clipnorm, clipvalue : float or None, default None
+        Limits of the gradients; see `Optimizer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is unknown, not a finite number or out of bounds.
+
+    References
+    ----------
+    Kingma and Ba 2015, section 7, arXiv:1412.6980.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm import Variable
+    >>> v = Variable([1.0, 2.0])
+    >>> Adamax(lr=0.25).apply([np.array([0.003, -50.0])], [v])
+    >>> v.value.round(3).tolist()
+    [0.75, 2.25]
+    """
+
+    slot_names = ("mean", "largest")
+
+    def __init__(
+        self,
+        lr: float = 0.002,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        decay: float = 0.0,
+        *,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+    ) -> None:
+        super().__init__(lr, beta_1, beta_2, epsilon, decay, clipnorm, clipvalue)
+
+    def numbers(self) -> tuple[float, ...]:
+        """Return the learning rate of this update, corrected for the start from 0."""
+        return (self.decayed_lr() / (1 - self.beta_1 ** (self.iterations + 1)),)
+
+    def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
+        """Compute one update of one variable; see `Optimizer.update`."""
+        (lr,) = numbers
+        delta, scratch = state.delta, state.scratch
+        (mean, largest), (new_mean, new_largest) = state.slots, state.new_slots
+        average(mean, gradient, self.beta_1, out=new_mean, scratch=scratch)
+        np.abs(gradient, out=scratch)
+        np.multiply(largest, self.beta_2, out=new_largest)
+        np.maximum(new_largest, scratch, out=new_largest)
+        np.add(new_largest, self.epsilon, out=scratch)
+        np.multiply(new_mean, lr, out=delta)
+        np.divide(delta, scratch, out=delta)
+
+
+class Nadam(Optimizer):
+    """Adam with Nesterov's momentum, which grows by a schedule.
+
+    With the momentum p_n = beta_1 (1 - 0.96^(n schedule_decay) / 2) and the products
+    P_n = p_1 ... p_n, and with m' and v' as in Adam, the step is lr b / (sqrt(c) + epsilon) for
+    b = (1 - p_n) g / (1 - P_n) + p_(n+1) m' / (1 - P_(n+1)) and c = v' / (1 - beta_2^n).
+
+    Parameters
+    ----------
+    lr : float, default 0.002
+        The learning rate, at least 0.
+    beta_1 : float, default 0.9
+        How much of the average gradient is kept, at least 0 and below 1.
+    beta_2 : float, default 0.999
+        How much of the average square is kept, at least 0 and below 1.
+    epsilon : float, default 1e-8
+        Keeps the divisor from 0, at least 0.
+    schedule_decay : float, default 0.004
+        How fast the momentum grows, at least 0.
+    clipnorm, clipvalue : float or None, default None
+        Limits of the gradients; see `Optimizer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is unknown, not a finite number or out of bounds.
+
+    References
+    ----------
+    Dozat 2016, "Incorporating Nesterov Momentum into Adam", ICLR workshop.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm import Variable
+    >>> v = Variable([1.0, 2.0], dtype="float64")
+    >>> Nadam(lr=0.25).apply([np.array([0.003, -50.0])], [v])
+    >>> v.value.round(3).tolist()
+    [0.736, 2.264]
+    """
+
+    slot_names = ("mean", "square")
+    lr = Hyperparameter(minimum=0)
+    beta_1 = Hyperparameter(0, _BELOW_ONE)
+    beta_2 = Hyperparameter(0, _BELOW_ONE)
+    epsilon = Hyperparameter(minimum=0)
+    schedule_decay = Hyperparameter(minimum=0)
+
+    def __init__(
+        self,
+        lr: float = 0.002,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        schedule_decay: float = 0.004,
+        *,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+    ) -> None:
+        super().__init__(clipnorm, clipvalue)
+        self.lr = lr
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.schedule_decay = schedule_decay
+        # The product of the momenta of so many updates: (number of updates, product).
+        self._product = (0, 1.0)
+
+    def _momentum(self, n: int) -> float:
+        return self.beta_1 * (1 - 0.5 * 0.96 ** (n * self.schedule_decay))
+
+    def _product_of_momenta(self) -> float:
+        """Return the product so far: from the last one, or anew where `iterations` was set back."""
+        number, product = self._product if self._product[0] <= self.iterations else (0, 1.0)
+        for n in range(number + 1, self.iterations + 1):
+            product *= self._momentum(n)
+        self._product = (self.iterations, product)
+        return product
+
+    def numbers(self) -> tuple[float, ...]:
+        """Return the factors of the gradient, of the mean and of the square."""
+        n = self.iterations + 1
+        momentum, next_momentum = self._momentum(n), self._momentum(n + 1)
+        product = self._product_of_momenta() * momentum
+        return (
+            self.lr * (1 - momentum) / (1 - product),
+            self.lr * next_momentum / (1 - product * next_momentum),
+            1 / (1 - self.beta_2**n),
+        )
+
+    def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
+        """Compute one update of one variable; see `Optimizer.update`."""
+        of_gradient, of_mean, of_square = numbers
+        delta, scratch = state.delta, state.scratch
+        (mean, square), (new_mean, new_square) = state.slots, state.new_slots
+        average(mean, gradient, self.beta_1, out=new_mean, scratch=scratch)
+        np.square(gradient, out=scratch)
+        average(square, scratch, self.beta_2, out=new_square, scratch=scratch)
+        np.multiply(gradient, of_gradient, out=delta)
+        np.multiply(new_mean, of_mean, out=scratch)
+        np.add(delta, scratch, out=delta)
+        np.multiply(new_square, of_square, out=scratch)
+        np.sqrt(scratch, out=scratch)
+        np.add(scratch, self.epsilon, out=scratch)
+        np.divide(delta, scratch, out=delta)

@@ -1,0 +1,320 @@
+"""Gradient descent and its adaptive kin, as in TensorFlow 1.4's Keras.
+
+In the formulas w is a variable, g its gradient, and rates apply to each element. The learning rate
+decays with the number t of updates before: lr_t = lr / (1 + decay t).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cylstm._numbers import Hyperparameter
+from cylstm.optimizers.optimizer import Optimizer, State
+
+__all__ = ["SGD", "Adadelta", "Adagrad", "RMSprop"]
+
+
+def average(
+    old: np.ndarray, new: np.ndarray, rate: float, *, out: np.ndarray, scratch: np.ndarray
+) -> None:
+    """out = rate old + (1 - rate) new; `new` may be the scratch array."""
+    np.multiply(new, 1 - rate, out=scratch)
+    np.multiply(old, rate, out=out)
+    np.add(out, scratch, out=out)
+
+
+class Decaying(Optimizer):
+    """An optimizer whose learning rate decays over the updates."""
+
+    lr = Hyperparameter(minimum=0)
+    decay = Hyperparameter(minimum=0)
+
+    def __init__(
+        self, lr: float, decay: float, clipnorm: float | None, clipvalue: float | None
+    ) -> None:
+        super().__init__(clipnorm, clipvalue)
+        self.lr = lr
+        self.decay = decay
+
+    def decayed_lr(self) -> float:
+        """Return the learning rate of this update."""
+        return self.lr / (1 + self.decay * self.iterations)
+
+    def numbers(self) -> tuple[float, ...]:
+        """Return the learning rate alone."""
+        return (self.decayed_lr(),)
+
+
+class SGD(Decaying):
+    """Stochastic gradient descent, with momentum if wanted.
+
+    v' = momentum v - lr_t g, then w' = w + v', or with nesterov w' = w + momentum v' - lr_t g.
+
+    Parameters
+    ----------
+    lr : float, default 0.01
+        The learning rate, at least 0.
+    momentum : float, default 0.0
+        How much of the last step is taken again, at least 0.
+    decay : float, default 0.0
+        Of the learning rate, at least 0.
+    nesterov : bool, default False
+        Whether to use Nesterov's momentum.
+    clipnorm, clipvalue : float or None, default None
+        Limits of the gradients; see `Optimizer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is unknown, not a finite number or out of bounds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm import Variable
+    >>> v, optimizer = Variable([1.0, 2.0]), SGD(lr=0.5, momentum=0.5)
+    >>> for _ in range(2):
+    ...     optimizer.apply([np.array([1.0, -2.0])], [v])
+    >>> v.value.tolist()
+    [-0.25, 4.5]
+    """
+
+    slot_names = ("moment",)
+    momentum = Hyperparameter(minimum=0)
+
+    def __init__(
+        self,
+        lr: float = 0.01,
+        momentum: float = 0.0,
+        decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+    ) -> None:
+        super().__init__(lr, decay, clipnorm, clipvalue)
+        self.momentum = momentum
+        self.nesterov = bool(nesterov)
+
+    def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
+        """Compute one update of one variable; see `Optimizer.update`."""
+        (lr,) = numbers
+        delta, scratch = state.delta, state.scratch
+        (moment,), (new_moment,) = state.slots, state.new_slots
+        np.multiply(gradient, lr, out=scratch)
+        np.multiply(moment, self.momentum, out=new_moment)
+        np.subtract(new_moment, scratch, out=new_moment)
+        if self.nesterov:
+            np.multiply(new_moment, self.momentum, out=delta)
+            np.subtract(scratch, delta, out=delta)
+        else:
+            np.negative(new_moment, out=delta)
+
+
+class RMSprop(Decaying):
+    """Gradients divided by a running root mean square of themselves.
+
+    a' = rho a + (1 - rho) g², then w' = w - lr_t g / (sqrt(a') + epsilon).
+
+    Parameters
+    ----------
+    lr : float, default 0.001
+        The learning rate, at least 0.
+    rho : float, default 0.9
+        How much of the average is kept, from 0 to 1.
+    epsilon : float, default 1e-8
+        Keeps the divisor from 0, at least 0.
+    decay : float, default 0.0
+        Of the learning rate, at least 0.
+    clipnorm, clipvalue : float or None, default None
+        Limits of the gradients; see `Optimizer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is unknown, not a finite number or out of bounds.
+
+    References
+    ----------
+    Tieleman and Hinton 2012, "Lecture 6.5 - rmsprop", Coursera.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm import Variable
+    >>> v = Variable([1.0, 2.0], dtype="float64")
+    >>> RMSprop(lr=0.1, rho=0.75).apply([np.array([1.0, -2.0])], [v])
+    >>> v.value.round(4).tolist()
+    [0.8, 2.2]
+    """
+
+    slot_names = ("accumulator",)
+    iterations_in_weights = False
+    rho = Hyperparameter(0, 1)
+    epsilon = Hyperparameter(minimum=0)
+
+    def __init__(
+        self,
+        lr: float = 0.001,
+        rho: float = 0.9,
+        epsilon: float = 1e-8,
+        decay: float = 0.0,
+        *,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+    ) -> None:
+        super().__init__(lr, decay, clipnorm, clipvalue)
+        self.rho = rho
+        self.epsilon = epsilon
+
+    def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
+        """Compute one update of one variable; see `Optimizer.update`."""
+        (lr,) = numbers
+        delta, scratch = state.delta, state.scratch
+        (accumulator,), (new_accumulator,) = state.slots, state.new_slots
+        np.square(gradient, out=scratch)
+        average(accumulator, scratch, self.rho, out=new_accumulator, scratch=scratch)
+        np.sqrt(new_accumulator, out=scratch)
+        np.add(scratch, self.epsilon, out=scratch)
+        np.multiply(gradient, lr, out=delta)
+        np.divide(delta, scratch, out=delta)
+
+
+class Adagrad(Decaying):
+    """Gradients divided by the root of the sum of their squares so far.
+
+    a' = a + g², then w' = w - lr_t g / (sqrt(a') + epsilon).
+
+    Parameters
+    ----------
+    lr : float, default 0.01
+        The learning rate, at least 0.
+    epsilon : float, default 1e-8
+        Keeps the divisor from 0, at least 0.
+    decay : float, default 0.0
+        Of the learning rate, at least 0.
+    clipnorm, clipvalue : float or None, default None
+        Limits of the gradients; see `Optimizer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is unknown, not a finite number or out of bounds.
+
+    References
+    ----------
+    Duchi, Hazan and Singer 2011, "Adaptive Subgradient Methods for Online Learning and Stochastic
+    Optimization", JMLR 12.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm import Variable
+    >>> v, optimizer = Variable([0.0, 0.0]), Adagrad(lr=0.5)
+    >>> optimizer.apply([np.array([1.0, -20.0])], [v])
+    >>> v.value.tolist()
+    [-0.5, 0.5]
+    """
+
+    slot_names = ("accumulator",)
+    iterations_in_weights = False
+    epsilon = Hyperparameter(minimum=0)
+
+    def __init__(
+        self,
+        lr: float = 0.01,
+        epsilon: float = 1e-8,
+        decay: float = 0.0,
+        *,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+    ) -> None:
+        super().__init__(lr, decay, clipnorm, clipvalue)
+        self.epsilon = epsilon
+
+    def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
+        """Compute one update of one variable; see `Optimizer.update`."""
+        (lr,) = numbers
+        delta, scratch = state.delta, state.scratch
+        (accumulator,), (new_accumulator,) = state.slots, state.new_slots
+        np.square(gradient, out=scratch)
+        np.add(accumulator, scratch, out=new_accumulator)
+        np.sqrt(new_accumulator, out=scratch)
+        np.add(scratch, self.epsilon, out=scratch)
+        np.multiply(gradient, lr, out=delta)
+        np.divide(delta, scratch, out=delta)
+
+
+class Adadelta(Decaying):
+    """Steps as large as the running root mean square of the steps before.
+
+    a' = rho a + (1 - rho) g², then u = g sqrt(d + epsilon) / sqrt(a' + epsilon),
+    d' = rho d + (1 - rho) u² and w' = w - lr_t u.
+
+    Parameters
+    ----------
+    lr : float, default 1.0
+        A factor of the steps, at least 0.
+    rho : float, default 0.95
+        How much of the averages is kept, from 0 to 1.
+    epsilon : float, default 1e-8
+        The size of the first steps, at least 0.
+    decay : float, default 0.0
+        Of the factor, at least 0.
+    clipnorm, clipvalue : float or None, default None
+        Limits of the gradients; see `Optimizer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is unknown, not a finite number or out of bounds.
+
+    References
+    ----------
+    Zeiler 2012, arXiv:1212.5701.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm import Variable
+    >>> v = Variable([0.0, 0.0], dtype="float64")
+    >>> Adadelta(rho=0.75, epsilon=1.0).apply([np.array([0.0, -4.0])], [v])
+    >>> v.value.round(4).tolist()
+    [0.0, 1.7889]
+    """
+
+    slot_names = ("accumulator", "delta_accumulator")
+    iterations_in_weights = False
+    rho = Hyperparameter(0, 1)
+    epsilon = Hyperparameter(minimum=0)
+
+    def __init__(
+        self,
+        lr: float = 1.0,
+        rho: float = 0.95,
+        epsilon: float = 1e-8,
+        decay: float = 0.0,
+        *,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+    ) -> None:
+        super().__init__(lr, decay, clipnorm, clipvalue)
+        self.rho = rho
+        self.epsilon = epsilon
+
+    def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
+        """Compute one update of one variable; see `Optimizer.update`."""
+        (lr,) = numbers
+        delta, scratch = state.delta, state.scratch
+        (accumulator, squares), (new_accumulator, new_squares) = state.slots, state.new_slots
+        np.square(gradient, out=scratch)
+        average(accumulator, scratch, self.rho, out=new_accumulator, scratch=scratch)
+        np.add(new_accumulator, self.epsilon, out=scratch)
+        np.sqrt(scratch, out=scratch)
+        np.add(squares, self.epsilon, out=delta)
+        np.sqrt(delta, out=delta)
+        np.multiply(delta, gradient, out=delta)
+        np.divide(delta, scratch, out=delta)
+        np.square(delta, out=scratch)
+        average(squares, scratch, self.rho, out=new_squares, scratch=scratch)
+        np.multiply(delta, lr, out=delta)

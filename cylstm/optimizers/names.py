@@ -1,0 +1,21 @@
+"""The names of optimizers, and what they stand for."""
+
+from __future__ import annotations
+
+from cylstm._registry import Registry
+from cylstm.optimizers.adam import Adam, Adamax, Nadam
+from cylstm.optimizers.descent import SGD, Adadelta, Adagrad, RMSprop
+from cylstm.optimizers.optimizer import Optimizer
+
+__all__ = ["deserialize", "get", "serialize"]
+
+_registry = Registry(
+    "optimizer",
+    {cls.__name__: cls for cls in (SGD, RMSprop, Adagrad, Adadelta, Adam, Adamax, Nadam)},
+    base=Optimizer,
+    ignore_case=True,
+)
+
+get = _registry.get
+serialize = _registry.serialize
+deserialize = _registry.deserialize

@@ -1,0 +1,357 @@
+"""What all optimizers share: clipping, slots, the update as a whole, weights and copies."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from operator import index
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cylstm._checks import as_array
+from cylstm._numbers import Hyperparameter, single
+from cylstm._registry import Configurable
+from cylstm.variables import Variable
+
+__all__ = ["Optimizer"]
+
+Arrays = list[np.ndarray]
+
+
+class State:
+    """What an optimizer keeps for one variable.
+
+    The slots exist twice: an update is computed from `slots` into `new_slots`, and both change
+    places when the update of all variables is known to succeed.
+
+    Attributes
+    ----------
+    slots : list of arrays
+        The slots before the update, in the order of `Optimizer.slot_names`. Not to be changed.
+    new_slots : list of arrays
+        Where `Optimizer.update` writes the slots after the update, all of them.
+    delta : array
+        Where it writes what is to be subtracted from the variable.
+    scratch : array
+        Work space.
+    """
+
+    def __init__(self, variable: Variable, slots: Iterable[npt.ArrayLike]) -> None:
+        self.variable = variable
+        self.slots = [np.array(slot, dtype=variable.dtype, order="C") for slot in slots]
+        self.new_slots = [np.empty_like(slot) for slot in self.slots]
+        self.delta = np.empty(variable.shape, variable.dtype)
+        self.scratch = np.empty(variable.shape, variable.dtype)
+
+    def commit(self, value: np.ndarray) -> None:
+        """Make the computed update the current one."""
+        self.variable.assign(value)
+        self.slots, self.new_slots = self.new_slots, self.slots
+
+
+class Optimizer(Configurable, ABC):
+    """Base class of optimizers, for your own ones too.
+
+    A subclass names its slots (arrays of the shape of a variable that start from 0) in
+    `slot_names` and defines `update`; what `update` needs once for all variables comes from
+    `numbers`.
+
+    Parameters
+    ----------
+    clipnorm : float or None, default None
+        Gradients are scaled down where the Euclidean norm of all of them together exceeds it;
+        None and 0 do not clip.
+    clipvalue : float or None, default None
+        Each derivative is cut off at plus and minus this value, after clipnorm; None and 0 do not
+        clip.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a number, or unknown.
+    ValueError
+        If an argument is not finite or negative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm import Variable
+    >>> class SignDescent(Optimizer):
+    ...     def __init__(self, lr=0.5, *, clipnorm=None, clipvalue=None):
+    ...         super().__init__(clipnorm, clipvalue)
+    ...         self.lr = lr
+    ...     def update(self, gradient, state, *numbers):
+    ...         np.multiply(np.sign(gradient), self.lr, out=state.delta)
+    >>> v = Variable([1.0, 2.0])
+    >>> SignDescent().apply([np.array([0.3, -7.0])], [v])
+    >>> v.value.tolist()
+    [0.5, 2.5]
+    """
+
+    slot_names: tuple[str, ...] = ()
+    # Keras leaves the count out of the weights of some optimizers, and their saved files too.
+    iterations_in_weights = True
+
+    clipnorm = Hyperparameter(minimum=0, optional=True)
+    clipvalue = Hyperparameter(minimum=0, optional=True)
+
+    def __init__(self, clipnorm: float | None = None, clipvalue: float | None = None) -> None:
+        self.clipnorm = clipnorm
+        self.clipvalue = clipvalue
+        self.iterations = 0
+        self._states: dict[int, State] = {}
+        # Slots, a list for each variable, that wait for the variables of the next `apply`.
+        self._waiting: list[Arrays] = []
+
+    @property
+    def iterations(self) -> int:
+        """How many updates have been applied; it may be set."""
+        return self._iterations
+
+    @iterations.setter
+    def iterations(self, count: int) -> None:
+        if index(count) < 0:
+            raise ValueError(f"iterations must not be negative, got {count}")
+        self._iterations = index(count)
+
+    @abstractmethod
+    def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
+        """Compute one update of one variable.
+
+        Parameters
+        ----------
+        gradient : array
+            The clipped gradient. Not to be changed.
+        state : State
+            The slots before the update, and where to write the new ones and the step.
+        *numbers : float
+            What `numbers` returned.
+        """
+
+    def numbers(self) -> tuple[float, ...]:
+        """Return what `update` needs once for all variables, such as a decayed learning rate."""
+        return ()
+
+    def apply(self, gradients: Sequence[npt.ArrayLike], variables: Sequence[Variable]) -> None:
+        """Update variables by their gradients, then apply the constraints of the variables.
+
+        All variables are updated or, where an error is raised, none. Values that are not finite
+        are no error: they spread, as in TensorFlow.
+
+        Parameters
+        ----------
+        gradients : sequence of arrays
+            One for each variable, of its shape.
+        variables : sequence of Variable
+            The variables, all different. The optimizer keeps slots for each.
+
+        Raises
+        ------
+        ValueError
+            If the number or a shape differs, a gradient is None, a variable is given twice, a
+            constraint changes the shape, or slots that were loaded or copied do not fit.
+        TypeError
+            If a gradient does not consist of real numbers.
+        """
+        variables = list(variables)
+        grads = _checked_gradients(list(gradients), variables)
+        states = self._states_of(variables)
+        with np.errstate(all="ignore"):
+            grads = self._clipped(grads)
+            numbers = self.numbers()
+            for state, gradient in zip(states, grads, strict=True):
+                self.update(gradient, state, *numbers)
+                np.subtract(state.variable.value, state.delta, out=state.delta)
+        values = [_constrained(state.variable, state.delta) for state in states]
+
+        for state, value in zip(states, values, strict=True):
+            state.commit(value)
+            self._states[id(state.variable)] = state
+        self._waiting = []
+        self._iterations += 1
+
+    def _states_of(self, variables: list[Variable]) -> list[State]:
+        """Find the states of variables, or make new ones without keeping them yet."""
+        if self._waiting:
+            return _bound(self._waiting, variables)
+        states = []
+        for variable in variables:
+            state = self._states.get(id(variable))
+            if state is None:
+                zeros = np.zeros(variable.shape, variable.dtype)
+                state = State(variable, [zeros] * len(self.slot_names))
+            states.append(state)
+        return states
+
+    def _clipped(self, gradients: Arrays) -> Arrays:
+        if self.clipnorm:
+            squares = (float(np.sum(np.square(g, dtype=np.float64))) for g in gradients)
+            norm = math.sqrt(sum(squares))
+            if norm >= self.clipnorm:
+                gradients = [g * (self.clipnorm / norm) for g in gradients]
+        if self.clipvalue:
+            limit = single(self.clipvalue)
+            gradients = [np.clip(g, -limit, limit) for g in gradients]
+        return gradients
+
+    @property
+    def weights(self) -> Arrays:
+        """The same as `get_weights()`."""
+        return self.get_weights()
+
+    def get_weights(self) -> Arrays:
+        """Return copies of the state of the optimizer, in the order of Keras.
+
+        Returns
+        -------
+        list of arrays
+            The number of iterations (of those optimizers with which Keras stores it), then the
+            first slots of all variables, then the second ones. Empty before the first update.
+        """
+        per_variable = self._slots()
+        if not per_variable:
+            return []
+        count = [np.array(self.iterations, np.int64)] if self.iterations_in_weights else []
+        by_slot = zip(*per_variable, strict=True)
+        return count + [slot.copy() for slots in by_slot for slot in slots]
+
+    def set_weights(self, weights: Sequence[npt.ArrayLike]) -> None:
+        """Restore the state that `get_weights` returned.
+
+        Before the first update the slots wait, and are given to the variables of the first
+        `apply` in their order.
+
+        Parameters
+        ----------
+        weights : sequence of arrays
+            What `get_weights` returned.
+
+        Raises
+        ------
+        ValueError
+            If the number of arrays or a shape does not fit; the state is then unchanged.
+        """
+        arrays = [np.asarray(weight) for weight in weights]
+        if not arrays and not self._slots():
+            return
+        count, slots = self._split(arrays)
+        if self._states and _shapes(slots) != _shapes(self._slots()):
+            raise ValueError(
+                f"these weights do not fit: their shapes are {[a.shape for a in arrays]}, "
+                f"expected {[a.shape for a in self.get_weights()]}"
+            )
+        if self._states:
+            for state, row in zip(self._states.values(), slots, strict=True):
+                state.slots = [np.array(slot, state.variable.dtype, order="C") for slot in row]
+        else:
+            self._waiting = [[slot.copy() for slot in row] for row in slots]
+        if count is not None:
+            self.iterations = count
+
+    def _split(self, arrays: Arrays) -> tuple[int | None, list[Arrays]]:
+        """Take weights apart into the number of iterations and the slots of each variable."""
+        variables, rest = divmod(
+            len(arrays) - self.iterations_in_weights, max(1, len(self.slot_names))
+        )
+        if variables < 1 or rest or not self.slot_names:
+            counted = "the number of iterations and " if self.iterations_in_weights else ""
+            raise ValueError(
+                f"the weights of {type(self).__name__} are {counted}{len(self.slot_names)} "
+                f"arrays for each variable, got {len(arrays)} arrays"
+            )
+        if any(array.dtype.kind not in "iuf" for array in arrays):
+            raise ValueError(
+                f"weights must hold real numbers, got dtypes {[str(a.dtype) for a in arrays]}"
+            )
+        count = None
+        if self.iterations_in_weights:
+            first, *arrays = arrays
+            if first.size != 1 or not 0 <= first.item() < math.inf:
+                raise ValueError(f"the first weight is the number of iterations, got {first!r}")
+            count = int(first.item())
+        slots = [arrays[i::variables] for i in range(variables)]
+        if any(len(set(shapes)) > 1 for shapes in _shapes(slots)):
+            raise ValueError(
+                f"the slots {self.slot_names} of {type(self).__name__} have one shape for each "
+                f"variable, got the shapes {_shapes(slots)}"
+            )
+        return count, slots
+
+    def _slots(self) -> list[Arrays]:
+        """The slots of each variable; none where the optimizer has no slots."""
+        if not self.slot_names:
+            return []
+        return [state.slots for state in self._states.values()] or self._waiting
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that rebuild the optimizer; its state is in `get_weights`.
+
+        Returns
+        -------
+        dict
+            Argument name to value; clipnorm and clipvalue only where they were given.
+        """
+        config = super().get_config()
+        for name in ("clipnorm", "clipvalue"):
+            if config.get(name) is None:
+                config.pop(name, None)
+        return config
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy does not hold the variables: its slots go, in their order, to the variables of
+        # its next update, be they the same ones or those of a copied model.
+        waiting = [[slot.copy() for slot in row] for row in self._slots()]
+        return self.__dict__ | {"_states": {}, "_waiting": waiting}
+
+
+def _shapes(rows: list[Arrays]) -> list[list[tuple[int, ...]]]:
+    return [[array.shape for array in row] for row in rows]
+
+
+def _checked_gradients(gradients: list[Any], variables: list[Variable]) -> Arrays:
+    """Return gradients as arrays of the dtype of their variables."""
+    for variable in variables:
+        if not isinstance(variable, Variable):
+            raise TypeError(
+                f"expected a list of gradients and a list of Variable, got {variable!r} in the "
+                "second one"
+            )
+    if len(gradients) != len(variables):
+        raise ValueError(
+            f"expected one gradient for each of the {len(variables)} variables, "
+            f"got {len(gradients)}"
+        )
+    if len({id(variable) for variable in variables}) != len(variables):
+        raise ValueError(f"a variable was given twice: {[v.name for v in variables]}")
+    arrays = []
+    for gradient, variable in zip(gradients, variables, strict=True):
+        name = f"the gradient of {variable.name}"
+        if gradient is None:
+            raise ValueError(f"{name} is None; leave the variable out if it is not to be updated")
+        array = as_array(gradient, variable.dtype, name)
+        if array.shape != variable.shape:
+            raise ValueError(f"{name} has shape {array.shape}, expected {variable.shape}")
+        arrays.append(array)
+    return arrays
+
+
+def _bound(waiting: list[Arrays], variables: list[Variable]) -> list[State]:
+    """Give slots that were loaded or copied to variables, in their order."""
+    shapes = [slots[0].shape for slots in waiting]
+    if shapes != [variable.shape for variable in variables]:
+        raise ValueError(
+            f"this optimizer was loaded or copied with slots for variables of shapes {shapes}, "
+            f"but is applied to variables of shapes {[v.shape for v in variables]}; for a fresh "
+            "start make a new one by from_config(optimizer.get_config())"
+        )
+    return [State(variable, slots) for variable, slots in zip(variables, waiting, strict=True)]
+
+
+def _constrained(variable: Variable, value: np.ndarray) -> np.ndarray:
+    """Apply the constraint of a variable to its new value, and check what comes out."""
+    if variable.constraint is None:
+        return value
+    return variable.checked(variable.constraint(value))

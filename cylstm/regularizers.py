@@ -1,0 +1,215 @@
+"""Regularizers: penalties on weights or outputs that are added to the loss.
+
+A regularizer is a function of an array that returns a number. To train with it, it also needs a
+method (or, on a function, an attribute) `gradient` from the array to the array of derivatives.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import numpy as np
+
+from cylstm._numbers import real
+from cylstm._registry import Configurable, Registry
+
+__all__ = [
+    "L1L2",
+    "Regularizer",
+    "deserialize",
+    "get",
+    "gradient",
+    "l1",
+    "l1_l2",
+    "l2",
+    "serialize",
+]
+
+
+class Regularizer(Configurable, ABC):
+    """Base class of regularizers, for your own ones too.
+
+    A subclass defines `__call__`, and `gradient` if it is to be trained with. Arguments of its
+    `__init__` that it stores under their own names make up its config.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Quartic(Regularizer):
+    ...     def __call__(self, w):
+    ...         return float(np.sum(w**4))
+    ...     def gradient(self, w):
+    ...         return 4 * w**3
+    >>> Quartic()(np.array([1.0, -2.0]))
+    17.0
+    """
+
+    @abstractmethod
+    def __call__(self, w: np.ndarray) -> float:
+        """Return the penalty of an array."""
+
+
+class L1L2(Regularizer):
+    """The sum of l1 |w| + l2 w² over all elements.
+
+    Parameters
+    ----------
+    l1 : float, default 0.0
+        Factor of the absolute values.
+    l2 : float, default 0.0
+        Factor of the squares.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a factor is not a finite number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> regularizer = L1L2(l1=0.5, l2=0.25)
+    >>> regularizer(np.array([[1.0, -2.0]]))
+    2.75
+    >>> regularizer.gradient(np.array([[1.0, -2.0]])).tolist()
+    [[1.0, -1.5]]
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+        self.l1 = float(real(l1, "l1"))
+        self.l2 = float(real(l2, "l2"))
+
+    def __call__(self, w: np.ndarray) -> float:
+        """Return the penalty, a Python float summed in double precision."""
+        w = np.asarray(w)
+        penalty = 0.0
+        if self.l1:
+            penalty += self.l1 * float(np.sum(np.abs(w), dtype=np.float64))
+        if self.l2:
+            penalty += self.l2 * float(np.sum(np.square(w, dtype=np.float64)))
+        return penalty
+
+    def gradient(self, w: np.ndarray) -> np.ndarray:
+        """Return the derivatives, of the shape and dtype of w; that of |w| at 0 is 0."""
+        w = np.asarray(w)
+        return self.l1 * np.sign(w) + 2 * self.l2 * w
+
+
+def l1(l: float = 0.01) -> L1L2:  # noqa: E741
+    """Return the regularizer l times the sum of the absolute values.
+
+    Parameters
+    ----------
+    l : float, default 0.01
+        The factor.
+
+    Returns
+    -------
+    L1L2
+        The regularizer.
+
+    Examples
+    --------
+    >>> l1(0.5)
+    L1L2(l1=0.5, l2=0.0)
+    """
+    return L1L2(l1=l)
+
+
+def l2(l: float = 0.01) -> L1L2:  # noqa: E741
+    """Return the regularizer l times the sum of the squares.
+
+    Parameters
+    ----------
+    l : float, default 0.01
+        The factor.
+
+    Returns
+    -------
+    L1L2
+        The regularizer.
+
+    Examples
+    --------
+    >>> l2(0.5)
+    L1L2(l1=0.0, l2=0.5)
+    """
+    return L1L2(l2=l)
+
+
+def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
+    """Return the sum of both regularizers.
+
+    Parameters
+    ----------
+    l1 : float, default 0.01
+        Factor of the absolute values.
+    l2 : float, default 0.01
+        Factor of the squares.
+
+    Returns
+    -------
+    L1L2
+        The regularizer.
+
+    Examples
+    --------
+    >>> l1_l2()
+    L1L2(l1=0.01, l2=0.01)
+    """
+    return L1L2(l1=l1, l2=l2)
+
+
+def gradient(regularizer: Callable[[np.ndarray], float], w: np.ndarray) -> np.ndarray:
+    """Return the derivatives of a regularizer with respect to each element of an array.
+
+    Parameters
+    ----------
+    regularizer : callable
+        A regularizer with a method or attribute `gradient`.
+    w : array
+        The weights or outputs.
+
+    Returns
+    -------
+    array
+        Of the shape of w.
+
+    Raises
+    ------
+    TypeError
+        If the regularizer has no `gradient`.
+    ValueError
+        If its gradient has another shape than w.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gradient(l2(0.5), np.array([1.0, -3.0])).tolist()
+    [1.0, -3.0]
+    """
+    function = getattr(regularizer, "gradient", None)
+    if not callable(function):
+        name = getattr(regularizer, "__name__", type(regularizer).__name__)
+        raise TypeError(
+            f"the regularizer {name} has no gradient, so it gives losses but cannot train; "
+            "set its attribute `gradient` to a function from the array w to the array of "
+            "derivatives, of the shape of w"
+        )
+    w = np.asarray(w)
+    result = np.asarray(function(w))
+    if result.shape != w.shape:
+        raise ValueError(
+            f"the gradient of the regularizer {regularizer!r} has shape {result.shape}, "
+            f"expected {w.shape}, the shape of what it was called with"
+        )
+    return result
+
+
+_registry = Registry(
+    "regularizer", {"L1L2": L1L2, "l1": l1, "l2": l2, "l1_l2": l1_l2}, default=None
+)
+
+get = _registry.get
+serialize = _registry.serialize
+deserialize = _registry.deserialize

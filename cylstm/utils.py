@@ -1,0 +1,17 @@
+"""Random seeds, custom objects and configs, under the names of `keras.utils`."""
+
+from __future__ import annotations
+
+from cylstm._random import set_random_seed
+from cylstm._registry import CustomObjectScope, custom_object_scope, get_custom_objects
+from cylstm._registry import deserialize_object as deserialize_keras_object
+from cylstm._registry import serialize_object as serialize_keras_object
+
+__all__ = [
+    "CustomObjectScope",
+    "custom_object_scope",
+    "deserialize_keras_object",
+    "get_custom_objects",
+    "serialize_keras_object",
+    "set_random_seed",
+]

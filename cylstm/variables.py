@@ -1,0 +1,131 @@
+"""Variable: a named, versioned array that a layer owns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cylstm import _checks
+
+__all__ = ["Variable"]
+
+
+class Variable:
+    """A named array with a version, a regularizer and a constraint.
+
+    The array itself is never written to: `assign` puts a new one in its place. Whoever still
+    holds the old one (a pullback, another thread) keeps consistent numbers.
+
+    Parameters
+    ----------
+    value : array_like
+        The first value, copied.
+    name : str, default "variable"
+        The name, such as ``"lstm_1/kernel"``.
+    trainable : bool, default True
+        Whether optimizers are to update it.
+    regularizer : callable, optional
+        Gives the penalty of the value; see `cylstm.regularizers`.
+    constraint : callable, optional
+        Projects a new value after each update; see `cylstm.constraints`.
+    dtype : str, default "float32"
+        ``"float32"`` or ``"float64"``.
+
+    Raises
+    ------
+    TypeError
+        If the value does not consist of real numbers.
+
+    Examples
+    --------
+    >>> from cylstm import Variable
+    >>> v = Variable([1.0, 2.0], name="v")
+    >>> v.assign([3.0, 4.0])
+    >>> v.value, v.version
+    (array([3., 4.], dtype=float32), 1)
+    """
+
+    def __init__(
+        self,
+        value: npt.ArrayLike,
+        name: str = "variable",
+        trainable: bool = True,
+        regularizer: Callable | None = None,
+        constraint: Callable | None = None,
+        dtype: npt.DTypeLike = "float32",
+    ) -> None:
+        self.name = name
+        self.trainable = trainable
+        self.regularizer = regularizer
+        self.constraint = constraint
+        self.version = 0
+        self._value = self._frozen(value, np.dtype(_checks.float_dtype(dtype)))
+
+    def _frozen(self, value: npt.ArrayLike, dtype: np.dtype) -> np.ndarray:
+        array = _checks.as_array(value, dtype, self.name)
+        if array is value or array.base is not None or not array.flags.owndata:
+            array = array.copy()
+        array.flags.writeable = False
+        return array
+
+    @property
+    def value(self) -> np.ndarray:
+        """The current value: a read-only array, C-contiguous."""
+        return self._value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the value; it never changes."""
+        return self._value.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of the value; it never changes."""
+        return self._value.dtype
+
+    def checked(self, value: npt.ArrayLike) -> np.ndarray:
+        """What `assign` would store: a read-only copy of the shape and dtype of this variable.
+
+        Raises
+        ------
+        ValueError
+            If the shape differs.
+        TypeError
+            If the value does not consist of real numbers.
+        """
+        array = self._frozen(value, self.dtype)
+        if array.shape != self.shape:
+            raise ValueError(
+                f"{self.name} has the shape {self.shape}, but was given {array.shape}."
+            )
+        return array
+
+    def assign(self, value: npt.ArrayLike) -> None:
+        """Replace the value by a copy of `value` (same shape) and bump `version`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `checked`; the variable is then unchanged.
+        """
+        self._value = self.checked(value)
+        self.version += 1
+
+    def numpy(self) -> np.ndarray:
+        """A writable copy of the value."""
+        return self._value.copy()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy or (dtype is not None and dtype != self.dtype):
+            return self._value.astype(dtype or self.dtype)
+        return self._value
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._value.flags.writeable = False  # neither pickle nor deepcopy carries the flag
+
+    def __repr__(self) -> str:
+        return f"<Variable {self.name} {self.dtype} {self.shape}>"

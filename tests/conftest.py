@@ -1,0 +1,38 @@
+"""What all tests share: which cylstm is tested, and how Hypothesis searches."""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+def use_the_installed_package() -> None:
+    """Take the checkout off the path if cylstm is found without it.
+
+    `python -m pytest` puts the working directory first on the path. In a checkout that is the
+    source tree, which hides an installed cylstm and may hold no compiled core, or an old one. An
+    editable install is found either way.
+    """
+    before = list(sys.path)
+    sys.path[:] = [entry for entry in before if Path(entry or ".").resolve() != CHECKOUT]
+    if importlib.util.find_spec("cylstm") is None:
+        sys.path[:] = before
+
+
+use_the_installed_package()
+
+# Machines under load are slow at times: no time limit for an example, neither to run nor to draw.
+settings.register_profile(
+    "default",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "thorough", parent=settings.get_profile("default"), max_examples=5000, derandomize=False
+)
+settings.load_profile("default")

@@ -1,0 +1,616 @@
+"""The compiled core against its NumPy twin, against finite differences, and on its own."""
+
+import _thread
+import itertools
+import threading
+import time
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from cylstm import _core, _reference
+from cylstm.testing import numerical_gradient
+
+ENGINES = [_core, _reference]
+NAMES = list(_core.ACTIVATIONS)
+NUMBERS = _core.ACTIVATIONS
+INT_MAX = _core._INT_MAX
+GRADIENTS = ["inputs", "initial_h", "initial_c", "kernel", "recurrent_kernel", "bias"]
+CACHE = ["gates", "cells", "hidden"]
+# where a function or its derivative is not smooth
+KINKS = {"hard_sigmoid": (-2.5, 2.5), "relu": (0,), "elu": (0,), "selu": (0,), "softsign": (0,)}
+
+
+def make_problem(
+    rng,
+    batch=2,
+    timesteps=4,
+    input_dim=2,
+    units=3,
+    dtype="float64",
+    bias=True,
+    mask=None,
+    input_gates=None,
+    recurrent_gates=None,
+    activation="tanh",
+    recurrent_activation="sigmoid",
+    go_backwards=False,
+    zero_leading=False,
+    spread=0.6,
+):
+    """What both passes read: random arrays in which nothing equals anything else."""
+
+    def array(*shape):
+        return (spread * rng.normal(size=shape)).astype(dtype)
+
+    def dropout(gates, width):
+        return None if gates is None else 1 + array(gates, batch, width)
+
+    return {
+        "inputs": array(batch, timesteps, input_dim),
+        "kernel": array(input_dim, 4 * units),
+        "recurrent_kernel": array(units, 4 * units),
+        "bias": array(4 * units) if bias else None,
+        "initial_h": array(batch, units),
+        "initial_c": array(batch, units),
+        "mask": mask,
+        "input_masks": dropout(input_gates, input_dim),
+        "recurrent_masks": dropout(recurrent_gates, units),
+        "activation": NUMBERS[activation],
+        "recurrent_activation": NUMBERS[recurrent_activation],
+        "go_backwards": go_backwards,
+        "zero_leading": zero_leading,
+    }
+
+
+def work_arguments(problem):
+    batch, timesteps, input_dim = problem["inputs"].shape
+    return {
+        "batch": batch,
+        "timesteps": timesteps,
+        "input_dim": input_dim,
+        "units": problem["initial_h"].shape[1],
+        "input_masks": problem["input_masks"] is not None,
+        "recurrent_masks": problem["recurrent_masks"] is not None,
+    }
+
+
+def empty(problem, *shape):
+    """An array to be written, so full of NaN that nothing forgotten goes unseen."""
+    return np.full(shape, np.nan, problem["inputs"].dtype)
+
+
+def forward_outputs(engine, problem, absent=()):
+    batch, timesteps, _ = problem["inputs"].shape
+    state = batch, problem["initial_h"].shape[1]
+    sequence = batch, timesteps, state[1]
+    results = {
+        "outputs": empty(problem, *sequence),
+        "final_h": empty(problem, *state),
+        "final_c": empty(problem, *state),
+        "gates": empty(problem, batch, timesteps, 4 * state[1]),
+        "cells": empty(problem, *sequence),
+        "hidden": empty(problem, *sequence),
+    }
+    results |= dict.fromkeys(absent)
+    keep = results["gates"] is not None
+    size = engine.forward_work_size(**work_arguments(problem), keep_gates=keep)
+    return results | {"work": empty(problem, size)}
+
+
+def backward_outputs(engine, problem, absent=()):
+    results = {f"d_{name}": empty(problem, *np.shape(problem[name])) for name in GRADIENTS[:-1]}
+    results["d_bias"] = empty(problem, 4 * problem["initial_h"].shape[1])
+    results |= dict.fromkeys(absent)
+    size = engine.backward_work_size(**work_arguments(problem))
+    return results | {"work": empty(problem, size)}
+
+
+def forward(engine, problem, absent=()):
+    results = forward_outputs(engine, problem, absent)
+    engine.lstm_forward(**problem, **results)
+    del results["work"]
+    return results
+
+
+def backward(engine, problem, cache, cotangents, absent=()):
+    results = backward_outputs(engine, problem, absent)
+    cache = {name: cache[name] for name in CACHE}
+    engine.lstm_backward(**problem, **cache, **cotangents, **results)
+    del results["work"]
+    return results
+
+
+def make_cotangents(rng, problem, absent=()):
+    batch, timesteps, _ = problem["inputs"].shape
+    units = problem["initial_h"].shape[1]
+    shapes = {
+        "d_outputs": (batch, timesteps, units),
+        "d_final_h": (batch, units),
+        "d_final_c": (batch, units),
+    }
+    return {
+        name: None if name in absent else rng.normal(size=shape).astype(problem["inputs"].dtype)
+        for name, shape in shapes.items()
+    }
+
+
+def assert_same(result, expected, tolerance):
+    """Equal up to a tolerance relative to 1 + the largest number; NaN and infinity in place."""
+    for name, right in expected.items():
+        left = result[name]
+        if right is None:
+            assert left is None
+            continue
+        finite = np.isfinite(right)
+        np.testing.assert_array_equal(left[~finite], right[~finite], err_msg=name)
+        scale = 1 + np.max(np.abs(right[finite]), initial=0)
+        error = np.max(np.abs(left[finite] - right[finite]), initial=0) / scale
+        assert error < tolerance, f"{name} differs by {error} of {scale}"
+
+
+@st.composite
+def masks_of_time(draw, batch, timesteps):
+    kind = draw(st.sampled_from(["none", "random", "leading", "trailing", "all", "nothing"]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    lengths = rng.integers(0, timesteps + 1, size=(batch, 1))
+    mask = {
+        "none": None,
+        "random": rng.random((batch, timesteps)) < 0.6,
+        "leading": np.arange(timesteps) >= lengths,
+        "trailing": np.arange(timesteps) < lengths,
+        "all": np.ones((batch, timesteps), bool),
+        "nothing": np.zeros((batch, timesteps), bool),
+    }[kind]
+    event(f"mask {kind}")
+    if mask is not None and draw(st.booleans()):
+        return mask.view(np.uint8) * np.uint8(200)  # any number but 0 counts as true
+    return mask
+
+
+@st.composite
+def problems(draw, largest=5):
+    batch, timesteps = draw(st.integers(0, largest)), draw(st.integers(0, largest + 1))
+    gates = st.sampled_from([None, None, 1, 4])
+    return make_problem(
+        np.random.default_rng(draw(st.integers(0, 2**32))),
+        batch,
+        timesteps,
+        input_dim=draw(st.integers(0, largest)),
+        units=draw(st.integers(1, largest)),
+        dtype=draw(st.sampled_from(["float32", "float64"])),
+        bias=draw(st.booleans()),
+        mask=draw(masks_of_time(batch, timesteps)),
+        input_gates=draw(gates),
+        recurrent_gates=draw(gates),
+        activation=draw(st.sampled_from(NAMES)),
+        recurrent_activation=draw(st.sampled_from(NAMES)),
+        go_backwards=draw(st.booleans()),
+        zero_leading=draw(st.booleans()),
+        spread=0.3,  # products of gates without bounds, step by step, would soon overflow
+    )
+
+
+def subsets(*names):
+    return st.sets(st.sampled_from(names))
+
+
+def run_both_passes(engine, problem, cotangents, absent, absent_gradients):
+    """All that an engine gives, each array under its name; the cache is complete."""
+    results = forward(engine, problem, absent)
+    cache = forward(engine, problem)
+    gradients = backward(engine, problem, cache, cotangents, absent_gradients)
+    return results | gradients
+
+
+@settings(max_examples=6 * settings.default.max_examples)
+@given(
+    problems(),
+    subsets("outputs", *CACHE),
+    subsets("d_outputs", "d_final_h", "d_final_c"),
+    subsets("d_inputs", "d_bias"),
+    st.integers(1, 30) | st.just(INT_MAX),
+)
+def test_core_and_twin_agree(problem, absent, absent_cotangents, absent_gradients, limit):
+    cotangents = make_cotangents(np.random.default_rng(1), problem, absent_cotangents)
+    arguments = problem, cotangents, absent, absent_gradients
+    expected = run_both_passes(_reference, *arguments)
+    with mock.patch.object(_core, "_INT_MAX", limit):
+        result = run_both_passes(_core, *arguments)
+    tolerance = {"float32": 1e-4, "float64": 1e-12}[problem["inputs"].dtype.name]
+    assert_same(result, expected, tolerance)
+
+
+@given(problems(), st.data())
+def test_not_a_number_and_infinity_spread_as_in_the_twin(problem, data):
+    arrays = {
+        name: value
+        for name, value in problem.items()
+        if isinstance(value, np.ndarray) and name != "mask" and value.size
+    }
+    if arrays:
+        name = data.draw(st.sampled_from(sorted(arrays)))
+        place = data.draw(st.integers(0, arrays[name].size - 1))
+        arrays[name].flat[place] = data.draw(st.sampled_from([np.nan, np.inf, -np.inf]))
+    cotangents = make_cotangents(np.random.default_rng(1), problem)
+    with np.errstate(all="ignore"):
+        expected = run_both_passes(_reference, problem, cotangents, (), ())
+    result = run_both_passes(_core, problem, cotangents, (), ())
+    tolerance = {"float32": 1e-4, "float64": 1e-12}[problem["inputs"].dtype.name]
+    assert_same(result, expected, tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("gates", [None, 1, 4])
+@pytest.mark.parametrize("go_backwards", [False, True])
+def test_sizes_beyond_one_block(dtype, gates, go_backwards):
+    # z in blocks of 131072 numbers, and dropout masks likewise: none of the sizes fits evenly
+    rng = np.random.default_rng(5)
+    problem = make_problem(
+        rng, 7, 303, 450, 43, dtype, input_gates=gates, recurrent_gates=gates,
+        go_backwards=go_backwards, mask=rng.random((7, 303)) < 0.8,
+    )  # fmt: skip
+    for name in ("kernel", "recurrent_kernel"):
+        problem[name] *= np.asarray(0.1, dtype)
+    cotangents = make_cotangents(rng, problem)
+    absent = ["gates", "cells"]
+    expected = run_both_passes(_reference, problem, cotangents, absent, ())
+    result = run_both_passes(_core, problem, cotangents, absent, ())
+    assert_same(result, expected, {"float32": 1e-4, "float64": 1e-12}[dtype])
+
+
+# Finite differences -------------------------------------------------------------------------------
+
+MASK = np.array([[0, 1, 1, 0], [1, 0, 1, 1]], bool)
+OPTIONS = [
+    {"mask": mask, "input_gates": a, "recurrent_gates": b, "bias": bias, "go_backwards": back,
+     "zero_leading": zero}
+    for mask, a, b, bias, back, zero in itertools.product(
+        [None, MASK], [None, 1, 4], [None, 1, 4], [True, False], [False, True], [False, True]
+    )
+]  # fmt: skip
+PAIRS = list(itertools.product(NAMES, NAMES))  # fewer than combinations of options
+
+
+def clearance(problem):
+    """How far the numbers that activations are applied to stay away from the nearest kink."""
+    results = forward(_reference, problem)
+    gate_product = _reference._gate_product
+    z = gate_product(problem["inputs"], problem["kernel"], problem["input_masks"])
+    z += gate_product(results["hidden"], problem["recurrent_kernel"], problem["recurrent_masks"])
+    z += 0 if problem["bias"] is None else problem["bias"]
+    i, f, g, o = np.split(z, 4, axis=-1)
+    # a cell state of exactly 0 is the product of gates that are closed, and stays 0 near by
+    c = np.where(results["cells"] == 0, np.inf, results["cells"])
+    distance = np.inf
+    for kind, arrays in {"activation": (g, c), "recurrent_activation": (i, f, o)}.items():
+        for kink in KINKS.get(NAMES[problem[kind]], ()):
+            distance = min(distance, *(np.min(np.abs(x - kink)) for x in arrays))
+    return distance
+
+
+def smooth_problem(**options):
+    for seed in range(1000):
+        problem = make_problem(np.random.default_rng(seed), **options)
+        if clearance(problem) > 4e-3:
+            return problem
+    raise AssertionError("no problem is smooth enough for differences")
+
+
+def gradient_error(engine, problem):
+    """The largest difference from finite differences, relative to 1 + the largest gradient."""
+    cotangents = make_cotangents(np.random.default_rng(9), problem)
+
+    def loss(name, value):
+        results = forward(engine, problem | {name: value})
+        return sum(
+            float(np.vdot(cotangents[f"d_{name}"], results[name]))
+            for name in ("outputs", "final_h", "final_c")
+        )
+
+    gradients = backward(engine, problem, forward(engine, problem), cotangents)
+    worst = 0
+    for name in GRADIENTS:
+        if problem[name] is not None:
+            expected = numerical_gradient(lambda x, n=name: loss(n, x), problem[name], 5e-5)
+            error = np.max(np.abs(gradients[f"d_{name}"] - expected))
+            worst = max(worst, error / (1 + np.max(np.abs(expected))))
+    return worst
+
+
+@pytest.mark.parametrize("number", range(len(OPTIONS)))
+def test_gradients_of_every_pair_of_activations_and_combination_of_options(number):
+    activation, recurrent_activation = PAIRS[number % len(PAIRS)]
+    problem = smooth_problem(
+        activation=activation, recurrent_activation=recurrent_activation, **OPTIONS[number]
+    )
+    assert gradient_error(_core, problem) < 1e-8
+
+
+@pytest.mark.parametrize("number", range(len(NAMES)))
+def test_gradients_of_the_twin(number):
+    # every activation in both places, every option with every value
+    problem = smooth_problem(
+        activation=NAMES[number],
+        recurrent_activation=NAMES[(number + 3) % len(NAMES)],
+        **OPTIONS[(number * 61 + 5) % len(OPTIONS)],
+    )
+    assert gradient_error(_reference, problem) < 1e-8
+
+
+# The parts ----------------------------------------------------------------------------------------
+
+
+def activated(name, x):
+    """What the core makes of rows of pre-activations: inputs to a kernel that is the identity."""
+    rows, units = x.shape
+    problem = make_problem(
+        np.random.default_rng(0), rows, 1, units, units, str(x.dtype), activation=name
+    )
+    problem["initial_h"][:] = 0
+    problem["kernel"] = np.tile(np.eye(units, dtype=x.dtype), 4)
+    problem["bias"] = None
+    problem["inputs"] = x[:, None]
+    problem["recurrent_activation"] = NUMBERS[name]
+    gates = np.split(forward(_core, problem)["gates"][:, 0], 4, axis=1)
+    for gate in gates[1:]:
+        np.testing.assert_array_equal(gate, gates[0])
+    return gates[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_activations_are_accurate(name, dtype):
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=20000) * 10 ** rng.uniform(-6, 1.7, size=20000)
+    x[:6] = 0, -1e3, 1e3, -87.4, -103.9, -708.5
+    x = x.reshape(200, 100).astype(dtype)
+    exact = x.astype(np.longdouble)
+    functions = {
+        "linear": lambda x: x,
+        "tanh": np.tanh,
+        "sigmoid": lambda x: np.where(x < 0, np.exp(-np.abs(x)), 1) / (1 + np.exp(-np.abs(x))),
+        "hard_sigmoid": lambda x: np.clip(0.2 * x + 0.5, 0, 1),
+        "relu": lambda x: np.maximum(x, 0),
+        "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+        "selu": lambda x: (
+            1.0507009873554804934193349852946
+            * np.where(x > 0, x, 1.6732632423543772848170429916717 * np.expm1(np.minimum(x, 0)))
+        ),
+        "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
+        "softsign": lambda x: x / (1 + np.abs(x)),
+        "softmax": lambda x: (e := np.exp(x - x.max(1, keepdims=True))) / e.sum(1, keepdims=True),
+    }
+    expected = functions[name](exact)
+    y = activated(name, x)
+    info = np.finfo(dtype)
+    # units in the last place; numbers too small to be normal are exact to the smallest number only
+    # hard_sigmoid is exact to those of its sum, whose rounding is large near the corner
+    unit = np.maximum(info.eps * np.abs(expected), info.smallest_subnormal)
+    if name == "hard_sigmoid":
+        unit = np.maximum(unit, info.eps)
+    if name == "softmax":  # x - max is rounded, and the sum is over 100 numbers
+        unit *= 10 + np.abs(exact - exact.max(1, keepdims=True))
+    worst = np.max(np.abs(y - expected) / unit)
+    assert worst < 3
+
+
+def test_the_parts_of_a_large_bias_gradient_keep_their_precision():
+    # one float32 sum of so many equal numbers is wrong by 8e-3
+    problem = make_problem(
+        np.random.default_rng(0), 40, 20000, 0, 1, "float32", activation="linear",
+        recurrent_activation="hard_sigmoid",
+    )  # fmt: skip
+    problem["recurrent_kernel"][:] = problem["initial_h"][:] = problem["initial_c"][:] = 0
+    problem["bias"][:] = [0, -10, 1, 0]
+    cotangents = make_cotangents(None, problem, ("d_outputs", "d_final_h", "d_final_c"))
+    cotangents["d_outputs"] = np.full((40, 20000, 1), 0.1, np.float32)
+    gradients = backward(_core, problem, forward(_core, problem), cotangents)
+    np.testing.assert_allclose(gradients["d_bias"][2], 0.1 * 40 * 20000 * 0.25, rtol=1e-4)
+
+
+def test_no_rows_need_no_steps():
+    problem = make_problem(np.random.default_rng(0), batch=0, timesteps=1)
+    problem["inputs"] = np.zeros((0, 10**15, 2))
+    results = forward(_core, problem, ["outputs", *CACHE])
+    assert results["final_h"].shape == (0, 3)
+    cotangents = make_cotangents(np.random.default_rng(0), problem)
+    cache = {name: np.zeros((0, 10**15, 3)) for name in CACHE}
+    cache["gates"] = np.zeros((0, 10**15, 12))
+    for engine in ENGINES:
+        gradients = backward(engine, problem, cache, cotangents)
+        assert np.all(gradients["d_kernel"] == 0)
+        assert np.all(gradients["d_bias"] == 0)
+
+
+def test_inference_needs_little_work_space():
+    sizes = {"batch": 32, "timesteps": 10**6, "input_dim": 64, "units": 128}
+    flags = {"input_masks": False, "recurrent_masks": False}
+    assert _core.forward_work_size(**sizes, **flags, keep_gates=False) < 500_000
+    assert _core.forward_work_size(**sizes, **flags, keep_gates=True) == 0
+
+
+def test_work_space_of_sizes_that_no_machine_has():
+    sizes = {"batch": 10**15, "timesteps": 10**15, "input_dim": 10**15, "units": 10**15}
+    flags = {"input_masks": True, "recurrent_masks": True}
+    assert _core.forward_work_size(**sizes, **flags, keep_gates=False) > 4 * 10**30
+    assert _core.backward_work_size(**sizes, **flags) > 4 * 10**45
+
+
+def test_inputs_are_not_changed_and_results_repeat():
+    rng = np.random.default_rng(0)
+    problem = make_problem(rng, 3, 50, 5, 16, mask=rng.random((3, 50)) < 0.7, input_gates=4)
+    cotangents = make_cotangents(rng, problem)
+    given_arrays = [x for x in (problem | cotangents).values() if isinstance(x, np.ndarray)]
+    before = [x.copy() for x in given_arrays]
+    first, second = (run_both_passes(_core, problem, cotangents, (), ()) for _ in range(2))
+    for x, y in zip(given_arrays, before, strict=True):
+        np.testing.assert_array_equal(x, y)
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name])
+
+
+def test_calls_in_many_threads_are_independent():
+    problems = [
+        make_problem(np.random.default_rng(seed), 4, 200, 8, 24, input_gates=4) for seed in range(4)
+    ]
+    cotangents = [make_cotangents(np.random.default_rng(7), problem) for problem in problems]
+    expected = [
+        run_both_passes(_core, *case, (), ()) for case in zip(problems, cotangents, strict=True)
+    ]
+    different = []
+
+    def run(number):
+        for _ in range(5):
+            result = run_both_passes(_core, problems[number], cotangents[number], (), ())
+            for name, right in expected[number].items():
+                if not np.array_equal(result[name], right):
+                    different.append((number, name))
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert different == []
+
+
+@pytest.mark.parametrize("which", ["forward", "backward"])
+def test_a_long_run_can_be_interrupted(which):
+    problem = make_problem(np.random.default_rng(0), 8, 6000, 1, 64)
+    if which == "forward":
+        results = forward_outputs(_core, problem, CACHE)
+        function, arguments, written_last = _core.lstm_forward, problem | results, "outputs"
+    else:
+        cache = forward(_core, problem)
+        results = backward_outputs(_core, problem)
+        arguments = problem | {name: cache[name] for name in CACHE} | results
+        arguments |= make_cotangents(np.random.default_rng(0), problem)
+        function, written_last = _core.lstm_backward, "d_kernel"
+    start = time.perf_counter()
+    function(**arguments)
+    duration = time.perf_counter() - start
+    arguments[written_last][:] = np.nan
+    timer = threading.Timer(duration / 10, _thread.interrupt_main)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        function(**arguments)
+    timer.join()
+    assert np.isnan(arguments[written_last]).any()
+
+
+# What is refused ----------------------------------------------------------------------------------
+
+SPOILT = {
+    "missing": lambda x: None,
+    "a list": lambda x: x.tolist(),
+    "an integer": lambda x: 3,
+    "too long": lambda x: np.concatenate([x, x[:1]]),
+    "too wide": lambda x: np.concatenate([x, x[..., :1]], axis=-1),
+    "another axis": lambda x: x[None],
+    "an axis less": lambda x: np.array(x[0]),
+    "other floats": lambda x: x.astype(np.float32),
+    "integers": lambda x: np.zeros_like(x, np.int64),
+    "complex": lambda x: x.astype(complex),
+    "big-endian": lambda x: x.astype(x.dtype.newbyteorder(">")),
+    "strided": lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
+    "reversed": lambda x: x[::-1],
+    "read-only": lambda x: np.require(x.copy(), requirements="W").view(),
+}
+
+
+def spoil(arguments, name, kind):
+    array = SPOILT[kind](arguments[name])
+    if kind == "read-only":
+        array.flags.writeable = False
+    return arguments | {name: array}
+
+
+def outcome(function, arguments):
+    try:
+        function(**arguments)
+    except Exception as error:
+        return type(error)
+    return None
+
+
+def complete_calls(engine):
+    rng = np.random.default_rng(0)
+    problem = make_problem(rng, mask=MASK, input_gates=4, recurrent_gates=4)
+    cache = forward(engine, problem)
+    calls = {
+        "lstm_forward": problem | forward_outputs(engine, problem),
+        "lstm_backward": problem
+        | {name: cache[name] for name in CACHE}
+        | make_cotangents(rng, problem)
+        | backward_outputs(engine, problem),
+    }
+    return {name: (getattr(engine, name), arguments) for name, arguments in calls.items()}
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+@pytest.mark.parametrize("name", ["lstm_forward", "lstm_backward"])
+def test_core_and_twin_refuse_the_same(name, kind):
+    compiled, arguments = complete_calls(_core)[name]
+    twin, twin_arguments = complete_calls(_reference)[name]
+    arrays = [key for key, value in arguments.items() if isinstance(value, np.ndarray)]
+    if kind == "missing":  # without an array to keep them in, gates take work space
+        arguments["work"] = empty(arguments, 10_000)
+    if kind == "big-endian":  # which bytes are not
+        arrays.remove("mask")
+    outcomes = {
+        key: (
+            outcome(compiled, spoil(arguments, key, kind)),
+            outcome(twin, spoil(twin_arguments, key, kind)),
+        )
+        for key in arrays
+    }
+    assert {key: pair for key, pair in outcomes.items() if pair[0] is not pair[1]} == {}
+    if kind not in ("missing", "read-only", "too long", "too wide"):
+        assert None not in {pair[0] for pair in outcomes.values()}
+    if kind in ("too long", "too wide"):
+        fine = {key for key, pair in outcomes.items() if pair[0] is None}
+        assert fine == {"work"}  # more than is needed is enough
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_shapes_in_messages(engine):
+    function, arguments = complete_calls(engine)["lstm_forward"]
+    wrong = arguments | {"kernel": np.zeros((5, 12))}
+    with pytest.raises(ValueError, match=r"kernel has the shape \(5, 12\), expected \(2, 12\)"):
+        function(**wrong)
+    wrong = arguments | {"input_masks": np.zeros((3, 2, 2))}
+    message = r"input_masks has the shape \(3, 2, 2\), expected \(4, 2, 2\)"
+    with pytest.raises(ValueError, match=message):
+        function(**wrong)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", ["lstm_forward", "lstm_backward"])
+def test_other_arguments_that_are_refused(engine, name):
+    function, arguments = complete_calls(engine)[name]
+    for key in ("activation", "recurrent_activation"):
+        for number in (-1, len(NAMES)):
+            with pytest.raises(ValueError, match=f"{number} is not the number of an activation"):
+                function(**arguments | {key: number})
+        for number in ("tanh", None):
+            with pytest.raises(TypeError):
+                function(**arguments | {key: number})
+    needed = getattr(engine, name.replace("lstm_", "") + "_work_size")
+    flags = {"keep_gates": True} if name == "lstm_forward" else {}
+    size = needed(
+        batch=2, timesteps=4, input_dim=2, units=3, input_masks=True, recurrent_masks=True, **flags
+    )
+    assert len(arguments["work"]) == size
+    with pytest.raises(ValueError, match=f"work has {size - 1} numbers, expected at least {size}"):
+        function(**arguments | {"work": arguments["work"][1:]})
+    with pytest.raises(TypeError):
+        function(*arguments.values())
+    for key in arguments:
+        with pytest.raises(TypeError):
+            function(**{k: v for k, v in arguments.items() if k != key})
+    with pytest.raises(TypeError):
+        function(**arguments, other=None)

@@ -1,0 +1,55 @@
+"""The Layer API against what TensorFlow 1.4.1 answered: `data/api_transcripts.py` asks."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import cylstm
+
+DATA = Path(__file__).parent / "data"
+sys.path.insert(0, str(DATA))
+import api_transcripts  # noqa: E402
+
+sys.path.remove(str(DATA))
+
+# The scripts that need neither Input nor another layer.
+SCRIPTS = [
+    "default_config",
+    "full_config",
+    "config_of_none_activation",
+    "every_initializer",
+    "every_regularizer_and_constraint",
+    "every_activation",
+    "constructor_arguments",
+    "unused_layer",
+    "copies",
+    "pieces_of_the_call",
+]
+EXPECTED = api_transcripts.expected(DATA / "api_transcripts.json")
+NAMESPACE = SimpleNamespace(
+    LSTM=cylstm.LSTM,
+    initializers=cylstm.initializers,
+    regularizers=cylstm.regularizers,
+    constraints=cylstm.constraints,
+    activations=cylstm.activations,
+    tensor=np.asarray,
+    evaluate=lambda results: [np.asarray(r) for r in results],
+)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script(name):
+    seen = {}
+
+    def see(label, value):
+        while label in seen:
+            label += "'"
+        seen[label] = api_transcripts.plain(value)
+
+    getattr(api_transcripts, name)(NAMESPACE, see)
+    assert set(seen) == set(EXPECTED[name])
+    for label, expected in EXPECTED[name].items():
+        assert api_transcripts.same(expected, seen[label]), (label, expected, seen[label])
