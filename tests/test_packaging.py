@@ -1,0 +1,191 @@
+"""The house rules: one version, typed, public names declared, imports that point one way."""
+
+import ast
+import importlib.util
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import cylstm
+from cylstm import _core
+
+PACKAGE = Path(cylstm.__file__).parent
+CHECKOUT = Path(__file__).resolve().parents[1]
+MODULES = sorted(m.name for m in pkgutil.walk_packages(cylstm.__path__, "cylstm."))
+WRITTEN_IN_PYTHON = ["cylstm", *sorted(set(MODULES) - {"cylstm._core", "cylstm.__main__"})]
+FOR_USERS = [n for n in WRITTEN_IN_PYTHON if re.fullmatch(r"cylstm\.[a-z]\w+", n)]
+
+# From the top of the house to its ground: a module imports from lower floors only, or from its own
+# package. `cylstm` itself only re-exports.
+FLOORS = [
+    {"__main__"},
+    {"cylstm"},
+    {"saving", "testing"},
+    {"models", "streaming"},
+    {"training"},
+    {"layers"},
+    {"callbacks", "optimizers"},
+    {"graph", "variables"},
+    {"_reference", "metrics"},
+    {"activations", "constraints", "initializers", "losses", "regularizers"},
+    {"preprocessing", "utils"},
+    {"_registry"},
+    {"_checks", "_core", "_numbers", "_random", "_threads", "_version"},
+]
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+
+
+def sources():
+    return sorted(p for p in PACKAGE.rglob("*.py") if "__pycache__" not in p.parts)
+
+
+def part(module):
+    """Which part of the package a dotted name belongs to: cylstm.layers.lstm is of layers."""
+    words = module.split(".")
+    return words[1] if len(words) > 1 else words[0]
+
+
+def imported_modules(source, package):
+    """Yield the modules of cylstm that a source imports anywhere, functions included."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            names = [f"{base}.{a.name}" if base == "cylstm" else base for a in node.names]
+            names = [n if n in MODULES else base for n in names]
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] == "cylstm")
+
+
+def arrows_back(module, source, package):
+    """Return the imports of a module that do not lead to a lower floor."""
+    own = part(module)
+    return [
+        f"{module} imports {name}"
+        for name in imported_modules(source, package)
+        if part(name) != own and FLOOR[part(name)] <= FLOOR[own]
+    ]
+
+
+def dotted_name(path):
+    words = ["cylstm", *path.relative_to(PACKAGE).with_suffix("").parts]
+    return ".".join(words[:-1] if words[-1] == "__init__" else words)
+
+
+@pytest.mark.parametrize("path", sources(), ids=dotted_name)
+def test_imports_point_one_way(path):
+    module = dotted_name(path)
+    assert part(module) in FLOOR, f"{module}: which floor of FLOORS is it on?"
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    assert arrows_back(module, path.read_text(encoding="utf-8"), package) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from cylstm import layers",
+        "from cylstm import LSTM",
+        "import cylstm.layers.layer",
+        "from cylstm.layers import LSTM",
+        "from cylstm import initializers",
+        "def f():\n    from . import layers",
+        "from .layers.layer import Layer",
+    ],
+)
+def test_an_arrow_back_is_seen(source):
+    assert len(arrows_back("cylstm.activations", source, "cylstm")) == 1
+
+
+def test_imports_downwards_are_no_arrows_back():
+    source = "import numpy\nfrom cylstm import _registry\nfrom ._registry import Registry"
+    assert arrows_back("cylstm.activations", source, "cylstm") == []
+
+
+def test_no_python_module_names_scipy():
+    named = [p.name for p in sources() if re.search(r"\bimport scipy|\bfrom scipy", p.read_text())]
+    assert named == []
+
+
+def test_the_version_is_one():
+    assert version("cylstm") == cylstm.__version__
+    changelog = (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^## (?:Unreleased )?(\S+)", changelog, re.MULTILINE)[1] == cylstm.__version__
+
+
+def test_the_package_is_typed():
+    assert (PACKAGE / "py.typed").is_file()
+    stub = ast.parse((PACKAGE / "_core.pyi").read_text(encoding="utf-8"))
+    typed = {node.name: node for node in stub.body if isinstance(node, ast.FunctionDef)}
+    functions = {n for n, f in vars(_core).items() if inspect.isroutine(f) and n[0] != "_"}
+    assert functions
+    assert functions == set(typed)
+    for name in functions:
+        arguments = typed[name].args
+        given = [a.arg for a in arguments.posonlyargs + arguments.args + arguments.kwonlyargs]
+        assert given == list(inspect.signature(getattr(_core, name)).parameters), name
+        assert all(a.annotation for a in arguments.args + arguments.kwonlyargs), name
+
+
+@pytest.mark.parametrize("name", WRITTEN_IN_PYTHON)
+def test_all_lists_names_that_exist(name):
+    module = importlib.import_module(name)
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert [n for n in module.__all__ if not hasattr(module, n)] == []
+
+
+@pytest.mark.parametrize("name", FOR_USERS)
+def test_all_is_what_is_public(name):
+    """All that a module defines without underscore, and all that the parts of a package offer."""
+    module = importlib.import_module(name)
+    defined = {n for n, v in vars(module).items() if getattr(v, "__module__", None) == name}
+    parts = [importlib.import_module(m) for m in MODULES if m.startswith(f"{name}.")]
+    offered = {n for m in parts if "._" not in m.__name__ for n in m.__all__}
+    public = {n for n in defined | offered if n[0] != "_"}
+    assert public <= set(module.__all__)
+    assert [n for n in module.__all__ if n[0] == "_"] == []
+
+
+def test_import_is_light():
+    """Optional packages wait until they are needed, and no thread is started."""
+    program = (
+        "import sys, threading, cylstm\n"
+        "print(threading.active_count(), sorted({'h5py', 'matplotlib', 'onnx', 'pandas', "
+        "'threadpoolctl', 'torch', 'tqdm'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "1 []\n"
+
+
+def test_no_path_of_a_machine():
+    """Nothing that is shipped names a folder of the machine that it was written on."""
+    private = re.compile(r"(?:^|[^\w.])/(?:[w]ork|[r]oot|[t]mp|[h]ome/\w+|[U]sers/\w+)(?:/|\b)")
+    files = [
+        *PACKAGE.rglob("*"),
+        *(CHECKOUT / "tests").rglob("*"),
+        *(CHECKOUT / "examples").rglob("*"),
+        *(CHECKOUT / ".ci").rglob("*"),
+        *CHECKOUT.glob("*.*"),
+    ]
+    texts = {".cfg", ".h", ".in", ".json", ".md", ".pxd", ".py", ".pyi", ".pyx", ".toml", ""}
+    found = [
+        f"{path}: {line.strip()[:80]}"
+        for path in files
+        if path.is_file() and path.suffix in texts
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if private.search(line)
+    ]
+    assert found == []
