@@ -6,16 +6,18 @@ alone. At a kink they are what TensorFlow gives where y tells the kink from its 
 otherwise 0. NaN stays NaN: comparisons are written so that they keep an operand that is NaN.
 """
 
-from libc.math cimport fabs, log1p, log1pf
+from libc.math cimport fabs
 
 from cylstm._blas cimport real
 
 
-cdef extern from "_simd/exp.h" nogil:
+cdef extern from "_simd/elementary.h" nogil:
     float cylstm_exp_f32(float x) noexcept
     double cylstm_exp_f64(double x) noexcept
     float cylstm_expm1_f32(float x) noexcept
     double cylstm_expm1_f64(double x) noexcept
+    float cylstm_log1p_f32(float x) noexcept
+    double cylstm_log1p_f64(double x) noexcept
 
 
 cdef enum Activation:
@@ -95,9 +97,9 @@ cdef inline real softplus(real x) noexcept nogil:
     """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))."""
     cdef real e = exp_negative(-<real>fabs(x))
     if real is float:
-        return relu(x) + log1pf(e)
+        return relu(x) + cylstm_log1p_f32(e)
     else:
-        return relu(x) + log1p(e)
+        return relu(x) + cylstm_log1p_f64(e)
 
 
 cdef inline real softsign(real x) noexcept nogil:

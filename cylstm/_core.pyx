@@ -5,7 +5,7 @@
 Notation. All arrays are in C order; gates come in the order i, f, c, o.
 
     batch, timesteps, input_dim, units    the sizes; b < batch, t < timesteps
-    s                   a step, in the order of processing: t = s, or t = timesteps - 1 - s backwards
+    s                   a step, in the order of processing: t = s, or timesteps - 1 - s backwards
     x  (b, t, input_dim)                  inputs
     h, c  (b, units)                      output and cell state of "now"; h', c' of the step before
     W  (input_dim, 4 units)               kernel; W_g: the columns of gate g
@@ -38,11 +38,14 @@ The functions below check that shapes agree, and nothing else. Callers bring eve
 included; what they leave at None is not computed.
 """
 
-from cpython.exc cimport PyErr_CheckSignals
 from libc.string cimport memcpy, memset
 
 from cylstm._activations cimport ACTIVATION_COUNT, activate, activate_vjp
 from cylstm._blas cimport gemm as blas_gemm, real
+from cylstm._products cimport (
+    BLOCK, PATIENCE, check_signals, gate_product, gate_product_backward, masked_rows, sum_rows,
+    weights_gradient,
+)
 
 
 ACTIVATIONS = {
@@ -55,224 +58,6 @@ ACTIVATIONS = {
 
 # The largest integer that BLAS is given. Tests lower it to see products split.
 _INT_MAX = 2**31 - 1
-
-# Numbers in a block of z that stays in a core's second-level cache, and in a block of masked rows.
-cdef Py_ssize_t BLOCK = 2**17
-
-# Floating point operations after which signals are looked at: some milliseconds.
-cdef double PATIENCE = 2.0**28
-
-
-cdef int check_signals() except -1 with gil:
-    """Run signal handlers: KeyboardInterrupt ends a long computation."""
-    PyErr_CheckSignals()
-    return 0
-
-
-# Products with the weights of all gates, and with dropout masks -----------------------------------
-
-
-cdef Py_ssize_t masked_rows(Py_ssize_t width) noexcept nogil:
-    """How many rows of a matrix are multiplied by a dropout mask at a time."""
-    return max(1, BLOCK // max(1, width))
-
-
-cdef Py_ssize_t product_rows(Py_ssize_t width, Py_ssize_t units, bint masked) noexcept nogil:
-    """How many rows are multiplied by (width, 4 units) weights at a time, between two looks at
-    signals."""
-    cdef Py_ssize_t rows = max(64, <Py_ssize_t>(PATIENCE / (8.0 * (width + 1) * (units + 1))))
-    return min(rows, masked_rows(width)) if masked else rows
-
-
-cdef void multiply_rows(
-    Py_ssize_t first,           # rows first <= r < last of a
-    Py_ssize_t last,
-    Py_ssize_t width,
-    Py_ssize_t period,
-    const real* a,              # IN  (last, width)
-    const real* mask,           # IN  (last / period, width)
-    real* result,               # OUT (last - first, width)
-) noexcept nogil:
-    """result_r = a_r * mask_(r / period)."""
-    cdef Py_ssize_t r, j
-    cdef const real* a_row
-    cdef const real* mask_row
-    for r in range(first, last):
-        a_row = a + r * width
-        mask_row = mask + r // period * width
-        for j in range(width):
-            result[j] = a_row[j] * mask_row[j]
-        result += width
-
-
-cdef void add_multiplied_rows(
-    Py_ssize_t first,           # rows first <= r < last of the result
-    Py_ssize_t last,
-    Py_ssize_t width,
-    Py_ssize_t period,
-    const real* a,              # IN  (last - first, width)
-    const real* mask,           # IN  (last / period, width)
-    real* result,               # OUT (last, width)
-) noexcept nogil:
-    """result_r += a_r * mask_(r / period)."""
-    cdef Py_ssize_t r, j
-    cdef const real* mask_row
-    cdef real* result_row
-    for r in range(first, last):
-        result_row = result + r * width
-        mask_row = mask + r // period * width
-        for j in range(width):
-            result_row[j] += a[j] * mask_row[j]
-        a += width
-
-
-cdef int gate_product(
-    Py_ssize_t rows,
-    Py_ssize_t width,
-    Py_ssize_t units,
-    const real* a,              # IN  (rows, width)
-    const real* weights,        # IN  (width, 4 units)
-    const real* masks,          # IN  mask_gates of (rows / period, width), or NULL
-    Py_ssize_t mask_gates,
-    Py_ssize_t mask_size,       # from one gate's mask to the next
-    Py_ssize_t period,
-    real beta,
-    real* z,                    # OUT (rows, 4 units)
-    Py_ssize_t ldz,
-    real* work,                 # (masked_rows, width) if there are masks
-    Py_ssize_t limit,
-) except -1 nogil:
-    """z_g = (a * mask_g) weights_g + beta z_g: (F1) and (F2)."""
-    cdef Py_ssize_t block = product_rows(width, units, masks != NULL)
-    cdef Py_ssize_t first = 0, last, g
-    while first < rows:
-        last = min(rows, first + block)
-        if masks == NULL:
-            # z = a weights + beta z
-            blas_gemm(False, False, last - first, 4 * units, width, <real>1, a + first * width,
-                      width, weights, 4 * units, beta, z + first * ldz, ldz, limit)
-        elif mask_gates == 1:
-            multiply_rows(first, last, width, period, a, masks, work)
-            # z = (a * mask) weights + beta z
-            blas_gemm(False, False, last - first, 4 * units, width, <real>1, work, width,
-                      weights, 4 * units, beta, z + first * ldz, ldz, limit)
-        else:
-            for g in range(4):
-                multiply_rows(first, last, width, period, a, masks + g * mask_size, work)
-                # z_g = (a * mask_g) weights_g + beta z_g
-                blas_gemm(False, False, last - first, units, width, <real>1, work, width,
-                          weights + g * units, 4 * units, beta, z + first * ldz + g * units, ldz,
-                          limit)
-        first = last
-        if first < rows:
-            check_signals()
-    return 0
-
-
-cdef int gate_product_backward(
-    Py_ssize_t rows,
-    Py_ssize_t width,
-    Py_ssize_t units,
-    const real* dz,             # IN  (rows, 4 units)
-    Py_ssize_t ldz,
-    const real* weights,        # IN  (width, 4 units)
-    const real* masks,          # IN  mask_gates of (rows / period, width), or NULL
-    Py_ssize_t mask_gates,
-    Py_ssize_t mask_size,
-    Py_ssize_t period,
-    real* da,                   # OUT (rows, width), added to
-    real* work,                 # (masked_rows, width) if there are masks
-    Py_ssize_t limit,
-) except -1 nogil:
-    """da += sum_g mask_g * (dz_g weights_g^T): (B1) and (B2)."""
-    cdef Py_ssize_t block = product_rows(width, units, masks != NULL)
-    cdef Py_ssize_t first = 0, last, g
-    while first < rows:
-        last = min(rows, first + block)
-        if masks == NULL:
-            # da += dz weights^T
-            blas_gemm(False, True, last - first, width, 4 * units, <real>1, dz + first * ldz, ldz,
-                      weights, 4 * units, <real>1, da + first * width, width, limit)
-        elif mask_gates == 1:
-            # da += mask * (dz weights^T)
-            blas_gemm(False, True, last - first, width, 4 * units, <real>1, dz + first * ldz, ldz,
-                      weights, 4 * units, <real>0, work, width, limit)
-            add_multiplied_rows(first, last, width, period, work, masks, da)
-        else:
-            for g in range(4):
-                # da += mask_g * (dz_g weights_g^T)
-                blas_gemm(False, True, last - first, width, units, <real>1,
-                          dz + first * ldz + g * units, ldz, weights + g * units, 4 * units,
-                          <real>0, work, width, limit)
-                add_multiplied_rows(first, last, width, period, work, masks + g * mask_size, da)
-        first = last
-        if first < rows:
-            check_signals()
-    return 0
-
-
-cdef int weights_gradient(
-    Py_ssize_t rows,
-    Py_ssize_t width,
-    Py_ssize_t units,
-    const real* a,              # IN  (rows, width)
-    const real* dz,             # IN  (rows, 4 units)
-    const real* masks,          # IN  mask_gates of (rows / period, width), or NULL
-    Py_ssize_t mask_gates,
-    Py_ssize_t mask_size,
-    Py_ssize_t period,
-    real* d_weights,            # OUT (width, 4 units)
-    real* work,                 # (masked_rows, width) if there are masks
-    Py_ssize_t limit,
-) except -1 nogil:
-    """d_weights_g = (a * mask_g)^T dz_g: (B1) and (B2)."""
-    cdef Py_ssize_t block = product_rows(width, units, masks != NULL)
-    cdef Py_ssize_t first = 0, last, g
-    cdef const real* dz_row
-    memset(d_weights, 0, width * 4 * units * sizeof(real))
-    while first < rows:
-        last = min(rows, first + block)
-        dz_row = dz + first * 4 * units
-        if masks == NULL:
-            # d_weights += a^T dz
-            blas_gemm(True, False, width, 4 * units, last - first, <real>1, a + first * width,
-                      width, dz_row, 4 * units, <real>1, d_weights, 4 * units, limit)
-        elif mask_gates == 1:
-            multiply_rows(first, last, width, period, a, masks, work)
-            # d_weights += (a * mask)^T dz
-            blas_gemm(True, False, width, 4 * units, last - first, <real>1, work, width,
-                      dz_row, 4 * units, <real>1, d_weights, 4 * units, limit)
-        else:
-            for g in range(4):
-                multiply_rows(first, last, width, period, a, masks + g * mask_size, work)
-                # d_weights_g += (a * mask_g)^T dz_g
-                blas_gemm(True, False, width, units, last - first, <real>1, work, width,
-                          dz_row + g * units, 4 * units, <real>1, d_weights + g * units,
-                          4 * units, limit)
-        first = last
-        if first < rows:
-            check_signals()
-    return 0
-
-
-cdef void sum_rows(
-    Py_ssize_t rows,
-    Py_ssize_t width,
-    const real* a,              # IN  (rows, width)
-    real* total,                # OUT (width)
-    real* work,                 # (width)
-) noexcept nogil:
-    """total = sum_r a_r, by parts, so that rounding does not grow with every row."""
-    cdef Py_ssize_t r, j
-    memset(total, 0, width * sizeof(real))
-    memset(work, 0, width * sizeof(real))
-    for r in range(rows):
-        for j in range(width):
-            work[j] += a[r * width + j]
-        if r % 256 == 255 or r == rows - 1:
-            for j in range(width):
-                total[j] += work[j]
-                work[j] = 0
 
 
 # The cell: one row of the batch at one step -------------------------------------------------------
@@ -357,7 +142,7 @@ cdef void cell_backward(
 
 
 cdef Py_ssize_t steps_in_block(Py_ssize_t timesteps, Py_ssize_t step_size) noexcept nogil:
-    """For how many steps z is computed at a time where it is not kept: a block that fits a cache."""
+    """For how many steps z is computed at a time where it is not kept."""
     return max(1, min(timesteps, BLOCK // max(1, step_size)))
 
 
@@ -430,7 +215,7 @@ cdef int forward_rows(
     masked = gathered + (0 if block == timesteps else rows * block * input_dim)
 
     while done < timesteps:
-        # steps done <= s < done + steps, times start <= t < start + steps; x (rows * steps, input_dim)
+        # steps done <= s < done + steps at times start <= t < start + steps
         steps = min(block, timesteps - done)
         start = timesteps - done - steps if go_backwards else done
         x = &inputs[first, 0, 0] + start * input_dim

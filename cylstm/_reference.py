@@ -180,19 +180,22 @@ def _gates(columns: np.ndarray) -> list[np.ndarray]:
     return np.split(columns, 4, axis=-1)
 
 
-def _each_gate(masks: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """The masks of four gates, with an axis of timesteps if a has one."""
+def _with_masks(masks: np.ndarray, a: np.ndarray, *columns: np.ndarray) -> Iterator[Any]:
+    """Each dropout mask with the columns of its gate; one mask alone has the columns of all gates.
+
+    The masks get an axis of timesteps if a has one.
+    """
     if a.ndim == 3:
         masks = masks[:, :, None, :]
-    return np.broadcast_to(masks, (4, *masks.shape[1:]))
+    return zip(masks, *(np.split(array, len(masks), axis=-1) for array in columns), strict=True)
 
 
 def _gate_product(a: np.ndarray, weights: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
     """(a * mask_g) weights_g for the gates g side by side; a is (batch, ..., width)."""
     if masks is None:
         return np.matmul(a, weights)
-    pairs = zip(_each_gate(masks, a), _gates(weights), strict=True)
-    return np.concatenate([(a * mask) @ weights_g for mask, weights_g in pairs], axis=-1)
+    products = [(a * mask) @ weights_g for mask, weights_g in _with_masks(masks, a, weights)]
+    return np.concatenate(products, axis=-1)
 
 
 def _gate_product_backward(
@@ -201,17 +204,16 @@ def _gate_product_backward(
     """sum_g mask_g * (dz_g weights_g^T)."""
     if masks is None:
         return np.matmul(dz, weights.T)
-    triples = zip(_each_gate(masks, dz), _gates(dz), _gates(weights), strict=True)
-    return np.sum([mask * (dz_g @ weights_g.T) for mask, dz_g, weights_g in triples], axis=0)
+    parts = _with_masks(masks, dz, dz, weights)
+    return np.sum([mask * (dz_g @ weights_g.T) for mask, dz_g, weights_g in parts], axis=0)
 
 
 def _weights_gradient(a: np.ndarray, dz: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
     """(a * mask_g)^T dz_g for the gates g side by side; a and dz are (batch, timesteps, ...)."""
     if masks is None:
         return np.tensordot(a, dz, axes=((0, 1), (0, 1)))
-    pairs = zip(_each_gate(masks, a), _gates(dz), strict=True)
-    products = [_weights_gradient(a * mask, dz_g, None) for mask, dz_g in pairs]
-    return np.concatenate(products, axis=-1)
+    parts = _with_masks(masks, a, dz)
+    return np.concatenate([_weights_gradient(a * mask, dz_g, None) for mask, dz_g in parts], -1)
 
 
 def forward_work_size(

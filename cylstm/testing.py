@@ -114,6 +114,7 @@ def gradient_error(
         _random.set_random_seed(seed)
         return function(points["inputs"] if several else points["inputs"][0], **arguments)
 
+    run(layer)  # builds it, so that the next calls draw nothing but dropout
     outputs, pullback = run(layer.vjp)
     rng = np.random.default_rng(seed)
     cotangents = [rng.normal(size=y.shape) for y in as_list(outputs)]

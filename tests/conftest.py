@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -24,6 +25,11 @@ def use_the_installed_package() -> None:
 
 
 use_the_installed_package()
+
+# Shells start background jobs with SIGINT ignored, and Python then leaves it so: the tests that
+# interrupt a long run need the usual handler.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Machines under load are slow at times: no time limit for an example, neither to run nor to draw.
 settings.register_profile(

@@ -206,7 +206,7 @@ def run_both_passes(engine, problem, cotangents, absent, absent_gradients):
     return results | gradients
 
 
-@settings(max_examples=6 * settings.default.max_examples)
+@settings(max_examples=max(600, settings.default.max_examples))
 @given(
     problems(),
     subsets("outputs", *CACHE),

@@ -9,6 +9,7 @@ import pytest
 
 import cylstm
 
+OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 README = Path(__file__).resolve().parents[1] / "README.md"
 MODULES = [
     "cylstm",
@@ -19,12 +20,10 @@ MODULES = [
 @pytest.mark.parametrize("name", [name for name in MODULES if name != "cylstm.__main__"])
 def test_docstrings(name):
     module = importlib.import_module(name)
-    assert doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
+    assert doctest.testmod(module, optionflags=OPTIONS).failed == 0
 
 
 def test_readme():
-    result = doctest.testfile(
-        str(README), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE
-    )
+    result = doctest.testfile(str(README), module_relative=False, optionflags=OPTIONS)
     assert result.attempted > 0
     assert result.failed == 0
