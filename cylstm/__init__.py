@@ -15,26 +15,40 @@ except ImportError as error:
 
 from cylstm import (
     activations,
+    callbacks,
     constraints,
     initializers,
     layers,
+    losses,
+    metrics,
+    models,
     optimizers,
+    preprocessing,
     regularizers,
     utils,
 )
-from cylstm.layers import LSTM, Layer
+from cylstm.layers import LSTM, Input, Layer
+from cylstm.models import Model, Sequential
 from cylstm.variables import Variable
 
 __all__ = [
     "LSTM",
+    "Input",
     "Layer",
+    "Model",
+    "Sequential",
     "Variable",
     "__version__",
     "activations",
+    "callbacks",
     "constraints",
     "initializers",
     "layers",
+    "losses",
+    "metrics",
+    "models",
     "optimizers",
+    "preprocessing",
     "regularizers",
     "utils",
 ]

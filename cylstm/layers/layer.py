@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _checks, _registry, constraints, initializers, regularizers
-from cylstm.graph import Connectable
+from cylstm import _blank, _checks, _registry, regularizers
+from cylstm.graph import Connectable, Node, SymbolicTensor, is_symbolic
+from cylstm.layers._losses import LossHolder, as_list
+from cylstm.layers._weights import WeightHolder
 from cylstm.layers.input_spec import InputSpec
-from cylstm.variables import Variable
 
 __all__ = ["Gradients", "Layer"]
 
@@ -27,11 +28,6 @@ def unique_name(class_name: str) -> str:
     snake = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", class_name)
     snake = re.sub(r"([a-z])([A-Z])", r"\1_\2", snake).lower().lstrip("_")
     return f"{snake}_{next(_counters[snake])}"
-
-
-def as_list(value: Any) -> list:
-    """A list or tuple as a list, anything else as a list of one."""
-    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 class Gradients(NamedTuple):
@@ -52,7 +48,7 @@ class Gradients(NamedTuple):
     weights: list[np.ndarray]
 
 
-class Layer(Connectable):
+class Layer(WeightHolder, LossHolder, Connectable):
     """The base of all layers, as `tf.keras.layers.Layer` of TensorFlow 1.4.
 
     A subclass defines `build` (create the weights with `add_weight`), `call` (the computation on
@@ -124,10 +120,6 @@ class Layer(Connectable):
         self.built = False
         self.supports_masking = False
         self.input_spec: list[InputSpec] | None = None
-        self._variables: list[Variable] = []
-        self._losses: list[tuple[Any, list | None]] = []
-        self._updates: list[tuple[Any, list | None]] = []
-        self._activity_losses: list[float] = []
         super().__init__()
 
     @property
@@ -154,7 +146,8 @@ class Layer(Connectable):
         Parameters
         ----------
         inputs : array_like or list of array_like
-            Cast to the dtype of the layer; never changed.
+            Cast to the dtype of the layer; never changed. Of symbolic tensors nothing is
+            computed: a node is recorded, and symbolic tensors come back.
         *args, **kwargs
             Passed on to `call`, such as `mask` and `training`.
 
@@ -163,6 +156,10 @@ class Layer(Connectable):
         ValueError, TypeError
             If an input does not fit; the layer is then unchanged.
         """
+        if is_symbolic(inputs):
+            if args:
+                raise ValueError("Give the arguments of a symbolic call by name.")
+            return self._connect(as_list(inputs), kwargs)
         arrays = self._as_arrays(inputs)
         self._ensure_built(arrays)
         outputs = self.call(arrays, *args, **kwargs)
@@ -213,15 +210,23 @@ class Layer(Connectable):
             raise TypeError(f"Layer {self.name} does not support masking, but was given a mask.")
         return mask if self.supports_masking else None
 
+    def _sublayers(self) -> list[Layer]:
+        """The layers that it is made of: of wrappers and models."""
+        return []
+
     def _as_arrays(self, inputs: Any) -> Any:
         """The inputs as arrays of the layer's dtype that fit `input_spec`."""
         several = isinstance(inputs, list | tuple) and self.input_spec and len(self.input_spec) > 1
         arrays = [
-            _checks.as_array(x, self._dtype, f"Input {i} of layer {self.name}")
+            self._cast(x, f"Input {i} of layer {self.name}")
             for i, x in enumerate(inputs if several else [inputs])
         ]
         self._check_shapes([a.shape for a in arrays])
         return arrays if several else arrays[0]
+
+    def _cast(self, value: Any, what: str) -> np.ndarray:
+        """An input as an array of the dtype the layer reads; `what` names it in errors."""
+        return _checks.as_array(value, self._dtype, what)
 
     def _check_shapes(self, shapes: Sequence[Sequence[int | None]]) -> None:
         if self.input_spec is None:
@@ -235,190 +240,96 @@ class Layer(Connectable):
 
     def _ensure_built(self, inputs: Any) -> None:
         """Build for these arrays on first use; a failure leaves the layer as it was."""
-        if self.built and self._initial_weights is None:
-            return
-        before = {k: list(v) if type(v) is list else v for k, v in self.__dict__.items()}
+        if not self.built or self._initial_weights is not None:
+            shapes = [np.shape(x) for x in as_list(inputs)]
+            self._ensure_built_for(shapes if isinstance(inputs, list) else shapes[0])
+
+    def _ensure_built_for(self, input_shape: Any) -> None:
+        """Build for this shape, or list of shapes, on first use, and put in given weights."""
+        undo = self._undo()
         try:
             if not self.built:
-                shapes = [np.shape(x) for x in as_list(inputs)]
-                self.build(shapes if isinstance(inputs, list) else shapes[0])
+                self.build(input_shape)
                 self.built = True
             if self._initial_weights is not None:
                 self.set_weights(self._initial_weights)
                 self._initial_weights = None
         except BaseException:
+            undo()
+            raise
+
+    def _undo(self) -> Callable[[], None]:
+        """A function that puts the attributes back to what they are now."""
+        before = {k: list(v) if type(v) is list else v for k, v in self.__dict__.items()}
+
+        def undo() -> None:
             self.__dict__.clear()
             self.__dict__.update(before)
-            raise
+
+        return undo
+
+    # ------------------------------------------------------------------ symbolic calls
+
+    def _connect(self, tensors: list[SymbolicTensor], arguments: dict[str, Any]) -> Any:
+        """Build, record a node, and return symbolic outputs."""
+        if arguments.pop("mask", None) is not None:
+            raise ValueError("A symbolic mask comes with its input: use Masking or Embedding.")
+        for tensor in tensors:
+            if not isinstance(tensor, SymbolicTensor):
+                raise ValueError(
+                    f"Layer {self.name} was called on symbolic tensors together with a "
+                    f"{type(tensor).__name__}: make an Input for it."
+                )
+        shapes = [tensor.shape for tensor in tensors]
+        self._check_shapes(shapes)
+        shape = shapes if len(shapes) > 1 else shapes[0]
+        self._ensure_built_for(shape)
+        results = self.compute_output_shape(shape)
+        several = isinstance(results, list)
+        outputs = [
+            SymbolicTensor(result, self.dtype, self.name)
+            for result in (results if several else [results])
+        ]
+        masks = self._symbolic_masks(tensors, len(outputs))
+        for output, mask in zip(outputs, masks, strict=True):
+            output.mask = mask
+        self._note_call(Node(self, tensors, outputs, arguments))
+        return outputs if several else outputs[0]
+
+    def _note_call(self, node: Node) -> None:
+        """Enter the losses and updates that come with a symbolic call."""
+        if self.activity_regularizer is not None:
+            losses = [SymbolicTensor((), self.dtype, f"{self.name}/activity_loss")]
+            self.add_loss(losses * len(node.output_tensors), inputs=node.input_tensors)
+
+    def _symbolic_masks(
+        self, tensors: list[SymbolicTensor], outputs: int
+    ) -> list[SymbolicTensor | None]:
+        """What stands for the masks of the outputs: found by asking with small arrays."""
+        own = type(self).compute_mask is not Layer.compute_mask
+        if not own and all(tensor.mask is None for tensor in tensors):
+            return [None] * outputs
+        samples = [_sample(tensor, tensor.dtype) for tensor in tensors]
+        masks = [t.mask and _sample(t.mask, "bool") for t in tensors]
+        several = len(tensors) > 1
+        results = self.compute_mask(
+            samples if several else samples[0], masks if several else masks[0]
+        )
+        results = results if isinstance(results, list) else [results] * outputs
+        found: list[SymbolicTensor | None] = []
+        for result in results:
+            passed = [t.mask for t, m in zip(tensors, masks, strict=True) if m is result]
+            if result is None:
+                found.append(None)
+            elif passed:
+                found.append(passed[0])
+            else:
+                found.append(SymbolicTensor([None] * np.ndim(result), "bool", f"{self.name}/mask"))
+        return found
 
     def _record_activity(self, outputs: Any) -> None:
         if self.activity_regularizer is not None:
             self._activity_losses = [float(self.activity_regularizer(y)) for y in as_list(outputs)]
-
-    # ------------------------------------------------------------------ weights
-
-    def add_weight(
-        self,
-        name: str,
-        shape: Sequence[int],
-        dtype: npt.DTypeLike = None,
-        initializer: Any = None,
-        regularizer: Any = None,
-        trainable: bool = True,
-        constraint: Any = None,
-    ) -> Variable:
-        """Create a weight.
-
-        Parameters
-        ----------
-        name : str
-            Its name within the layer.
-        shape : tuple of int
-            Its shape.
-        dtype : str, optional
-            Default: the dtype of the layer.
-        initializer : callable, str or dict, default "glorot_uniform"
-            Called with the shape and the dtype.
-        regularizer, constraint : callable, str or dict, optional
-            See `cylstm.regularizers`, `cylstm.constraints`.
-        trainable : bool, default True
-            Whether it is to be trained (while the layer is).
-
-        Returns
-        -------
-        Variable
-        """
-        dtype = self.dtype if dtype is None else dtype
-        initializer = initializers.get(initializer or "glorot_uniform")
-        shape = tuple(shape)
-        value = np.asarray(initializer(shape, dtype=dtype))
-        if value.shape != shape:
-            raise ValueError(
-                f"The initializer of {name} returned the shape {value.shape}, not {shape}."
-            )
-        variable = Variable(
-            value,
-            name=f"{self.name}/{name}",
-            trainable=bool(trainable),
-            regularizer=regularizers.get(regularizer),
-            constraint=constraints.get(constraint),
-            dtype=dtype,
-        )
-        self._variables.append(variable)
-        return variable
-
-    def add_variable(self, name: str, shape: Sequence[int], **kwargs: Any) -> Variable:
-        """The same as `add_weight`: TensorFlow's name for it."""
-        return self.add_weight(name, shape, **kwargs)
-
-    @property
-    def trainable_weights(self) -> list[Variable]:
-        """The weights that training updates: none while the layer is frozen."""
-        return [v for v in self._variables if v.trainable] if self.trainable else []
-
-    @property
-    def non_trainable_weights(self) -> list[Variable]:
-        """The weights that training leaves alone; those of a frozen layer all are."""
-        fixed = [v for v in self._variables if not v.trainable]
-        return fixed if self.trainable else [v for v in self._variables if v.trainable] + fixed
-
-    @property
-    def weights(self) -> list[Variable]:
-        """All weights, the trainable ones first."""
-        return self.trainable_weights + self.non_trainable_weights
-
-    @property
-    def variables(self) -> list[Variable]:
-        """The same as `weights`."""
-        return self.weights
-
-    @property
-    def trainable_variables(self) -> list[Variable]:
-        """The same as `trainable_weights`."""
-        return self.trainable_weights
-
-    @property
-    def non_trainable_variables(self) -> list[Variable]:
-        """The same as `non_trainable_weights`."""
-        return self.non_trainable_weights
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of all weights, in the order of `weights`."""
-        return [v.numpy() for v in self.weights]
-
-    def set_weights(self, weights: Sequence[npt.ArrayLike]) -> None:
-        """Replace all weights.
-
-        Parameters
-        ----------
-        weights : list of array_like
-            One for each of `weights`, of the same shape.
-
-        Raises
-        ------
-        ValueError
-            If the number or a shape differs; all weights are then as before.
-        TypeError
-            If a value does not consist of real numbers; likewise.
-        """
-        variables = self.weights
-        if len(weights) != len(variables):
-            raise ValueError(
-                f"Layer {self.name} has {len(variables)} weights, but was given {len(weights)}."
-            )
-        values = [v.checked(w) for v, w in zip(variables, weights, strict=True)]
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
-
-    def count_params(self) -> int:
-        """How many numbers the weights hold.
-
-        Raises
-        ------
-        ValueError
-            If the layer is not built, and so has no weights yet.
-        """
-        if not self.built:
-            raise ValueError(
-                f"Layer {self.name} is not built: call it, or `build` it with an input shape."
-            )
-        return sum(v.value.size for v in self.weights)
-
-    # ------------------------------------------------------------------ losses and updates
-
-    @property
-    def losses(self) -> list[Any]:
-        """The losses beside that of the task: of the weights, added ones, of the last outputs."""
-        return (
-            self.get_losses_for(None)
-            + [loss for loss, inputs in self._losses if inputs is not None]
-            + self._activity_losses
-        )
-
-    def add_loss(self, losses: Any, inputs: Any = None) -> None:
-        """Add one or several losses (numbers), of these inputs or of the layer itself."""
-        self._losses += [(loss, _condition(inputs)) for loss in as_list(losses)]
-
-    def get_losses_for(self, inputs: Any) -> list[Any]:
-        """The losses that depend on these inputs; on none (the weights'), for None."""
-        added = _matching(self._losses, inputs)
-        return added if _condition(inputs) else self._weight_losses() + added
-
-    def _weight_losses(self) -> list[float]:
-        return [float(v.regularizer(v.value)) for v in self._variables if v.regularizer]
-
-    @property
-    def updates(self) -> list[Any]:
-        """What `add_update` was given."""
-        return [update for update, _ in self._updates]
-
-    def add_update(self, updates: Any, inputs: Any = None) -> None:
-        """Note one or several updates, of these inputs or of the layer itself."""
-        self._updates += [(update, _condition(inputs)) for update in as_list(updates)]
-
-    def get_updates_for(self, inputs: Any) -> list[Any]:
-        """The updates that depend on these inputs; on none, for None."""
-        return _matching(self._updates, inputs)
 
     # ------------------------------------------------------------------ config
 
@@ -442,8 +353,22 @@ class Layer(Connectable):
         """A new layer with the configuration that `get_config` returned."""
         return cls(**config)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles, which are not connected to what the layer is connected to."""
+        state = vars(self) | {"inbound_nodes": [], "outbound_nodes": []}
+        for name in ("_losses", "_updates"):
+            state[name] = [entry for entry in state[name] if not is_symbolic(entry[1])]
+        return state
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}{'' if self.built else ', not built'}>"
+
+
+def _sample(tensor: SymbolicTensor, dtype: str) -> np.ndarray:
+    """A small array of the shape of a symbolic tensor, 1 standing for what is unknown."""
+    shape = [1 if n is None else n for n in tensor.shape]
+    _blank.claim(shape)
+    return np.zeros(shape, dtype)
 
 
 def _own_arguments(cls: type) -> list[str]:
@@ -452,7 +377,10 @@ def _own_arguments(cls: type) -> list[str]:
     for base in reversed(cls.__mro__):
         if issubclass(base, Layer) and base is not Layer and "__init__" in vars(base):
             for parameter in list(inspect.signature(base.__init__).parameters.values())[1:]:
-                if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                if parameter.kind in (
+                    parameter.POSITIONAL_OR_KEYWORD,
+                    parameter.KEYWORD_ONLY,
+                ):
                     names[parameter.name] = None
     common = inspect.signature(Layer.__init__).parameters.keys() - {"activity_regularizer"}
     return [name for name in names if name not in common]
@@ -472,21 +400,3 @@ def _batch_shape(
     if input_shape is not None:
         return (batch_size, *input_shape)
     return None
-
-
-def _condition(inputs: Any) -> list | None:
-    """The inputs that a loss or an update depends on; None where on none."""
-    return None if inputs is None else (as_list(inputs) or None)
-
-
-def _matching(entries: list[tuple[Any, list | None]], inputs: Any) -> list[Any]:
-    wanted = _condition(inputs)
-    if wanted is None:
-        return [value for value, condition in entries if condition is None]
-    return [
-        value
-        for value, condition in entries
-        if condition is not None
-        and len(condition) == len(wanted)
-        and all(a is b for a, b in zip(condition, wanted, strict=True))
-    ]

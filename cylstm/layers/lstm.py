@@ -186,7 +186,10 @@ class LSTM(Recurrent):
             )
 
         self.kernel = weight(
-            "kernel", (self.input_dim, 4 * self.units), "kernel", self.kernel_initializer
+            "kernel",
+            (self.input_dim, 4 * self.units),
+            "kernel",
+            self.kernel_initializer,
         )
         self.recurrent_kernel = weight(
             "recurrent_kernel",
@@ -284,14 +287,22 @@ class LSTM(Recurrent):
         )
 
     def _run(
-        self, x: np.ndarray, mask: np.ndarray | None, training: bool, states: list[np.ndarray]
+        self,
+        x: np.ndarray,
+        mask: np.ndarray | None,
+        training: bool,
+        states: list[np.ndarray],
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         if self._has_own_steps():
             return super()._run(x, mask, training, states)
         return self._forward(self._problem(x, mask, training, states), keep=False)[0]
 
     def _problem(
-        self, x: np.ndarray, mask: np.ndarray | None, training: bool, states: list[np.ndarray]
+        self,
+        x: np.ndarray,
+        mask: np.ndarray | None,
+        training: bool,
+        states: list[np.ndarray],
     ) -> dict[str, Any]:
         """What both passes of the core are given."""
         input_masks, recurrent_masks = self._dropout_masks(x, training)

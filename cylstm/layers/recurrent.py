@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _checks
+from cylstm import _blank, _checks
+from cylstm.graph import Node, SymbolicTensor, is_symbolic
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Layer, as_list
 
@@ -124,6 +125,10 @@ class Recurrent(Layer):
         ValueError, TypeError
             If an argument does not fit; nothing was computed and the layer is unchanged.
         """
+        if is_symbolic(inputs) or is_symbolic(initial_state):
+            given = {"mask": mask, "training": training}
+            arguments = {name: value for name, value in given.items() if value is not None}
+            return self._connect(as_list(inputs) + as_list(initial_state or []), arguments)
         x, mask, states = self._checked(inputs, mask, initial_state)
         self._ensure_built(x)
         given = {"mask": mask, "training": training, "initial_state": states}
@@ -211,7 +216,11 @@ class Recurrent(Layer):
         return self._checked_states(self.get_initial_state(x), len(x), "Initial state")
 
     def _run(
-        self, x: np.ndarray, mask: np.ndarray | None, training: bool, states: list[np.ndarray]
+        self,
+        x: np.ndarray,
+        mask: np.ndarray | None,
+        training: bool,
+        states: list[np.ndarray],
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         """Run `step` over time, as Keras does: the output(s), then the final states."""
         constants = self.get_constants(x, training)
@@ -242,6 +251,29 @@ class Recurrent(Layer):
             self.states = [state.copy() for state in states]
         return [outputs, *states] if self.return_state else outputs
 
+    # ------------------------------------------------------------------ symbolic calls
+
+    def _check_shapes(self, shapes: Sequence[Sequence[int | None]]) -> None:
+        specs = self.input_spec + (self.state_spec if len(shapes) > 1 else [])
+        if len(shapes) != len(specs):
+            raise ValueError(
+                f"Layer {self.name} has {len(self.state_spec)} states, got {len(shapes) - 1}."
+            )
+        for i, (shape, spec) in enumerate(zip(shapes, specs, strict=True)):
+            spec.check(shape, f"Input {i} of layer {self.name}")
+        if self.unroll and shapes[0][1] is None:
+            raise ValueError(f"Layer {self.name} unrolls, so it must know the timesteps.")
+
+    def _note_call(self, node: Node) -> None:
+        super()._note_call(node)
+        if self.stateful:
+            batch = self.input_spec[0].shape[0]
+            states = [
+                SymbolicTensor((batch, *spec.shape[1:]), self.dtype, f"{self.name}/state_{i}")
+                for i, spec in enumerate(self.state_spec)
+            ]
+            self.add_update(states, inputs=node.input_tensors)
+
     # ------------------------------------------------------------------ states
 
     def reset_states(self, states: Sequence[npt.ArrayLike] | None = None) -> None:
@@ -267,7 +299,10 @@ class Recurrent(Layer):
                 f"Layer {self.name} does not know its batch size yet: call it, or build it."
             )
         if states is None:
-            states = [np.zeros((batch, *s.shape[1:])) for s in self.state_spec]
+            shapes = [(batch, *s.shape[1:]) for s in self.state_spec]
+            for shape in shapes:
+                _blank.claim(shape)
+            states = [np.zeros(shape) for shape in shapes]
         arrays = self._checked_states(as_list(states), batch, "State")
         self.states = [array.copy() for array in arrays]
 

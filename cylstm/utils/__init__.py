@@ -6,12 +6,17 @@ from cylstm._random import set_random_seed
 from cylstm._registry import CustomObjectScope, custom_object_scope, get_custom_objects
 from cylstm._registry import deserialize_object as deserialize_keras_object
 from cylstm._registry import serialize_object as serialize_keras_object
+from cylstm.utils.arrays import normalize, to_categorical
+from cylstm.utils.sequence import Sequence
 
 __all__ = [
     "CustomObjectScope",
+    "Sequence",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",
+    "normalize",
     "serialize_keras_object",
     "set_random_seed",
+    "to_categorical",
 ]

@@ -1,0 +1,199 @@
+"""Convolution over time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cylstm import _checks, activations, constraints, initializers, regularizers
+from cylstm.layers._windows import Windows, padding_name, single
+from cylstm.layers.differentiable import Backward, Differentiable
+from cylstm.layers.input_spec import InputSpec
+
+__all__ = ["Conv1D", "Convolution1D"]
+
+
+class Conv1D(Differentiable):
+    """Convolution over time: a `Dense` layer that sees a window of timesteps at a time.
+
+    With x the input, W the kernel and b the bias, output t is ::
+
+        y[t] = activation(sum over k of x[t * strides + k * dilation_rate] W[k] + b)
+
+    (a correlation, as in all libraries of neural networks: W is not reversed).
+
+    Parameters
+    ----------
+    filters : int
+        The size of the output at each timestep.
+    kernel_size : int
+        How many timesteps a window has.
+    strides : int, default 1
+        How many timesteps lie between the starts of windows.
+    padding : {"valid", "same", "causal"}, default "valid"
+        "valid": windows lie within the sequence. "same": there are ceil(timesteps / strides)
+        outputs, and zeros are added to both ends, the odd one to the last, as in TensorFlow.
+        "causal": as many outputs, but all zeros come first, so that no output sees what is later.
+    dilation_rate : int, default 1
+        How many timesteps lie between those that a window sees.
+    activation : str or callable, optional
+        None is linear. See `cylstm.activations`.
+    use_bias : bool, default True
+        Whether there is a bias.
+    kernel_initializer, bias_initializer : str, callable or dict
+        Default "glorot_uniform" and "zeros". See `cylstm.initializers`.
+    kernel_regularizer, bias_regularizer : callable, str or dict, optional
+        Penalties of the weights. See `cylstm.regularizers`.
+    activity_regularizer : callable, str or dict, optional
+        Penalty of the outputs.
+    kernel_constraint, bias_constraint : callable, str or dict, optional
+        Applied to the weights after each update. See `cylstm.constraints`.
+    **kwargs
+        The arguments of `Layer`.
+
+    Attributes
+    ----------
+    kernel : Variable
+        (kernel_size, input_dim, filters), once the layer is built.
+    bias : Variable or None
+        (filters,), once the layer is built.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, a size below 1, or a stride together with a dilation; when called,
+        for an input that is not (batch, timesteps, input_dim), or too short for one window.
+    TypeError
+        For an unknown argument, or one of a wrong type; for a masked input, as in Keras.
+
+    Notes
+    -----
+    Inputs are (batch, timesteps, input_dim), outputs (batch, windows, filters). Behaviour:
+    TensorFlow 1.4, and for "causal", which that version documents and then refuses, Keras 2.0.
+    `kernel_size`, `strides` and `dilation_rate` read as tuples of one, as there.
+
+    References
+    ----------
+    Causal and dilated convolution: A. van den Oord et al., "WaveNet", arXiv:1609.03499.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm.layers import Conv1D
+    >>> layer = Conv1D(1, 2, kernel_initializer="ones")
+    >>> layer(np.array([[[1.0], [2.0], [4.0]]])).ravel().tolist()
+    [3.0, 6.0]
+    >>> Conv1D(4, 3, padding="causal", dilation_rate=2)(np.ones((2, 5, 3))).shape
+    (2, 5, 4)
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        dilation_rate: Any = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.filters = _checks.positive_int(filters, "filters")
+        self.kernel_size = single(kernel_size, "kernel_size")
+        self.strides = single(strides, "strides")
+        self.padding = padding_name(padding, ("valid", "same", "causal"))
+        self.dilation_rate = single(dilation_rate, "dilation_rate")
+        if self.strides[0] > 1 and self.dilation_rate[0] > 1:
+            raise ValueError(
+                f"strides ({self.strides[0]}) and dilation_rate ({self.dilation_rate[0]}) cannot "
+                "both be greater than 1."
+            )
+        self.activation = activations.get(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.input_spec = [InputSpec(ndim=3)]
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights for inputs (batch, timesteps, input_dim); input_dim must be known."""
+        self._check_shapes([input_shape])
+        if input_shape[2] is None:
+            raise ValueError(f"Layer {self.name} needs the last axis of its input to be known.")
+        input_dim = _checks.positive_int(input_shape[2], "input_dim")
+        self.kernel = self.add_weight(
+            "kernel",
+            (*self.kernel_size, input_dim, self.filters),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                "bias",
+                (self.filters,),
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        self.input_spec = [InputSpec(shape=(None, None, input_dim))]
+        self.built = True
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """(batch, windows, filters) for an input of (batch, timesteps, input_dim).
+
+        Raises
+        ------
+        ValueError
+            If the input has not three axes, or is shorter than a window with padding "valid".
+        """
+        self._check_shapes([input_shape])
+        count = self._windows().count(input_shape[1], f"Layer {self.name}")
+        return input_shape[0], count, self.filters
+
+    def _windows(self) -> Windows:
+        return Windows(self.kernel_size[0], self.strides[0], self.dilation_rate[0], self.padding)
+
+    def forward(
+        self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
+    ) -> tuple[np.ndarray, Backward]:
+        """One matrix product of all windows, unfolded, and the kernel; see the class."""
+        slopes = activations.vjp(self.activation) if keep else None  # raises where there is none
+        windows = self._windows()
+        batch, count, filters = self.compute_output_shape(inputs.shape)
+        kernel = self.kernel.value.reshape(-1, filters)
+        unfolded = windows.view(windows.padded(inputs), count).reshape(batch * count, len(kernel))
+        z = unfolded @ kernel
+        if self.bias is not None:
+            z += self.bias.value
+        z = z.reshape(batch, count, filters)
+        outputs = self.activation(z)
+
+        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict]:
+            dz = slopes(z, outputs, d_outputs).reshape(batch * count, filters)
+            d_weights = {self.kernel: (unfolded.T @ dz).reshape(self.kernel.shape)}
+            if self.bias is not None:
+                d_weights[self.bias] = dz.sum(axis=0)
+            d_windows = (dz @ kernel.T).reshape(batch, count, windows.size, inputs.shape[2])
+            d_padded = windows.margined_zeros(inputs)
+            for k, d_x in enumerate(windows.taps(d_padded, count)):
+                d_x += d_windows[:, :, k]
+            return windows.without_margins(d_padded, inputs.shape[1]), d_weights
+
+        return outputs, backward
+
+
+Convolution1D = Conv1D

@@ -1,0 +1,313 @@
+"""The plain layers: Dense, Activation, LeakyReLU and Masking."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cylstm import _checks, activations, constraints, initializers, regularizers
+from cylstm._numbers import real
+from cylstm.layers.differentiable import Backward, Differentiable
+from cylstm.layers.input_spec import InputSpec
+
+__all__ = ["Activation", "Dense", "LeakyReLU", "Masking"]
+
+
+class Dense(Differentiable):
+    """A layer in which every output reads every input: ``activation(x @ kernel + bias)``.
+
+    Of inputs with more than two axes the last is read, and the others stay as they are: a
+    sequence goes through the same weights at each timestep.
+
+    Parameters
+    ----------
+    units : int
+        The size of the output.
+    activation : str or callable, optional
+        Default: linear. See `cylstm.activations`.
+    use_bias : bool, default True
+        Whether there is a bias.
+    kernel_initializer, bias_initializer : str, callable or dict
+        Default "glorot_uniform" and "zeros". See `cylstm.initializers`.
+    kernel_regularizer, bias_regularizer : callable, str or dict, optional
+        Penalties of the weights. See `cylstm.regularizers`.
+    activity_regularizer : callable, str or dict, optional
+        Penalty of the outputs.
+    kernel_constraint, bias_constraint : callable, str or dict, optional
+        Applied to the weights after each update. See `cylstm.constraints`.
+    **kwargs
+        The arguments of `Layer`, and `input_dim`, another way to give `input_shape`.
+
+    Attributes
+    ----------
+    kernel, bias : Variable
+        The weights, (input_dim, units) and (units,), once the layer is built; `bias` is None
+        without one.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For `units` that is no positive integer, or an unknown name or argument.
+
+    Notes
+    -----
+    Inputs (batch, ..., input_dim), outputs (batch, ..., units); masks pass through. Behaviour:
+    `tf.keras.layers.Dense` of TensorFlow 1.4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm.layers import Dense
+    >>> layer = Dense(2, activation="relu", kernel_initializer="ones")
+    >>> layer(np.array([[1.0, 2.0, 3.0], [-1.0, 0.0, 0.0]])).tolist()
+    [[6.0, 6.0], [0.0, 0.0]]
+    >>> layer(np.ones((4, 5, 3))).shape
+    (4, 5, 2)
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        if "input_dim" in kwargs and "input_shape" not in kwargs:
+            kwargs["input_shape"] = (kwargs.pop("input_dim"),)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.units = _checks.positive_int(units, "units")
+        self.activation = activations.get(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.supports_masking = True
+        self.input_spec = [InputSpec(min_ndim=2)]
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights for inputs (batch, ..., input_dim); only input_dim must be known."""
+        self._check_shapes([input_shape])
+        if input_shape[-1] is None:
+            raise ValueError(f"Layer {self.name} needs the last axis of its input to be known.")
+        input_dim = _checks.positive_int(input_shape[-1], "input_dim")
+        self.kernel = self.add_weight(
+            "kernel",
+            (input_dim, self.units),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                "bias",
+                (self.units,),
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        self.input_spec = [InputSpec(min_ndim=2, axes={-1: input_dim})]
+        self.built = True
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """(batch, ..., units)."""
+        self._check_shapes([input_shape])
+        return (*input_shape[:-1], self.units)
+
+    def forward(
+        self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
+    ) -> tuple[np.ndarray, Backward | None]:
+        """See `Differentiable.forward`: one matrix product for all axes but the last."""
+        kernel, activation = self.kernel.value, self.activation
+        rows = inputs.reshape(-1, len(kernel))
+        z = rows @ kernel
+        if self.bias is not None:
+            z += self.bias.value
+        shape = (*inputs.shape[:-1], self.units)
+        outputs = activation(z.reshape(shape))
+        if not keep:
+            return outputs, None
+        product = activations.vjp(activation)
+
+        def backward(d_outputs: np.ndarray) -> tuple:
+            dz = product(z.reshape(shape), outputs, d_outputs).reshape(z.shape)
+            of_weights = {self.kernel: rows.T @ dz}
+            if self.bias is not None:
+                of_weights[self.bias] = dz.sum(axis=0)
+            return (dz @ kernel.T).reshape(inputs.shape), of_weights
+
+        return outputs, backward
+
+
+class Activation(Differentiable):
+    """An activation function as a layer.
+
+    Parameters
+    ----------
+    activation : str or callable
+        A name, or a function of an array; to be trained through, a function of your own needs a
+        derivative. See `cylstm.activations`.
+    **kwargs
+        The arguments of `Layer`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+
+    Notes
+    -----
+    Inputs of any shape, outputs of the same; masks pass through. Behaviour:
+    `tf.keras.layers.Activation` of TensorFlow 1.4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm.layers import Activation
+    >>> Activation("relu")(np.array([[-1.0, 2.0]])).tolist()
+    [[0.0, 2.0]]
+    """
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+        self.supports_masking = True
+
+    def forward(
+        self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
+    ) -> tuple[np.ndarray, Backward | None]:
+        """See `Differentiable.forward`."""
+        outputs = self.activation(inputs)
+        if not keep:
+            return outputs, None
+        product = activations.vjp(self.activation)
+        return outputs, lambda d_outputs: (product(inputs, outputs, d_outputs), {})
+
+
+class LeakyReLU(Differentiable):
+    """A rectifier that lets a share of negative inputs through: x, or alpha x where x < 0.
+
+    Parameters
+    ----------
+    alpha : float, default 0.3
+        The slope for negative inputs; at least 0.
+    **kwargs
+        The arguments of `Layer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an `alpha` that is negative, not finite or no number.
+
+    Notes
+    -----
+    Inputs of any shape, outputs of the same; masks pass through. The derivative at 0 is 0.
+    Behaviour: `tf.keras.layers.LeakyReLU` of TensorFlow 1.4.
+
+    References
+    ----------
+    A. Maas, A. Hannun and A. Ng, "Rectifier nonlinearities improve neural network acoustic
+    models", ICML 2013.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm.layers import LeakyReLU
+    >>> LeakyReLU(0.25)(np.array([[-2.0, 3.0]])).tolist()
+    [[-0.5, 3.0]]
+    """
+
+    def __init__(self, alpha: float = 0.3, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.alpha = real(alpha, "alpha", minimum=0)
+        self.supports_masking = True
+
+    def forward(
+        self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
+    ) -> tuple[np.ndarray, Backward | None]:
+        """See `Differentiable.forward`."""
+        outputs = np.where(inputs < 0, inputs * self.alpha, inputs)
+
+        def backward(d_outputs: np.ndarray) -> tuple:
+            slopes = (inputs > 0) + self.alpha * (inputs < 0)
+            return d_outputs * slopes.astype(inputs.dtype), {}
+
+        return outputs, backward
+
+
+class Masking(Differentiable):
+    """Mask the timesteps whose features all have a certain value.
+
+    The layers that follow skip these timesteps, as far as they support masks; here they become
+    zero.
+
+    Parameters
+    ----------
+    mask_value : float, default 0.0
+        What every feature of a timestep to be skipped holds.
+    **kwargs
+        The arguments of `Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a `mask_value` that is no number.
+
+    Notes
+    -----
+    Inputs (batch, timesteps, features), or any shape with at least two axes; outputs of the same
+    shape. The mask has the shape without the last axis and is True where a step counts. Behaviour:
+    `tf.keras.layers.Masking` of TensorFlow 1.4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm.layers import LSTM, Masking
+    >>> x = np.array([[[1.0, 2.0], [9.0, 9.0]]])
+    >>> masking = Masking(mask_value=9.0)
+    >>> masking(x).tolist(), masking.compute_mask(x).tolist()
+    ([[[1.0, 2.0], [0.0, 0.0]]], [[True, False]])
+
+    With arrays the mask is handed on by hand, in a model by itself:
+
+    >>> LSTM(3)(masking(x), mask=masking.compute_mask(x)).shape
+    (1, 3)
+    """
+
+    def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mask_value = real(mask_value, "mask_value")
+        self.supports_masking = True
+        self.input_spec = [InputSpec(min_ndim=2)]
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> np.ndarray:
+        """Where a feature differs from `mask_value`; a mask of the inputs is not looked at.
+
+        Returns
+        -------
+        ndarray of bool
+            The shape of the inputs without the last axis.
+        """
+        value = self._dtype.type(self.mask_value)
+        return np.any(np.asarray(inputs, self._dtype) != value, axis=-1)
+
+    def forward(
+        self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
+    ) -> tuple[np.ndarray, Backward | None]:
+        """See `Differentiable.forward`."""
+        counts = self.compute_mask(inputs)[..., None]
+        return np.where(counts, inputs, self._dtype.type(0)), lambda d_outputs: (
+            np.where(counts, d_outputs, self._dtype.type(0)),
+            {},
+        )

@@ -1,0 +1,158 @@
+"""Differentiable: the frame of a layer that is written as one function, forward and backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cylstm import _checks
+from cylstm.layers.layer import Gradients, Layer
+from cylstm.variables import Variable
+
+__all__ = ["Differentiable"]
+
+Backward = Callable[[Any], tuple[Any, dict[Variable, np.ndarray]]]
+
+
+class Differentiable(Layer):
+    """A layer whose `call` and `vjp` follow from one method, `forward`.
+
+    A subclass defines `forward(inputs, mask, training, keep)` and, where they are not the
+    defaults of `Layer`, `build`, `compute_output_shape` and `compute_mask`. The frame casts and
+    checks inputs and cotangents, builds, records the activity and puts the gradients of the
+    weights into the order of `trainable_weights`.
+
+    Parameters
+    ----------
+    **kwargs
+        The arguments of `Layer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm.layers.differentiable import Differentiable
+    >>> class Scale(Differentiable):
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight("factor", (1,), initializer="ones")
+    ...     def forward(self, inputs, mask, training, keep):
+    ...         factor = self.factor.value
+    ...         def backward(d_outputs):
+    ...             return d_outputs * factor, {self.factor: np.sum(d_outputs * inputs).reshape(1)}
+    ...         return inputs * factor, backward
+    >>> y, pullback = Scale().vjp(np.array([[1.0, 2.0]]))
+    >>> gradients = pullback(np.ones((1, 2)))
+    >>> gradients.inputs.tolist(), gradients.weights[0].tolist()
+    ([[1.0, 1.0]], [3.0])
+    """
+
+    def forward(
+        self, inputs: Any, mask: Any, training: bool, keep: bool
+    ) -> tuple[Any, Backward | None]:
+        """Compute the outputs, and the function that pulls gradients back through them.
+
+        Parameters
+        ----------
+        inputs : ndarray or list of ndarray
+            Of the dtype of the layer and C-contiguous, checked against `input_spec`; not to be
+            changed.
+        mask : array_like or list, or None
+            As the caller gave it.
+        training : bool
+            Whether dropout and the like are on.
+        keep : bool
+            Whether `backward` will be used: without it nothing has to be kept, and None will do.
+
+        Returns
+        -------
+        outputs : ndarray or list of ndarray
+            New arrays, or the inputs themselves (or views of them) where nothing changes.
+        backward : callable
+            From the cotangents (like the outputs, checked; not to be changed) to the gradients
+            of the inputs (like the inputs; None for an input that has none, such as indices) and
+            a dict from each weight to its gradient. It may be called any number of times.
+        """
+        raise TypeError(f"{type(self).__name__} does not define `forward`.")
+
+    def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
+        """Compute the outputs of a built layer from checked arrays; see calling the layer."""
+        self._check_mask(inputs, mask)
+        return self.forward(inputs, mask, bool(training), keep=False)[0]
+
+    def vjp(
+        self, inputs: Any, mask: Any = None, training: bool | None = None
+    ) -> tuple[Any, Callable[[Any], Gradients]]:
+        """Compute the outputs, and the function that pulls gradients back through them.
+
+        Parameters
+        ----------
+        inputs, mask, training
+            As for calling the layer.
+
+        Returns
+        -------
+        outputs : ndarray or list of ndarray
+            As calling the layer gives.
+        pullback : callable
+            ``pullback(cotangents)``, with cotangents like the outputs (None stands for zero),
+            gives `Gradients`. It may be called any number of times; the inputs must not be
+            changed before.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit, as for calling the layer.
+        """
+        arrays = self._as_arrays(inputs)
+        self._check_mask(arrays, mask)
+        self._ensure_built(arrays)
+        outputs, backward = self.forward(arrays, mask, bool(training), keep=True)
+        self._record_activity(outputs)
+        return outputs, self._pullback(outputs, backward)
+
+    def _check_mask(self, inputs: Any, mask: Any) -> None:
+        if mask is not None:
+            self.compute_mask(inputs, mask)  # raises where the layer does not support masking
+
+    def _pullback(self, outputs: Any, backward: Backward) -> Callable[[Any], Gradients]:
+        """Wrap `backward`: cotangents checked, gradients of the weights in order."""
+        variables = self.trainable_weights
+        several = isinstance(outputs, list)
+        shapes = [y.shape for y in outputs] if several else [outputs.shape]
+
+        def pullback(cotangents: Any) -> Gradients:
+            checked = self._checked_cotangents(cotangents if several else [cotangents], shapes)
+            d_inputs, of_weights = backward(checked if several else checked[0])
+            d_weights = [
+                of_weights[v] if v in of_weights else np.zeros(v.shape, v.dtype) for v in variables
+            ]
+            return Gradients(d_inputs, None, d_weights)
+
+        return pullback
+
+    def _checked_cotangents(
+        self, cotangents: Any, shapes: list[tuple[int, ...]]
+    ) -> list[np.ndarray]:
+        """One array for each output, of its shape and of the dtype of the layer."""
+        if not isinstance(cotangents, list | tuple) or len(cotangents) != len(shapes):
+            raise ValueError(
+                f"Layer {self.name} returned a list of {len(shapes)} outputs, and needs a list of "
+                f"as many cotangents, got {_described(cotangents)}."
+            )
+        arrays = []
+        for i, (cotangent, shape) in enumerate(zip(cotangents, shapes, strict=True)):
+            what = f"Cotangent {i} of layer {self.name}"
+            if cotangent is None:
+                cotangent = np.zeros(shape, self._dtype)
+            array = _checks.as_array(cotangent, self._dtype, what)
+            if array.shape != shape:
+                raise ValueError(f"{what} must be like the output, {shape}, got {array.shape}.")
+            arrays.append(array)
+        return arrays
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    return f"a {type(value).__name__}"

@@ -1,0 +1,81 @@
+"""Layers by name: how a saved config becomes a layer again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cylstm import _registry
+from cylstm.layers.layer import Layer
+
+__all__ = ["deserialize", "serialize"]
+
+_LAYERS: dict[str, type[Layer]] = {}
+
+
+def register(*classes: type[Layer]) -> None:
+    """Make layers of the package known to `deserialize` by the names of their classes.
+
+    Layers of your own are given to `deserialize` as `custom_objects`, or made known by
+    `cylstm.utils.custom_object_scope`.
+    """
+    _LAYERS.update({cls.__name__: cls for cls in classes})
+
+
+def serialize(layer: Layer) -> dict[str, Any]:
+    """Return the class name and the config of a layer.
+
+    Parameters
+    ----------
+    layer : Layer
+        Any layer; the layers within a wrapper or model are part of the config.
+
+    Returns
+    -------
+    dict
+        ``{"class_name": ..., "config": ...}``: what `deserialize` takes, and JSON can hold.
+
+    Examples
+    --------
+    >>> from cylstm.layers import LSTM, serialize
+    >>> serialize(LSTM(4))["class_name"]
+    'LSTM'
+    """
+    return _registry.serialize_object(layer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Layer:
+    """Make a layer from what `serialize` returned, without weights.
+
+    Parameters
+    ----------
+    config : dict
+        ``{"class_name": ..., "config": ...}``.
+    custom_objects : dict, optional
+        Name to class or function, for what the package does not have: layers, activations, ...
+
+    Returns
+    -------
+    Layer
+        Not built yet.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or the config has another form.
+    TypeError
+        If the config names an argument that the class does not have.
+
+    Examples
+    --------
+    >>> from cylstm.layers import LSTM, deserialize, serialize
+    >>> deserialize(serialize(LSTM(4))).units
+    4
+    """
+    if not isinstance(config, Mapping):
+        raise ValueError(
+            'a layer is described by {"class_name": ..., "config": {...}}, got ' + repr(config)
+        )
+    if isinstance(config.get("config"), list):  # a stack of layers, as Keras writes it
+        config = {**config, "config": {"layers": config["config"]}}
+    return _registry.deserialize_object(config, _LAYERS, custom_objects, "layer")

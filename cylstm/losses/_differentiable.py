@@ -1,0 +1,211 @@
+"""What makes a function a loss: operands that are checked, and a gradient.
+
+`cylstm.losses` holds the built-in losses themselves and is where users meet these functions.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from cylstm.losses import _targets
+
+__all__ = [
+    "ALIASES",
+    "BUILTINS",
+    "EPSILON",
+    "Loss",
+    "builtin",
+    "check_target",
+    "clip",
+    "gradient",
+    "with_gradient",
+]
+
+Formula = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Loss = Callable[[npt.ArrayLike, npt.ArrayLike], np.ndarray]
+
+BUILTINS: dict[str, Loss] = {}
+ALIASES = {
+    **{name: "mean_squared_error" for name in ("mse", "MSE")},
+    **{name: "mean_absolute_error" for name in ("mae", "MAE")},
+    **{name: "mean_absolute_percentage_error" for name in ("mape", "MAPE")},
+    **{name: "mean_squared_logarithmic_error" for name in ("msle", "MSLE")},
+    **{name: "kullback_leibler_divergence" for name in ("kld", "KLD")},
+    "cosine": "cosine_proximity",
+}
+EPSILON = 1e-7  # Keras' backend.epsilon()
+_SPARSE = "sparse_categorical_crossentropy"
+
+
+def builtin(gradient: Formula) -> Callable[[Formula], Loss]:
+    """Register a built-in loss with its gradient, and check the operands of both.
+
+    Both are written for arrays of one dtype (class numbers instead of y_true for the sparse
+    loss). Like TensorFlow, they give infinities and NaN without a warning.
+    """
+
+    def register(formula: Formula) -> Loss:
+        name = formula.__name__
+        loss = _checked(formula, name)
+        loss.gradient = _checked(gradient, name)  # type: ignore[attr-defined]
+        BUILTINS[name] = loss
+        return loss
+
+    return register
+
+
+def _checked(formula: Formula, name: str) -> Loss:
+    """Put the check of the operands before a formula."""
+
+    @functools.wraps(formula)
+    def checked(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> np.ndarray:
+        if name == _SPARSE:
+            predictions = _targets.predictions(name, y_pred)
+            targets = _targets.class_indices(name, y_true, predictions)
+        else:
+            targets, predictions = _targets.operands(name, y_true, y_pred)
+        with np.errstate(all="ignore"):
+            return formula(targets, predictions)
+
+    return checked
+
+
+def with_gradient(gradient: Loss) -> Callable[[Loss], Loss]:
+    """Give a loss of your own its gradient: a decorator.
+
+    Parameters
+    ----------
+    gradient : callable
+        A function (y_true, y_pred) of the derivative of each sample's value with respect to
+        y_pred: an array of the shape of y_pred.
+
+    Returns
+    -------
+    callable
+        A decorator that sets the attribute ``gradient`` of the loss and returns the loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm.losses import gradient, with_gradient
+    >>> @with_gradient(lambda y_true, y_pred: 4 * (y_pred - y_true) ** 3)
+    ... def fourth_power(y_true, y_pred):
+    ...     return np.sum((y_pred - y_true) ** 4, axis=-1)
+    >>> gradient(fourth_power, np.zeros((1, 2)), np.array([[1.0, -2.0]])).tolist()
+    [[4.0, -32.0]]
+    """
+
+    def decorate(loss: Loss) -> Loss:
+        loss.gradient = gradient  # type: ignore[attr-defined]
+        return loss
+
+    return decorate
+
+
+def gradient(
+    loss: Loss,
+    y_true: npt.ArrayLike,
+    y_pred: npt.ArrayLike,
+    upstream: npt.ArrayLike | None = None,
+) -> np.ndarray:
+    """Return the gradient of sum(upstream * loss(y_true, y_pred)) with respect to y_pred.
+
+    Parameters
+    ----------
+    loss : callable
+        A built-in loss, or one with a ``gradient``; see `with_gradient`.
+    y_true : array
+        The targets.
+    y_pred : array, float32 or float64
+        The predictions.
+    upstream : array of the shape of the values of the loss, optional
+        What each value is multiplied by; ones by default.
+
+    Returns
+    -------
+    array
+        Of the shape of y_pred.
+
+    Raises
+    ------
+    TypeError
+        If the loss has no gradient.
+    ValueError
+        If the arrays do not fit each other, or the loss' own gradient has the wrong shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm.losses import gradient, mean_squared_error
+    >>> gradient(mean_squared_error, [[1.0, 2.0]], np.array([[2.0, 2.0]])).tolist()
+    [[1.0, 0.0]]
+    """
+    own = getattr(loss, "gradient", None)
+    if own is None:
+        name = getattr(loss, "__name__", repr(loss))
+        raise TypeError(
+            f"the loss {name} has no gradient, so it can evaluate but not train; set its attribute "
+            "`gradient` to a function (y_true, y_pred) -> derivative of each value with respect to "
+            "y_pred, of the shape of y_pred, or decorate it with cylstm.losses.with_gradient"
+        )
+    y_pred = np.asarray(y_pred)
+    slopes = np.asarray(own(y_true, y_pred))
+    if slopes.shape != y_pred.shape:
+        raise ValueError(
+            f"the gradient of the loss {getattr(loss, '__name__', repr(loss))} must have the shape "
+            f"of y_pred, {y_pred.shape}, got {slopes.shape}"
+        )
+    if upstream is None:
+        return slopes
+    factors = np.asarray(upstream, slopes.dtype)
+    if factors.shape != slopes.shape[: factors.ndim]:
+        raise ValueError(
+            f"upstream must have the shape of the values of the loss, got {factors.shape} for "
+            f"predictions of shape {slopes.shape}"
+        )
+    return slopes * factors.reshape(factors.shape + (1,) * (slopes.ndim - factors.ndim))
+
+
+def check_target(loss: Loss, target_shape: _targets.Shape, output_shape: _targets.Shape) -> None:
+    """Raise an error where targets do not fit a loss; a loss of your own takes any.
+
+    Parameters
+    ----------
+    loss : callable
+        The loss.
+    target_shape, output_shape : tuple of int or None
+        Shapes with the batch axis; None fits every size.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit a built-in loss.
+
+    Examples
+    --------
+    >>> from cylstm.losses import check_target, mean_squared_error
+    >>> check_target(mean_squared_error, (32, 2), (None, 3))
+    Traceback (most recent call last):
+    ...
+    ValueError: mean_squared_error compares targets and outputs of one shape, got targets of...
+    """
+    name = getattr(loss, "__name__", "")
+    if BUILTINS.get(name) is not loss:
+        return
+    check = _targets.check_sparse if name == _SPARSE else _targets.check_dense
+    check(name, target_shape, output_shape)
+
+
+def clip(x: np.ndarray, greatest: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Clip to [epsilon, greatest], by default 1 - epsilon; tell where the gradient passes.
+
+    The bounds are those of TensorFlow 1.4, which rounds epsilon to float32 even for float64;
+    1 - epsilon is 1 - 2**-23 in float32. A value on a bound passes the gradient.
+    """
+    least = x.dtype.type(np.float32(EPSILON))
+    greatest = 1 - least if greatest is None else x.dtype.type(greatest)
+    return np.clip(x, least, greatest), (x >= least) & (x <= greatest)

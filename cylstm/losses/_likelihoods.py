@@ -1,0 +1,193 @@
+"""Losses that measure likelihoods and entropies; `cylstm.losses` is where users find them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cylstm.losses._differentiable import EPSILON, builtin, clip
+
+__all__ = [
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "kullback_leibler_divergence",
+    "poisson",
+    "sparse_categorical_crossentropy",
+]
+
+
+def _categorical_crossentropy_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    total = np.sum(y_pred, axis=-1, keepdims=True)
+    shares = y_pred / total
+    clipped, inside = clip(shares)
+    slopes = inside * (-y_true / clipped)
+    return (slopes - np.sum(slopes * shares, axis=-1, keepdims=True)) / total
+
+
+@builtin(_categorical_crossentropy_gradient)
+def categorical_crossentropy(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    """Return -sum(y_true * log(y_pred / sum(y_pred))) along the last axis.
+
+    Parameters
+    ----------
+    y_true, y_pred : array (..., classes)
+        Rows of 0 and 1 (or of probabilities), and predicted probabilities: each row of
+        predictions is divided by its sum, then clipped to [1e-7, 1 - 1e-7].
+
+    Returns
+    -------
+    array (...)
+        The value of each sample, in the dtype of y_pred.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> print(categorical_crossentropy([[0, 1, 0]], [[1, 2, 5]]).round(4))  # log(4)
+    [1.3863]
+    """
+    shares = y_pred / np.sum(y_pred, axis=-1, keepdims=True)
+    return -np.sum(y_true * np.log(clip(shares)[0]), axis=-1)
+
+
+def _sparse_crossentropy_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    clipped, inside = clip(y_pred)
+    slopes = np.repeat(1 / np.sum(clipped, axis=-1, keepdims=True), y_pred.shape[-1], axis=-1)
+    true = y_true[..., None]
+    at_true = np.take_along_axis(slopes, true, -1) - 1 / np.take_along_axis(clipped, true, -1)
+    np.put_along_axis(slopes, true, at_true, -1)
+    return inside * slopes
+
+
+@builtin(_sparse_crossentropy_gradient)
+def sparse_categorical_crossentropy(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    """Return -log(p / sum(y_pred)), p being the prediction for the class with number y_true.
+
+    Parameters
+    ----------
+    y_true : array (..., 1) or (...)
+        The numbers of the classes.
+    y_pred : array (..., classes)
+        Predicted probabilities, clipped to [1e-7, 1 - 1e-7] and then divided by their sum.
+
+    Returns
+    -------
+    array (...)
+        The value of each sample, in the dtype of y_pred.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or a target is no integer from 0 to classes - 1.
+
+    Examples
+    --------
+    >>> print(sparse_categorical_crossentropy([[1]], [[0.5, 0.25, 0.25]]).round(4))  # log(4)
+    [1.3863]
+    """
+    clipped, _ = clip(y_pred)
+    true = np.take_along_axis(clipped, y_true[..., None], axis=-1)[..., 0]
+    return np.log(np.sum(clipped, axis=-1)) - np.log(true)
+
+
+def _binary_crossentropy_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    clipped, inside = clip(y_pred)
+    return inside * ((clipped - y_true) / (clipped * (1 - clipped)) / y_pred.shape[-1])
+
+
+@builtin(_binary_crossentropy_gradient)
+def binary_crossentropy(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    """Return the mean of -y_true log(y_pred) - (1 - y_true) log(1 - y_pred).
+
+    Parameters
+    ----------
+    y_true, y_pred : array (..., n)
+        Zeros and ones (or probabilities), and predicted probabilities, clipped to
+        [1e-7, 1 - 1e-7].
+
+    Returns
+    -------
+    array (...)
+        The value of each sample, in the dtype of y_pred.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> print(binary_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).round(4))  # log(2)
+    [0.6931]
+    """
+    clipped, _ = clip(y_pred)
+    # By way of the logit z, as TensorFlow does: the rounding of values near 0 is then the same.
+    logits = np.log(clipped / (1 - clipped))
+    values = np.maximum(logits, 0) - logits * y_true + np.log1p(np.exp(-np.abs(logits)))
+    return np.mean(values, axis=-1)
+
+
+def _divergence_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    clipped, inside = clip(y_pred, 1)
+    return inside * (-clip(y_true, 1)[0] / clipped)
+
+
+@builtin(_divergence_gradient)
+def kullback_leibler_divergence(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    """Return sum(y_true * log(y_true / y_pred)) along the last axis. Aliases: kld, KLD.
+
+    Parameters
+    ----------
+    y_true, y_pred : array (..., n)
+        Probabilities, both clipped to [1e-7, 1].
+
+    Returns
+    -------
+    array (...)
+        The value of each sample, in the dtype of y_pred.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> print(kullback_leibler_divergence([[1.0, 1.0]], [[0.5, 1.0]]).round(4))  # log(2)
+    [0.6931]
+    """
+    true = clip(y_true, 1)[0]
+    return np.sum(true * np.log(true / clip(y_pred, 1)[0]), axis=-1)
+
+
+def _poisson_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    return (1 - y_true / (y_pred + y_pred.dtype.type(EPSILON))) / y_pred.shape[-1]
+
+
+@builtin(_poisson_gradient)
+def poisson(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    """Return the mean of y_pred - y_true * log(y_pred + 1e-7) along the last axis.
+
+    Parameters
+    ----------
+    y_true, y_pred : array (..., n)
+        Counts, and predicted rates. A rate below -1e-7 gives NaN.
+
+    Returns
+    -------
+    array (...)
+        The value of each sample, in the dtype of y_pred.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> print(poisson([[3.0, 2.0]], [[1.0, 1.0]]).round(4))
+    [1.]
+    """
+    return np.mean(y_pred - y_true * np.log(y_pred + y_pred.dtype.type(EPSILON)), axis=-1)

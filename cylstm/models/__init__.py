@@ -1,0 +1,57 @@
+"""Models: graphs of layers that run forward and backward, train, and go into files."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cylstm.layers import serialization
+from cylstm.models._savable import load_model
+from cylstm.models.model import Model
+from cylstm.models.sequential import Sequential
+
+__all__ = ["Model", "Sequential", "load_model", "model_from_config", "model_from_json"]
+
+serialization.register(Model, Sequential)
+
+
+def model_from_config(
+    config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+) -> Model:
+    """A new model from ``{"class_name": ..., "config": ...}``, as `Model.to_json` writes it.
+
+    Raises
+    ------
+    ValueError
+        If it describes no model.
+    """
+    model = serialization.deserialize(config, custom_objects)
+    if not isinstance(model, Model):
+        raise ValueError(f"The configuration is that of a {type(model).__name__}, not of a model.")
+    return model
+
+
+def model_from_json(text: str, custom_objects: dict[str, Any] | None = None) -> Model:
+    """A new model, without its weights, from what `Model.to_json` returned.
+
+    Parameters
+    ----------
+    text : str
+        The JSON text; also that of tf.keras 1.4.
+    custom_objects : dict, optional
+        Names of layers and functions that are not cylstm's.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, or describes no model.
+
+    Examples
+    --------
+    >>> import cylstm
+    >>> from cylstm.layers import LSTM
+    >>> model = cylstm.Sequential([LSTM(4, input_shape=(5, 3))])
+    >>> cylstm.models.model_from_json(model.to_json()).output_shape
+    (None, 4)
+    """
+    return model_from_config(json.loads(text), custom_objects)

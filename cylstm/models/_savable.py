@@ -1,0 +1,164 @@
+"""Savable: the members of a model that have to do with files.
+
+`cylstm.saving` imports the models, not the other way round: the functions here import it when they
+are called.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["DEFAULT_MAX_SIZE", "Savable", "load_model"]
+
+DEFAULT_MAX_SIZE = 2**30
+
+
+class Savable:
+    """What makes a model go into files and its weights come out of them.
+
+    `Model` derives from it.
+    """
+
+    def save(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = True,
+        include_optimizer: bool = True,
+    ) -> None:
+        """Write the architecture, the weights and the state of training into one file.
+
+        `cylstm.models.load_model` makes the model again. The file is complete or not there: a
+        crash on the way leaves what was there before.
+
+        Parameters
+        ----------
+        filepath : str or path
+            ``"model.safetensors"``: the format follows from the suffix.
+        overwrite : bool, default True
+            Whether an existing file is replaced.
+        include_optimizer : bool, default True
+            Whether what `compile` was given and the state of the optimizer go in, so that
+            training can go on.
+
+        Raises
+        ------
+        FileExistsError
+            If there is such a file and `overwrite` is False.
+        ValueError
+            If the model is not built, the suffix is unknown, the path is a symbolic link or no
+            regular file, or the model holds what cannot be found again by its name (a lambda).
+        TypeError
+            If a configuration holds what JSON cannot.
+        ImportError
+            If a package that the format needs is not installed.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import cylstm
+        >>> model = cylstm.Sequential([cylstm.LSTM(4, input_shape=(None, 3))])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "model.safetensors")
+        ...     model.save(path)
+        ...     cylstm.models.load_model(path).output_shape
+        (None, 4)
+        """
+        from cylstm import saving
+
+        saving.save_model(self, filepath, overwrite, include_optimizer)
+
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write the weights, without the architecture, into a file.
+
+        Parameters
+        ----------
+        filepath, overwrite
+            As for `save`.
+
+        Raises
+        ------
+        FileExistsError, ValueError, ImportError
+            As for `save`.
+        """
+        from cylstm import saving
+
+        saving.save_weights(self, filepath, overwrite)
+
+    def load_weights(
+        self,
+        filepath: str | os.PathLike[str],
+        by_name: bool = False,
+        *,
+        max_size: int = DEFAULT_MAX_SIZE,
+    ) -> None:
+        """Take the weights from a file that `save_weights` or `save` wrote.
+
+        Parameters
+        ----------
+        filepath : str or path
+            The file.
+        by_name : bool, default False
+            Fill the layers that have the name of a layer in the file, and leave the others
+            alone. Otherwise the layers that have weights are filled in their order, and must be
+            as many as in the file.
+        max_size : int, default 2**30
+            Larger files, in bytes, are refused.
+
+        Raises
+        ------
+        ValueError
+            If the weights in the file are not those of this model, or, with `by_name`, no layer
+            has a name that is in the file. All weights are then as before.
+        FormatError
+            If the file is damaged, too large or of an unknown format; likewise. It is a
+            ValueError, too.
+        """
+        from cylstm import saving
+
+        saving.load_weights(self, filepath, by_name, max_size=max_size)
+
+
+def load_model(
+    filepath: str | os.PathLike[str],
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    *,
+    max_size: int = DEFAULT_MAX_SIZE,
+) -> Any:
+    """Make the model that `Model.save` wrote into a file.
+
+    Nothing from the file is executed: names in it are looked up among the classes and functions of
+    cylstm and in `custom_objects`.
+
+    Parameters
+    ----------
+    filepath : str or path
+        The file.
+    custom_objects : dict, optional
+        Name to class or function, for what the package does not have: layers, losses, ...
+    compile : bool, default True
+        Whether the model is compiled as it was when it was saved, with the state of its
+        optimizer, so that training goes on. The states of stateful layers start from zero.
+    max_size : int, default 2**30
+        Larger files, in bytes, are refused.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged, too large, not that of a model, or of an unknown format; or if it
+        names a class or function that is neither known nor among the `custom_objects`. It is a
+        ValueError, too.
+    OSError
+        If the file cannot be read.
+    ImportError
+        If a package that the format needs is not installed.
+    """
+    from cylstm import saving
+
+    return saving.load_model(filepath, custom_objects, compile, max_size=max_size)

@@ -1,0 +1,322 @@
+"""Model: a graph of layers that runs forward and backward, and trains."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from cylstm import _checks
+from cylstm._version import __version__
+from cylstm.graph import SymbolicTensor, walk
+from cylstm.layers.input_layer import InputLayer
+from cylstm.layers.input_spec import InputSpec
+from cylstm.layers.layer import Gradients, Layer, as_list
+from cylstm.layers.nested import Nested
+from cylstm.models._connections import connect, describe, layers_of, outputs_at
+from cylstm.models._execution import Run, added_up
+from cylstm.models._savable import Savable
+from cylstm.training import Trainer
+
+__all__ = ["Model"]
+
+
+class Model(Trainer, Savable, Nested):
+    """A graph of layers, from symbolic inputs to symbolic outputs; itself a layer.
+
+    Parameters
+    ----------
+    inputs : SymbolicTensor or list of SymbolicTensor
+        From `Input`.
+    outputs : SymbolicTensor or list of SymbolicTensor
+        What layers returned, computed from the inputs.
+    name : str, optional
+        Default: ``model_1``, ``model_2``, ...
+
+    Raises
+    ------
+    ValueError
+        If an input is not from `Input`, an output cannot be computed from the inputs, or two
+        layers have the same name.
+    TypeError
+        If an input or output is not symbolic.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cylstm
+    >>> from cylstm.layers import LSTM, Dense
+    >>> x = cylstm.Input((None, 3))
+    >>> model = cylstm.Model(x, Dense(2)(LSTM(4)(x)))
+    >>> model.predict(np.ones((5, 7, 3))).shape
+    (5, 2)
+    """
+
+    def __init__(
+        self,
+        inputs: SymbolicTensor | Sequence[SymbolicTensor],
+        outputs: SymbolicTensor | Sequence[SymbolicTensor],
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self._connect_graph(as_list(inputs), as_list(outputs))
+
+    def _connect_graph(self, inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> None:
+        for kind, tensors in (("input", inputs), ("output", outputs)):
+            for tensor in tensors:
+                if not isinstance(tensor, SymbolicTensor):
+                    raise TypeError(f"A model's {kind}s are symbolic tensors, got {tensor!r}.")
+        for tensor in inputs:
+            if not isinstance(tensor.layer, InputLayer):
+                raise ValueError(f"{tensor!r} is no input: a model begins with `Input`.")
+        if len({id(tensor) for tensor in inputs}) != len(inputs):
+            raise ValueError("An input is given twice.")
+        nodes, layers = walk(inputs, outputs)
+        names = [layer.name for layer in layers]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"Two layers of the model are named {name!r}.")
+        self.inputs, self.outputs = inputs, outputs
+        self._nodes, self._layers = nodes, layers
+        self._dtype = np.dtype(layers[-1].dtype)
+        self.supports_masking = True
+        self.built = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = {id(node) for node in self._nodes}
+        calls = [[n for n in layer.inbound_nodes if id(n) in kept] for layer in self._every_layer()]
+        return super().__getstate__() | {"_calls": calls}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        calls = state.pop("_calls")
+        self.__dict__.update(state)
+        for layer, nodes in zip(self._every_layer(), calls, strict=True):
+            for node in nodes:
+                node.enter()
+                layer._note_call(node)
+
+    def _every_layer(self) -> list[Layer]:
+        """The layers, and those of the inputs, which `Sequential` does not list."""
+        return list(dict.fromkeys([t.layer for t in self.inputs] + self._layers))
+
+    # ------------------------------------------------------------------ layers
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, from the inputs to the outputs."""
+        return list(self._layers)
+
+    def _sublayers(self) -> list[Layer]:
+        return self._layers
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs, which dicts of data go by."""
+        return [tensor.layer.name for tensor in self.inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the layers that give the outputs, which dicts of targets go by."""
+        return [tensor.layer.name for tensor in self.outputs]
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """A layer by its name, or by its place in `layers`.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer, or neither is given.
+        """
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise ValueError(f"The model has {len(self.layers)} layers: no layer {index}.")
+            return self.layers[index]
+        if name is None:
+            raise ValueError("Give the name or the index of a layer.")
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        known = ", ".join(layer.name for layer in self.layers)
+        raise ValueError(f"No layer is named {name!r}; there are {known}.")
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input, or list of inputs."""
+        return _one_or_list(self.inputs)
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output, or list of outputs."""
+        return _one_or_list(self.outputs)
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the input, or list of shapes."""
+        return _one_or_list([tensor.shape for tensor in self.inputs])
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output, or list of shapes."""
+        return _one_or_list([tensor.shape for tensor in self.outputs])
+
+    @property
+    def state_updates(self) -> list[Any]:
+        """The updates of the states of stateful layers."""
+        stateful = [layer for layer in self.layers if getattr(layer, "stateful", False)]
+        return [
+            update
+            for layer in stateful
+            for update in (layer.state_updates if isinstance(layer, Model) else layer.updates)
+        ]
+
+    # ------------------------------------------------------------------ running
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape, or list of shapes, of the outputs for inputs of these shapes."""
+        shapes = input_shape if isinstance(input_shape, list) else [input_shape]
+        found = {id(t): tuple(shape) for t, shape in zip(self.inputs, shapes, strict=True)}
+        for node in self._nodes:
+            given = [found[id(t)] for t in node.input_tensors]
+            results = node.layer.compute_output_shape(_one_or_list(given))
+            results = results if isinstance(results, list) else [results]
+            found |= {id(t): tuple(s) for t, s in zip(node.output_tensors, results, strict=True)}
+        return _one_or_list([found[id(t)] for t in self.outputs])
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The mask, or list of masks, of the outputs for these inputs."""
+        run = self._run(self._as_arrays(inputs), mask, False, keep=False)
+        return _one_or_list([run.masks[id(t)] for t in self.outputs])
+
+    def _symbolic_masks(self, tensors: Any, outputs: Any) -> list[SymbolicTensor | None]:
+        return [t.mask for t in self.outputs]
+
+    def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
+        """Run the graph on arrays.
+
+        Parameters
+        ----------
+        inputs : ndarray or list of ndarray
+            One for each input.
+        mask : ndarray or list of ndarray, optional
+            The masks of the inputs.
+        training : bool, default False
+            Whether dropout and its kin are active.
+
+        Returns
+        -------
+        ndarray or list of ndarray
+            One for each output.
+        """
+        run = self._run(inputs, mask, bool(training), keep=False)
+        return _one_or_list([run.values[id(t)] for t in self.outputs])
+
+    def vjp(
+        self, inputs: Any, mask: Any = None, training: bool | None = None
+    ) -> tuple[Any, Callable[[Any], Gradients]]:
+        """Run the graph, and return how to pull gradients back through it; see `Layer.vjp`."""
+        run = self._run(self._as_arrays(inputs), mask, bool(training), keep=True)
+        outputs = [run.values[id(t)] for t in self.outputs]
+        variables = self.trainable_weights
+
+        def pullback(cotangents: Any) -> Gradients:
+            values = list(cotangents) if len(outputs) > 1 else [cotangents]
+            gradients = run.backward(added_up(self.outputs, values))
+            return Gradients(
+                _one_or_list([gradients.by_identity.get(id(t)) for t in self.inputs]),
+                None,
+                [gradients.of(v) for v in variables],
+            )
+
+        return _one_or_list(outputs), pullback
+
+    def _run(self, inputs: Any, mask: Any, training: bool, *, keep: bool) -> Run:
+        arrays = inputs if isinstance(inputs, list) else [inputs]
+        masks = as_list(mask) if mask is not None else [None] * len(arrays)
+        return Run(self._nodes, self.inputs, arrays, masks, training, keep)
+
+    def _as_arrays(self, inputs: Any) -> list[np.ndarray]:
+        """One array for each input, of its shape; layers cast them to their own dtypes."""
+        if isinstance(inputs, dict):
+            inputs = [inputs[name] for name in self.input_names]
+        given = inputs if len(self.inputs) > 1 else [inputs]
+        if len(self.inputs) == 1 and isinstance(inputs, list) and len(inputs) == 1:
+            if _checks.rank(inputs[0]) == self.inputs[0].ndim:
+                given = inputs
+        if not isinstance(given, list | tuple) or len(given) != len(self.inputs):
+            raise ValueError(
+                f"Model {self.name} takes {len(self.inputs)} inputs, got {len(given)}."
+            )
+        arrays = []
+        for array, tensor in zip(given, self.inputs, strict=True):
+            what = f"Input {tensor.layer.name} of model {self.name}"
+            array = _checks.real_array(array, what)
+            InputSpec(shape=tensor.shape).check(array.shape, what)
+            arrays.append(array)
+        return arrays
+
+    # ------------------------------------------------------------------ config
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers, their configurations and how they are connected, as plain JSON values."""
+        return describe(self.name, self.layers, self._nodes, self.inputs, self.outputs)
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
+        """A new model, without its weights, from what `get_config` returned.
+
+        Raises
+        ------
+        ValueError
+            If a layer is unknown, or connected to one that does not exist.
+        """
+        layers = layers_of(config["layers"], custom_objects)
+        connect(config["layers"], layers)
+        inputs = outputs_at(layers, config["input_layers"])
+        outputs = outputs_at(layers, config["output_layers"])
+        return cls(inputs, outputs, name=config.get("name"))
+
+    def to_json(self, **options: Any) -> str:
+        """The architecture as a JSON text; `options` go to `json.dumps`."""
+        content = {
+            "class_name": type(self).__name__,
+            "config": self.get_config(),
+            "keras_version": "2.0.8-tf",
+            "backend": f"cylstm {__version__}",
+        }
+        return json.dumps(content, **options)
+
+    def summary(self, line_length: int = 65, print_fn: Callable[[str], Any] | None = None) -> None:
+        """Print the layers, their output shapes and numbers of parameters.
+
+        Parameters
+        ----------
+        line_length : int, default 65
+            How wide the table is.
+        print_fn : callable, default print
+            Called with each line.
+        """
+        put = print_fn or print
+        widths = (line_length - 36, 24, 12)
+
+        def row(*fields: Any) -> None:
+            put("".join(f"{str(f)[: w - 1]:<{w}}" for f, w in zip(fields, widths, strict=True)))
+
+        row("Layer (type)", "Output shape", "Parameters")
+        put("=" * line_length)
+        for layer in self.layers:
+            row(
+                f"{layer.name} ({type(layer).__name__})",
+                layer.get_output_shape_at(0),
+                layer.count_params(),
+            )
+        put("=" * line_length)
+        trainable = sum(v.value.size for v in self.trainable_weights)
+        put(f"Parameters: {self.count_params():,}, of which trainable: {trainable:,}")
+
+
+def _one_or_list(values: list) -> Any:
+    return values[0] if len(values) == 1 else list(values)

@@ -1,0 +1,174 @@
+"""Sequential: a stack of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from cylstm.graph import SymbolicTensor
+from cylstm.layers import serialization
+from cylstm.layers.input_layer import Input, InputLayer
+from cylstm.layers.layer import Layer
+from cylstm.models._connections import layers_of
+from cylstm.models.model import Model
+from cylstm.training import Classifier
+
+__all__ = ["Sequential"]
+
+
+class Sequential(Classifier, Model):
+    """A stack of layers, each with one input and one output.
+
+    Parameters
+    ----------
+    layers : list of Layer, optional
+        What to `add` at once.
+    name : str, optional
+        Default: ``sequential_1``, ...
+
+    Raises
+    ------
+    TypeError
+        If something is no layer.
+    ValueError
+        If a layer does not fit on the one before, or has several outputs.
+
+    Examples
+    --------
+    Where the first layer is told the shape of a sample, the model is built at once; otherwise by
+    the first data, or by `build`.
+
+    >>> import cylstm
+    >>> from cylstm.layers import LSTM, Dense
+    >>> model = cylstm.Sequential([LSTM(4, input_shape=(None, 3)), Dense(2)])
+    >>> model.count_params()
+    138
+    """
+
+    def __init__(self, layers: Iterable[Layer] | None = None, name: str | None = None) -> None:
+        Layer.__init__(self, name=name)
+        self._layers: list[Layer] = []
+        self._nodes: list[Any] = []
+        self.inputs: list[SymbolicTensor] = []
+        self.outputs: list[SymbolicTensor] = []
+        for layer in layers or []:
+            self.add(layer)
+
+    def add(self, layer: Layer) -> None:
+        """Put a layer on top.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for the class; the model is then as before.
+        """
+        if not isinstance(layer, Layer):
+            raise TypeError(f"Only layers can be added, got {layer!r}.")
+        if layer.name in [known.name for known in self._layers]:
+            raise ValueError(f"The model already has a layer named {layer.name!r}.")
+        if isinstance(layer, InputLayer):
+            if self._layers or self.inputs:
+                raise ValueError("An input can only be the first layer.")
+            self.inputs = self.outputs = [layer.inbound_nodes[0].output_tensors[0]]
+            return
+        shape = None if self._layers or self.inputs else _known_shape(layer)
+        if shape is not None:
+            self._start(shape, [layer])
+        elif self.inputs:
+            self._put_on(self.inputs, self.outputs[0], [layer])
+        else:
+            self._layers.append(layer)
+
+    def pop(self) -> None:
+        """Take the top layer off.
+
+        Raises
+        ------
+        TypeError
+            If there are no layers.
+        """
+        if not self._layers:
+            raise TypeError("The model has no layers to take off.")
+        top = self._layers.pop()
+        if not self.outputs:
+            return
+        node = self.outputs[0].node
+        below = node.input_tensors[0]
+        top.inbound_nodes.remove(node)
+        below.layer.outbound_nodes.remove(node)
+        self._nodes.remove(node)
+        if self._layers:
+            self.outputs = [below]
+        else:
+            self.inputs, self.outputs, self.built = [], [], False
+
+    def build(self, input_shape: Sequence[int | None] | None = None) -> None:
+        """Build all layers for inputs of this shape, with the batch axis.
+
+        Raises
+        ------
+        ValueError
+            If there are no layers, or no shape is known.
+        """
+        if self.built:
+            return
+        if not self._layers:
+            raise ValueError(f"Model {self.name} has no layers: add one.")
+        if input_shape is None:
+            raise ValueError(
+                f"Model {self.name} is not built: give its first layer an input_shape, or call "
+                "build(input_shape)."
+            )
+        layers, self._layers = self._layers, []
+        try:
+            self._start(tuple(input_shape), layers)
+        except BaseException:
+            self._layers = layers
+            raise
+
+    def _start(self, shape: tuple[int | None, ...], layers: list[Layer]) -> None:
+        tensor = Input(batch_shape=shape, dtype=layers[0].dtype, name=f"{layers[0].name}_input")
+        self._put_on([tensor], tensor, layers)
+
+    def _put_on(
+        self, inputs: list[SymbolicTensor], tensor: SymbolicTensor, layers: list[Layer]
+    ) -> None:
+        """Connect layers one on another, and take them in if all of them fit."""
+        for layer in layers:
+            tensor = layer(tensor)
+            if isinstance(tensor, list):
+                raise ValueError(
+                    f"Layer {layer.name} has several outputs, and a Sequential passes on one: "
+                    "use Model."
+                )
+        stack = self._layers + layers
+        self._connect_graph(inputs, [tensor])
+        self._layers = stack  # without the input
+
+    def _as_arrays(self, inputs: Any) -> list[np.ndarray]:
+        if not self.built:
+            boxed = isinstance(inputs, list) and len(inputs) == 1 and np.ndim(inputs[0]) > 1
+            shape = np.shape(inputs[0] if boxed else inputs)
+            self.build(shape if self.stateful else (None, *shape[1:]))
+        return super()._as_arrays(inputs)
+
+    def get_config(self) -> list[dict[str, Any]]:
+        """The class names and configurations of the layers, from the first to the last."""
+        return [serialization.serialize(layer) | {"name": layer.name} for layer in self._layers]
+
+    @classmethod
+    def from_config(
+        cls, config: list | dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
+        """A new model, without its weights, from what `get_config` returned."""
+        entries = config["layers"] if isinstance(config, dict) else config
+        return cls(layers_of(entries, custom_objects).values())
+
+
+def _known_shape(layer: Layer) -> tuple[int | None, ...] | None:
+    """The batch shape that a layer says it is to be given, or None."""
+    if isinstance(layer, Model):
+        return layer.inputs[0].shape if layer.built else None
+    return layer.batch_input_shape

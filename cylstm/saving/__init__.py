@@ -1,0 +1,168 @@
+"""Models and weights in files: what `Model.save`, `load_model` and their kin do.
+
+A format is a module with ``suffixes``, ``recognises(first bytes)``, ``save``, ``load``,
+``save_weights`` and ``load_weights``, and one line in `FORMATS`. To write, the suffix says which
+one is meant (none: the native one); to read, the first bytes do, then the suffix.
+
+Nothing read from a file is executed, and a file that is damaged or hostile raises `FormatError`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from cylstm.models._savable import DEFAULT_MAX_SIZE
+from cylstm.saving import _native as native
+from cylstm.saving._errors import FormatError, reading
+from cylstm.saving._files import opened
+
+__all__ = [
+    "FORMATS",
+    "Format",
+    "FormatError",
+    "load_model",
+    "load_weights",
+    "save_model",
+    "save_weights",
+]
+
+_RECOGNISED_BY = 64  # first bytes
+
+Path = str | os.PathLike[str]
+
+
+class Format(Protocol):
+    """What the module of a format has; the functions take what those of `Model` take."""
+
+    suffixes: tuple[str, ...]
+
+    def recognises(self, head: bytes) -> bool:
+        """Whether a file that begins like this is of the format."""
+
+    def save(self, model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
+        """Write a model."""
+
+    def load(
+        self, path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, max_size: int
+    ) -> Any:
+        """Make the model that a file holds."""
+
+    def save_weights(self, model: Any, path: Path, overwrite: bool) -> None:
+        """Write the weights of a model."""
+
+    def load_weights(self, model: Any, path: Path, by_name: bool, max_size: int) -> None:
+        """Take the weights from a file."""
+
+
+FORMATS: dict[str, Format] = {
+    "native": native,
+}
+
+
+def save_model(
+    model: Any, filepath: Path, overwrite: bool = True, include_optimizer: bool = True
+) -> None:
+    """Write a model into a file; the same as `Model.save`.
+
+    Parameters
+    ----------
+    model : Model
+        A built one.
+    filepath, overwrite, include_optimizer
+        As for `Model.save`.
+    """
+    _of_suffix(filepath).save(model, filepath, overwrite, include_optimizer)
+
+
+def load_model(
+    filepath: Path,
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    *,
+    max_size: int = DEFAULT_MAX_SIZE,
+) -> Any:
+    """Make the model that a file holds; the same as `cylstm.models.load_model`.
+
+    Parameters
+    ----------
+    filepath, custom_objects, compile, max_size
+        As for `cylstm.models.load_model`.
+
+    Returns
+    -------
+    Model
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import cylstm
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "model.safetensors")
+    ...     _ = path.write_bytes(b"something else")
+    ...     try:
+    ...         cylstm.saving.load_model(path)
+    ...     except cylstm.saving.FormatError as error:
+    ...         print("no safetensors file" in str(error))
+    True
+    """
+    return _of_file(filepath).load(filepath, custom_objects, compile, max_size)
+
+
+def save_weights(model: Any, filepath: Path, overwrite: bool = True) -> None:
+    """Write the weights of a model into a file; the same as `Model.save_weights`.
+
+    Parameters
+    ----------
+    model : Model
+        A built one.
+    filepath, overwrite
+        As for `Model.save_weights`.
+    """
+    _of_suffix(filepath).save_weights(model, filepath, overwrite)
+
+
+def load_weights(
+    model: Any, filepath: Path, by_name: bool = False, *, max_size: int = DEFAULT_MAX_SIZE
+) -> None:
+    """Take the weights of a model from a file; the same as `Model.load_weights`.
+
+    Parameters
+    ----------
+    model : Model
+        A built one.
+    filepath, by_name, max_size
+        As for `Model.load_weights`.
+    """
+    _of_file(filepath).load_weights(model, filepath, by_name, max_size)
+
+
+def _of_suffix(path: Path) -> Format:
+    suffix = os.path.splitext(os.fspath(path))[1].lower()
+    if not suffix:
+        return FORMATS["native"]
+    for module in FORMATS.values():
+        if suffix in module.suffixes:
+            return module
+    raise ValueError(
+        f"No format has the suffix of {os.fspath(path)!r}; there are {_all_suffixes()}."
+    )
+
+
+def _of_file(path: Path) -> Format:
+    with reading(path):
+        with opened(path) as (file, _):
+            head = file.read(_RECOGNISED_BY)
+        for module in FORMATS.values():
+            if module.recognises(head):
+                return module
+        suffix = os.path.splitext(os.fspath(path))[1].lower()
+        for module in FORMATS.values():
+            if suffix in module.suffixes:
+                return module  # it will say what is wrong with the file
+        raise ValueError(f"its format is unknown; known are those of {_all_suffixes()}")
+
+
+def _all_suffixes() -> str:
+    return ", ".join(suffix for module in FORMATS.values() for suffix in module.suffixes)

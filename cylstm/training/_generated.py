@@ -1,0 +1,205 @@
+"""Training, evaluation and prediction on batches that a generator or a `Sequence` makes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from collections.abc import Sequence as AnySequence
+from typing import Any
+
+import numpy as np
+
+from cylstm.callbacks._progress import Progress
+from cylstm.training._data import Samples, inputs_of
+from cylstm.training._feeding import ItemFeed, inputs_of_item, parts_of_item
+from cylstm.training._loops import Fitting
+from cylstm.utils.sequence import Sequence
+
+__all__ = ["GeneratedTraining"]
+
+
+class GeneratedTraining:
+    """The methods of `cylstm.training.Trainer` whose names end in ``_generator``.
+
+    A generator goes on where it was when the next epoch begins. `workers` threads, if more than
+    one, make the batches of a `Sequence` ahead of their use, at most `max_queue_size` of them;
+    otherwise each batch is made when its turn comes, by the thread that trains.
+    `use_multiprocessing` is accepted for Keras' sake: the workers are threads all the same.
+    """
+
+    def fit_generator(
+        self,
+        generator: Any,
+        steps_per_epoch: int | None = None,
+        epochs: int = 1,
+        verbose: int = 1,
+        callbacks: AnySequence[Any] | None = None,
+        validation_data: Any = None,
+        validation_steps: int | None = None,
+        class_weight: Any = None,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
+        shuffle: bool = True,
+        initial_epoch: int = 0,
+    ) -> Any:
+        """Train on batches that are made one by one.
+
+        Parameters
+        ----------
+        generator : generator or Sequence
+            Of (inputs, targets) or (inputs, targets, sample weights).
+        steps_per_epoch : int, optional
+            How many batches make an epoch; of a Sequence by default all.
+        epochs, verbose, callbacks, validation_data, validation_steps, class_weight, initial_epoch
+            As for `fit`.
+        max_queue_size, workers, use_multiprocessing
+            See the class.
+        shuffle : bool, default True
+            Whether the batches of a Sequence come in another order in each epoch.
+
+        Returns
+        -------
+        History
+            As `fit`.
+
+        Raises
+        ------
+        RuntimeError, ValueError, TypeError
+            As `fit`.
+        """
+        self._check_compiled()
+        generator = self._started(generator, _inputs_to_fit)
+        steps = self._compiled()
+        feed = self._item_feed(
+            generator,
+            steps_per_epoch,
+            class_weight,
+            shuffle=shuffle,
+            workers=workers,
+            max_queue_size=max_queue_size,
+        )
+        validation = self._validation_feed(validation_data, None, validation_steps)
+        try:
+            fitting = Fitting(self, steps, feed, validation, callbacks, verbose)
+            return fitting.run(epochs, initial_epoch, None)
+        finally:
+            feed.close()
+
+    def evaluate_generator(
+        self,
+        generator: Any,
+        steps: int | None = None,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
+        verbose: int = 0,
+    ) -> float | list[float]:
+        """Compute the loss and the metrics of batches that are made one by one.
+
+        Parameters
+        ----------
+        generator : generator or Sequence
+            Of (inputs, targets) or (inputs, targets, sample weights).
+        steps : int, optional
+            How many batches to take; of a Sequence by default all.
+        max_queue_size, workers, use_multiprocessing
+            See the class.
+        verbose : {0, 1}
+            Whether to show a bar.
+
+        Returns
+        -------
+        float, or list of float
+            As `evaluate`.
+
+        Raises
+        ------
+        RuntimeError, ValueError, TypeError
+            As `fit`.
+        """
+        self._check_compiled()
+        feed = self._item_feed(
+            self._started(generator, _inputs_to_fit),
+            steps,
+            workers=workers,
+            max_queue_size=max_queue_size,
+        )
+        try:
+            return self._average(feed, verbose)
+        finally:
+            feed.close()
+
+    def predict_generator(
+        self,
+        generator: Any,
+        steps: int | None = None,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
+        verbose: int = 0,
+    ) -> Any:
+        """Compute the outputs for inputs that are made batch by batch.
+
+        Parameters
+        ----------
+        generator : generator or Sequence
+            Of inputs, or of tuples that begin with them.
+        steps : int, optional
+            How many batches to take; of a Sequence by default all.
+        max_queue_size, workers, use_multiprocessing
+            See the class.
+        verbose : {0, 1}
+            Whether to show a bar.
+
+        Returns
+        -------
+        ndarray or list of ndarray
+            As `predict`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If something does not fit.
+        """
+        generator = self._started(generator, inputs_of_item)
+
+        def unpack(item: Any) -> Samples:
+            return Samples(inputs_of(self, inputs_of_item(item)), [], [])
+
+        feed = ItemFeed(generator, steps, unpack, workers=workers, max_queue_size=max_queue_size)
+        bar = Progress("Predict", feed.steps, "batch", verbose)
+        parts = []
+        try:
+            for _, samples in feed.epoch():
+                parts.append(self._outputs_for(samples.inputs))
+                bar.update(1)
+        finally:
+            feed.close()
+        bar.close()
+        results = [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+        return results[0] if len(results) == 1 else results
+
+    def _item_feed(
+        self, items: Any, steps: int | None, class_weight: Any = None, **options: Any
+    ) -> ItemFeed:
+        return ItemFeed(
+            items, steps, lambda item: self._batch(*parts_of_item(item), class_weight), **options
+        )
+
+    def _started(self, generator: Any, inputs: Callable[[Any], Any]) -> Any:
+        """The generator, after building a model without an input shape for its first batch."""
+        if self.built:
+            return generator
+        if isinstance(generator, Sequence):
+            if len(generator):
+                self._build_for(inputs(generator[0]), None)
+            return generator
+        for item in generator:
+            self._build_for(inputs(item), None)
+            return itertools.chain([item], generator)
+        return generator
+
+
+def _inputs_to_fit(item: Any) -> Any:
+    return parts_of_item(item)[0]

@@ -1,0 +1,182 @@
+"""Loops over batches: fit, evaluate and predict, with their callbacks and averages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from cylstm import _checks
+from cylstm import callbacks as callbacks_module
+from cylstm.training._data import Order
+from cylstm.training._steps import NaNError, Steps
+
+__all__ = ["Fitting", "average", "predict_arrays"]
+
+
+class Fitting:
+    """One call of `fit`: epochs of batches, callbacks, validation.
+
+    Parameters
+    ----------
+    model : Model
+        What is trained.
+    steps : Steps
+        Its steps.
+    feed : ArrayFeed or ItemFeed
+        The batches to train on.
+    validation_feed : ArrayFeed or ItemFeed, optional
+        The batches to validate on after each epoch.
+    callbacks : list of Callback, optional
+        Called at each point, after the average of an epoch is known.
+    verbose : {0, 1, 2}, default 0
+        Whether to show progress.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        steps: Steps,
+        feed: Any,
+        validation_feed: Any = None,
+        callbacks: Sequence[Any] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        if verbose not in (0, 1, 2):
+            raise ValueError(f"verbose must be 0, 1 or 2, got {verbose!r}.")
+        self._model, self._steps = model, steps
+        self._feed, self._validation = feed, validation_feed
+        self.history = callbacks_module.History()
+        listed = [callbacks_module.BaseLogger(), *(callbacks or []), self.history]
+        if verbose:
+            mode = "samples" if feed.steps is None else "steps"
+            listed.append(callbacks_module.ProgbarLogger(mode))
+        # Whoever asks for training to stop at a NaN wants no error.
+        stops = callbacks_module.TerminateOnNaN
+        self._stops_at_nan = any(isinstance(callback, stops) for callback in listed)
+        self._listed = listed
+        self._callbacks = callbacks_module.CallbackList(listed)
+        self._verbose = verbose
+
+    def run(self, epochs: int, initial_epoch: int, batch_size: int | None) -> Any:
+        """Train from one epoch to another, and return the history."""
+        epochs, initial_epoch = _count(epochs, "epochs"), _count(initial_epoch, "initial_epoch")
+        model, callbacks = self._model, self._callbacks
+        model.history = self.history
+        callbacks.set_model(model)
+        callbacks.set_params(self._parameters(epochs, batch_size))
+        for callback in self._listed:
+            callback.validation_data = _validation_data(self._validation)
+        callbacks.on_train_begin()
+        model.stop_training = False
+        for epoch in range(initial_epoch, epochs):
+            callbacks.on_epoch_begin(epoch)
+            finished = self._run_batches()
+            callbacks.on_epoch_end(epoch, self._validated() if finished else {})
+            if model.stop_training:
+                break
+        callbacks.on_train_end()
+        return self.history
+
+    def _parameters(self, epochs: int, batch_size: int | None) -> dict[str, Any]:
+        labels = self._steps.objective.labels
+        validated = [f"val_{label}" for label in labels] if self._validation is not None else []
+        return {
+            "batch_size": batch_size,
+            "epochs": epochs,
+            "steps": self._feed.steps,
+            "samples": self._feed.count,
+            "verbose": self._verbose,
+            "do_validation": self._validation is not None,
+            "metrics": labels + validated,
+        }
+
+    def _run_batches(self) -> bool:
+        """Train on the batches of one epoch; whether none of them stopped it."""
+        labels = self._steps.objective.labels
+        for index, (size, batch) in enumerate(self._feed.epoch()):
+            logs: dict[str, Any] = {"batch": index, "size": size}
+            self._callbacks.on_batch_begin(index, logs)
+            logs.update(zip(labels, self._train(batch), strict=True))
+            self._callbacks.on_batch_end(index, logs)
+            if self._model.stop_training:
+                return False
+        return True
+
+    def _train(self, batch: Any) -> list[float]:
+        try:
+            return self._steps.train(batch)
+        except NaNError as error:
+            if not self._stops_at_nan:
+                raise
+            return error.values
+
+    def _validated(self) -> dict[str, float]:
+        if self._validation is None:
+            return {}
+        values = average(self._steps.test, self._validation.epoch())
+        labels = self._steps.objective.labels
+        return {f"val_{label}": value for label, value in zip(labels, values, strict=True)}
+
+
+def _count(value: Any, name: str) -> int:
+    return 0 if value == 0 else _checks.positive_int(value, name)
+
+
+def _validation_data(feed: Any) -> list[np.ndarray] | None:
+    """What Keras lets callbacks read: inputs, targets and weights of the validation samples."""
+    samples = getattr(feed, "samples", None)
+    if samples is None:
+        return None
+    weights = [
+        np.ones(len(target), np.float32) if weight is None else weight
+        for target, weight in zip(samples.targets, samples.weights, strict=True)
+    ]
+    return [*samples.inputs, *samples.targets, *weights]
+
+
+def average(test: Callable[[Any], list[float]], batches: Iterable[tuple[int, Any]]) -> list[float]:
+    """Return the loss and the metrics over batches, each counted by its size."""
+    total, seen = np.zeros(1), 0
+    for size, batch in batches:
+        total = total + size * np.array(test(batch))
+        seen += size
+    return (total / seen).tolist()
+
+
+def predict_arrays(
+    run: Callable[[list[np.ndarray]], list[np.ndarray]],
+    inputs: list[np.ndarray],
+    batch_size: int,
+    report: Callable[[int], Any],
+) -> list[np.ndarray]:
+    """Run a model over arrays in batches, into arrays that are allocated once.
+
+    Parameters
+    ----------
+    run : callable
+        From the inputs of a batch to its outputs.
+    inputs : list of ndarray
+        All inputs.
+    batch_size : int
+        How many samples make a batch.
+    report : callable
+        Called with the number of samples of each batch that is done.
+
+    Returns
+    -------
+    list of ndarray
+        One for each output.
+    """
+    count = len(inputs[0])
+    results: list[np.ndarray] = []
+    # Without samples, an empty batch still tells the shapes.
+    for which in Order(count, batch_size).epoch() if count else [slice(0, 0)]:
+        outputs = run([array[which] for array in inputs])
+        if not results:
+            results = [np.empty((count, *y.shape[1:]), y.dtype) for y in outputs]
+        for result, output in zip(results, outputs, strict=True):
+            result[which] = output
+        report(len(outputs[0]))
+    return results

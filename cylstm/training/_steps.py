@@ -1,0 +1,205 @@
+"""Steps: what happens to a model in one batch - all of it, or, where something fails, nothing."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from cylstm import regularizers
+from cylstm.training._data import Samples
+from cylstm.training._objective import Objective
+from cylstm.variables import Variable
+
+__all__ = ["HeldInterrupt", "NaNError", "Steps"]
+
+
+class NaNError(ValueError):
+    """The loss or a gradient is not a number; the weights are as before the batch.
+
+    Attributes
+    ----------
+    values : list of float
+        The loss and the metrics of the batch.
+    """
+
+    def __init__(self, message: str, values: list[float]) -> None:
+        super().__init__(message)
+        self.values = values
+
+
+class HeldInterrupt:
+    """Hold Ctrl-C back within a ``with`` statement; what it does by then happens at the end.
+
+    Only the main thread is told of signals, so elsewhere this does nothing; nor where Ctrl-C is
+    ignored, or handled outside of Python.
+    """
+
+    def __init__(self) -> None:
+        self._before: Any = None
+        self._held: tuple[Any, ...] | None = None
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            handler = signal.getsignal(signal.SIGINT)
+            if callable(handler):
+                self._before = handler
+                signal.signal(signal.SIGINT, self._hold)
+
+    def _hold(self, *arguments: Any) -> None:
+        self._held = arguments
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            if self._held is not None:
+                self._before(*self._held)
+
+
+class Steps:
+    """The steps of a compiled model: train and test it on a batch.
+
+    What is trained is settled when the object is made, as by Keras' `compile`: a layer that is
+    frozen afterwards goes on being trained here.
+
+    Parameters
+    ----------
+    model : Model
+        A built model with an optimizer.
+    objective : Objective
+        What it is trained for.
+    """
+
+    def __init__(self, model: Any, objective: Objective) -> None:
+        self.objective = objective
+        self.outputs = list(model.outputs)
+        self._model = model
+        self._layers = list({id(layer): layer for layer in _all_layers(model)}.values())
+        self._flags = [layer.trainable for layer in self._layers]
+        self._variables: list[Variable] = list(model.trainable_weights)
+        self._weights: list[Variable] = list(model.weights)
+        self._penalised: list[Variable] = model._penalised_weights()
+        # What holds stateful layers has no states of its own.
+        self._stateful = [
+            layer
+            for layer in self._layers
+            if getattr(layer, "stateful", False) and not layer._sublayers()
+        ]
+
+    def train(self, samples: Samples) -> list[float]:
+        """Update the weights once, and return the loss and the metrics from before the update.
+
+        Raises
+        ------
+        NaNError
+            If the loss or a gradient is NaN. After this or any other error the weights and the
+            states of the layers are as before.
+        """
+        with HeldInterrupt(), self._all_or_nothing(), self._as_compiled():
+            run = self._model._run(samples.inputs, None, True, keep=True)
+            values, gradients_of_outputs = self._assess(run, samples)
+            if math.isnan(values[0]):
+                raise NaNError(
+                    "The loss is NaN; the weights are as before this batch. Look for NaN in the "
+                    "data, for samples that are masked throughout or weighted 0; or lower the "
+                    "learning rate, or give the optimizer a clipnorm.",
+                    values,
+                )
+            gradients = self._gradients(run, gradients_of_outputs())
+            for variable, gradient in zip(self._variables, gradients, strict=True):
+                if np.isnan(gradient).any():
+                    raise NaNError(
+                        f"The gradient of {variable.name} holds NaN at a loss of {values[0]}; the "
+                        "weights are as before this batch. Lower the learning rate, or scale the "
+                        "data.",
+                        values,
+                    )
+            self._model.optimizer.apply(gradients, self._variables)
+        return values
+
+    def test(self, samples: Samples) -> list[float]:
+        """Return the loss and the metrics; only the states of stateful layers change."""
+        with HeldInterrupt(), self._all_or_nothing():
+            run = self._model._run(samples.inputs, None, False, keep=False)
+            return self._assess(run, samples)[0]
+
+    def _assess(self, run: Any, samples: Samples) -> tuple[list[float], Any]:
+        outputs = [run.values[id(t)] for t in self.outputs]
+        masks = [run.masks[id(t)] for t in self.outputs]
+        values, gradients = self.objective.assess(outputs, masks, samples.targets, samples.weights)
+        values[0] += sum(float(v.regularizer(v.value)) for v in self._penalised)
+        values[0] += sum(run.activity_penalties())
+        values[0] += sum(
+            float(loss)
+            for layer in self._layers
+            for loss, _ in layer._losses
+            if isinstance(loss, float | int | np.floating)
+        )
+        return values, gradients
+
+    def _gradients(self, run: Any, of_outputs: list[np.ndarray]) -> list[np.ndarray]:
+        """The gradient of the total loss for each variable."""
+        cotangents: dict[int, np.ndarray] = {}
+        for goal, gradient in zip(self.objective.goals, of_outputs, strict=True):
+            key = id(self.outputs[goal.index])
+            cotangents[key] = cotangents[key] + gradient if key in cotangents else gradient
+        found = run.backward(cotangents, penalties=True)
+        penalised = {id(v) for v in self._penalised}
+        gradients = []
+        for variable in self._variables:
+            gradient = found.of(variable)
+            if id(variable) in penalised:
+                gradient = gradient + regularizers.gradient(variable.regularizer, variable.value)
+            gradients.append(gradient)
+        return gradients
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Put weights (moving statistics among them) and states back after an error."""
+        values = [v.value for v in self._weights]
+        states = [list(layer.states) for layer in self._stateful]
+        try:
+            yield
+        except BaseException:
+            for variable, value in zip(self._weights, values, strict=True):
+                if variable.value is not value:
+                    variable.assign(value)
+            for layer, before in zip(self._stateful, states, strict=True):
+                layer.states = before
+            raise
+
+    @contextmanager
+    def _as_compiled(self) -> Iterator[None]:
+        """Freeze and unfreeze layers to what they were when the model was compiled."""
+        now = [layer.trainable for layer in self._layers]
+        if now == self._flags:
+            yield
+            return
+        try:
+            _set_trainable(self._layers, self._flags)
+            yield
+        finally:
+            _set_trainable(self._layers, now)
+
+
+def _set_trainable(layers: list[Any], flags: list[bool]) -> None:
+    for layer, flag in zip(layers, flags, strict=True):
+        layer.trainable = flag
+
+
+def _all_layers(layer: Any) -> Iterator[Any]:
+    """A layer and those that it is made of; a shared one as often as it is met."""
+    yield layer
+    for inner in layer._sublayers():
+        yield from _all_layers(inner)

@@ -1,0 +1,500 @@
+"""Trainer: what makes a graph of layers trainable - compile, fit, evaluate, predict."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cylstm import _checks, optimizers
+from cylstm.callbacks._progress import Progress
+from cylstm.training._data import (
+    Samples,
+    batch_size_of,
+    check_batches,
+    inputs_of,
+    samples_of,
+    split,
+)
+from cylstm.training._feeding import ArrayFeed, is_generated, parts_of_item
+from cylstm.training._generated import GeneratedTraining
+from cylstm.training._loops import Fitting, average, predict_arrays
+from cylstm.training._objective import Objective
+from cylstm.training._steps import HeldInterrupt, Steps
+
+__all__ = ["Classifier", "Trainer"]
+
+
+class Trainer(GeneratedTraining):
+    """The training of a model, as that of `tf.keras.models.Model` of TensorFlow 1.4.
+
+    `Model` derives from it. Losses and metrics come back as Python floats.
+
+    Whatever raises an error leaves the weights, moving statistics and states as they were before
+    the batch at hand. A loss or gradient that is NaN is such an error, unless a `TerminateOnNaN`
+    is among the callbacks: then the update is left out and training ends. Ctrl-C waits for the
+    end of a batch that has begun, and then raises KeyboardInterrupt; ``model.history`` has the
+    epochs until then.
+
+    Attributes
+    ----------
+    optimizer : Optimizer
+        From `compile`; None before.
+    metrics_names : list of str
+        What `evaluate` and the methods that end in ``_on_batch`` return.
+    history : History
+        Of the last `fit`.
+    stop_training : bool
+        Set it to True, in a callback, to end training after the batch or epoch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cylstm
+    >>> model = cylstm.Sequential([cylstm.LSTM(4, input_shape=(None, 3))])
+    >>> model.compile("adam", "mse")
+    >>> history = model.fit(np.ones((8, 5, 3)), np.zeros((8, 4)), epochs=2, verbose=0)
+    >>> len(history.history["loss"])
+    2
+    """
+
+    optimizer: Any = None
+    loss: Any = None
+    metrics: Any = None
+    loss_weights: Any = None
+    sample_weight_mode: Any = None
+    weighted_metrics: Any = None
+    history: Any = None
+    stop_training = False
+    _steps: Steps | None = None
+    _default_epochs = 1
+
+    def compile(
+        self,
+        optimizer: Any,
+        loss: Any,
+        metrics: Any = None,
+        loss_weights: Any = None,
+        sample_weight_mode: Any = None,
+        weighted_metrics: Any = None,
+    ) -> None:
+        """Say what to train for, and how. A layer that is frozen later trains until the next one.
+
+        Parameters
+        ----------
+        optimizer : str or Optimizer
+            Such as ``"adam"`` or ``Adam(lr=0.01)``.
+        loss : str, callable, list or dict
+            One for all outputs, or one for each; an output whose loss is None, or missing in a
+            dict, needs no targets.
+        metrics, weighted_metrics : list, or dict of lists, optional
+            What is reported, for all outputs or for those named; sample weights count in the
+            weighted ones only. ``"accuracy"`` is the kind of accuracy that goes with the loss.
+        loss_weights : list or dict of float, optional
+            What the loss of each output counts in the total; 1 by default.
+        sample_weight_mode : {None, "temporal"}, or list or dict of them, optional
+            "temporal" for sample weights of the shape (batch, timesteps).
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown, an output has no such name, a list has the wrong length, or
+            there is nothing to train for; the model is then as before.
+        TypeError
+            If an argument is of the wrong kind; likewise.
+        """
+        made = optimizers.get(optimizer)
+        given = {
+            "loss": loss,
+            "metrics": metrics,
+            "loss_weights": loss_weights,
+            "sample_weight_mode": sample_weight_mode,
+            "weighted_metrics": weighted_metrics,
+        }
+        objective = self._objective(given)
+        if not objective.goals and not self.losses:
+            raise ValueError(f"Model {self.name} has no loss to train for: give one.")
+        for name, value in given.items():
+            setattr(self, name, value)
+        self.optimizer = made
+        self.metrics_names = objective.names
+        self._steps = Steps(self, objective) if self.built else None
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        verbose: int = 1,
+        callbacks: Sequence[Any] | None = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool | str = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+    ) -> Any:
+        """Train.
+
+        Parameters
+        ----------
+        x : array, list or dict; generator or Sequence
+            The inputs. A generator or `Sequence` gives batches: (inputs, targets) or (inputs,
+            targets, sample weights); see `fit_generator`.
+        y : array, list or dict
+            The targets of the outputs that have a loss.
+        batch_size : int, optional
+            How many samples there are to an update: by default 32, or what the model is bound to.
+        epochs : int, default 1; of a Sequential, as in TensorFlow, 10
+            The number of the epoch to stop before: how many, if `initial_epoch` is 0.
+        verbose : {1, 2, 0}
+            Show a bar, or a line for each epoch, or nothing.
+        callbacks : list of Callback, optional
+            See `cylstm.callbacks`.
+        validation_split : float, default 0.0
+            The share of the samples, from the end, to validate on instead of training.
+        validation_data : tuple, generator or Sequence, optional
+            (x, y) or (x, y, sample weights), or batches of them, to validate on after each epoch.
+        shuffle : bool or "batch", default True
+            Whether samples, or whole batches, come in another order in each epoch.
+        class_weight : dict, or list or dict of dicts, optional
+            From the number of a class to what its samples count.
+        sample_weight : array, list or dict, optional
+            What each sample, or timestep, counts.
+        initial_epoch : int, default 0
+            The epoch to begin with, to go on with earlier training.
+        steps_per_epoch : int, optional
+            How many batches of a generator make an epoch. With arrays, each step is on all
+            samples at once.
+        validation_steps : int, optional
+            Likewise, for validation.
+
+        Returns
+        -------
+        History
+            ``history.history`` maps names to lists, one number for each epoch.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not compiled.
+        ValueError, TypeError
+            If anything does not fit; nothing is trained. Or in a later batch, if its loss is
+            NaN or a generator ends or yields what does not fit: see the class.
+        """
+        if is_generated(x):
+            _refuse_with_generator(
+                y=y,
+                batch_size=batch_size,
+                sample_weight=sample_weight,
+                validation_split=validation_split or None,
+            )
+            return self.fit_generator(
+                x,
+                steps_per_epoch,
+                self._default_epochs if epochs is None else epochs,
+                verbose,
+                callbacks,
+                validation_data,
+                validation_steps,
+                class_weight,
+                shuffle=bool(shuffle),
+                initial_epoch=initial_epoch,
+            )
+        self._check_compiled()
+        size = self._ready(x, batch_size, steps_per_epoch, "steps_per_epoch")
+        steps = self._compiled()
+        samples = self._samples(x, y, sample_weight, class_weight)
+        held_out = None
+        if validation_data is None and validation_split:
+            samples, held_out = split(samples, validation_split)
+        if validation_steps is not None and steps_per_epoch is None:
+            if not is_generated(validation_data):
+                raise ValueError("validation_steps goes with steps_per_epoch, which is not given.")
+        feed = self._array_feed(samples, size, steps_per_epoch, shuffle)
+        if held_out is not None:
+            validation = self._array_feed(held_out, size, validation_steps)
+        else:
+            validation = self._validation_feed(validation_data, size, validation_steps)
+        fitting = Fitting(self, steps, feed, validation, callbacks, verbose)
+        epochs = self._default_epochs if epochs is None else epochs
+        return fitting.run(epochs, initial_epoch, None if steps_per_epoch else size)
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int = 1,
+        sample_weight: Any = None,
+        steps: int | None = None,
+    ) -> float | list[float]:
+        """Compute the loss and the metrics; dropout and its kin are off.
+
+        Parameters
+        ----------
+        x, y, batch_size, sample_weight
+            As for `fit`.
+        verbose : {1, 0}
+            Whether to show a bar.
+        steps : int, optional
+            How many batches of a generator to take; with arrays, how often all samples at once.
+
+        Returns
+        -------
+        float, or list of float
+            The means over the samples, in the order of `metrics_names`; one number without
+            metrics.
+
+        Raises
+        ------
+        RuntimeError, ValueError, TypeError
+            As for `fit`.
+        """
+        if is_generated(x):
+            _refuse_with_generator(y=y, batch_size=batch_size, sample_weight=sample_weight)
+            return self.evaluate_generator(x, steps, verbose=verbose)
+        self._check_compiled()
+        size = self._ready(x, batch_size, steps, "steps")
+        samples = self._samples(x, y, sample_weight)
+        return self._average(self._array_feed(samples, size, steps), verbose)
+
+    def predict(
+        self,
+        x: Any = None,
+        batch_size: int | None = None,
+        verbose: int = 0,
+        steps: int | None = None,
+    ) -> Any:
+        """Compute the outputs, batch by batch; the model need not be compiled.
+
+        Parameters
+        ----------
+        x : array, list or dict; generator or Sequence
+            The inputs.
+        batch_size : int, optional
+            How many samples to compute at once: by default 32, or what the model is bound to.
+        verbose : {0, 1}
+            Whether to show a bar.
+        steps : int, optional
+            How many batches of a generator to take; with arrays, how often all samples at once.
+
+        Returns
+        -------
+        ndarray or list of ndarray
+            One for each output.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an input does not fit.
+        """
+        if is_generated(x):
+            _refuse_with_generator(batch_size=batch_size)
+            return self.predict_generator(x, steps, verbose=verbose)
+        size = self._ready(x, batch_size, steps, "steps")
+        inputs = inputs_of(self, x)
+        if steps is not None:
+            _checks.positive_int(steps, "steps")
+            outputs = [self._outputs_for(inputs) for _ in range(steps)]
+            return _one_or_list([np.concatenate(parts) for parts in zip(*outputs, strict=True)])
+        check_batches(self, len(inputs[0]), size)
+        bar = Progress("Predict", len(inputs[0]), "sample", verbose)
+        results = predict_arrays(self._outputs_for, inputs, size, bar.update)
+        bar.close()
+        return _one_or_list(results)
+
+    def train_on_batch(
+        self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
+    ) -> float | list[float]:
+        """Update the weights once.
+
+        Parameters
+        ----------
+        x, y, sample_weight, class_weight
+            As for `fit`: one batch.
+
+        Returns
+        -------
+        float, or list of float
+            From before the update, as `evaluate`.
+
+        Raises
+        ------
+        RuntimeError, ValueError, TypeError
+            As for `fit`; the weights are then unchanged.
+        """
+        return _one_or_list(self._compiled(x).train(self._batch(x, y, sample_weight, class_weight)))
+
+    def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> float | list[float]:
+        """Compute the loss and the metrics of one batch; all as `evaluate`."""
+        return _one_or_list(self._compiled(x).test(self._batch(x, y, sample_weight)))
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Compute the outputs of one batch; all as `predict`."""
+        self._build_for(x, None)
+        inputs = inputs_of(self, x)
+        check_batches(self, len(inputs[0]), len(inputs[0]) or 1)
+        return _one_or_list(self._outputs_for(inputs))
+
+    # ------------------------------------------------------------------ what they share
+
+    def _objective(self, given: dict[str, Any]) -> Objective:
+        """What the model is trained for; of one that is not built, with unknown shapes."""
+        if self.built:
+            return Objective(self.output_names, [t.shape for t in self.outputs], **given)
+        if not self.layers:
+            raise ValueError(f"Model {self.name} has no layers: add one before compiling.")
+        return Objective([self.layers[-1].name], [(None,)], **given)
+
+    def _check_compiled(self) -> None:
+        if self.optimizer is None:
+            raise RuntimeError(
+                f"Model {self.name} is not compiled: call compile(optimizer, loss) before "
+                "training or evaluating it."
+            )
+
+    def _compiled(self, x: Any = None) -> Steps:
+        """The steps of a compiled model, which is built for `x` first where it is given."""
+        self._check_compiled()
+        if x is not None:
+            self._build_for(x, None)
+        if self._steps is None:
+            names = ("loss", "metrics", "loss_weights", "sample_weight_mode", "weighted_metrics")
+            objective = self._objective({name: getattr(self, name) for name in names})
+            self._steps = Steps(self, objective)
+        if any(a is not b for a, b in zip(self._steps.outputs, self.outputs, strict=True)):
+            raise RuntimeError(
+                f"Model {self.name} was changed after it was compiled: compile it again."
+            )
+        return self._steps
+
+    def _ready(self, x: Any, batch_size: int | None, steps: int | None, argument: str) -> int:
+        """Build the model for data on first use, and return the batch size."""
+        if steps is not None:
+            if batch_size is not None:
+                raise ValueError(f"{argument} takes all samples at once: leave batch_size out.")
+            _checks.positive_int(steps, argument)
+        self._build_for(x, batch_size)
+        return batch_size_of(self, batch_size)
+
+    def _build_for(self, x: Any, batch_size: int | None) -> None:
+        """Build a Sequential without an input shape for the data at hand."""
+        if self.built:
+            return
+        if isinstance(x, Mapping) and len(x) == 1:
+            x = next(iter(x.values()))
+        if isinstance(x, list | tuple) and len(x) == 1 and hasattr(x[0], "shape"):
+            x = x[0]
+        shape = _checks.real_array(x, f"The inputs of {self.name}").shape
+        rows = (batch_size or shape[0]) if self.stateful else None
+        self.build((rows, *(shape[1:] or (1,))))
+
+    def _samples(
+        self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
+    ) -> Samples:
+        goals = self._compiled().objective.goals
+        samples = samples_of(self, goals, x, y, sample_weight, class_weight)
+        if not samples.size:
+            raise ValueError("There are no samples: the arrays are empty.")
+        return samples
+
+    def _batch(
+        self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
+    ) -> Samples:
+        samples = self._samples(x, y, sample_weight, class_weight)
+        check_batches(self, samples.size, samples.size)
+        return samples
+
+    def _array_feed(
+        self, samples: Samples, batch_size: int, steps: int | None, shuffle: bool | str = False
+    ) -> ArrayFeed:
+        size = batch_size if steps is None else samples.size
+        check_batches(self, samples.size, size)
+        return ArrayFeed(samples, size, shuffle, steps)
+
+    def _validation_feed(self, data: Any, batch_size: int | None, steps: int | None) -> Any:
+        if data is None:
+            return None
+        if is_generated(data):
+            return self._item_feed(data, steps)
+        samples = self._samples(*parts_of_item(data, "validation_data is a tuple"))
+        return self._array_feed(samples, batch_size_of(self, batch_size), steps)
+
+    def _average(self, feed: Any, verbose: int) -> float | list[float]:
+        by_step = feed.count is None
+        bar = Progress(
+            "Evaluate",
+            feed.steps if by_step else feed.count,
+            "batch" if by_step else "sample",
+            verbose,
+        )
+        test = self._compiled().test
+
+        def reported(samples: Samples) -> list[float]:
+            values = test(samples)
+            bar.update(1 if by_step else samples.size)
+            return values
+
+        values = average(reported, feed.epoch())
+        bar.close()
+        return _one_or_list(values)
+
+    def _outputs_for(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
+        with HeldInterrupt():  # states change layer by layer
+            run = self._run(inputs, None, False, keep=False)
+        return [run.values[id(tensor)] for tensor in self.outputs]
+
+
+class Classifier(Trainer):
+    """What a `Sequential` has beyond a `Model`: predictions of classes."""
+
+    _default_epochs = 10
+
+    def predict_proba(self, x: Any, batch_size: int | None = None, verbose: int = 1) -> np.ndarray:
+        """Compute the outputs as `predict` does, and warn if they are no probabilities."""
+        outputs = self.predict(x, batch_size, verbose)
+        if outputs.size and not (0 <= outputs.min() and outputs.max() <= 1):
+            warnings.warn(
+                "The outputs are no probabilities: some are below 0 or above 1. End the model with "
+                "a softmax or sigmoid activation.",
+                stacklevel=2,
+            )
+        return outputs
+
+    def predict_classes(
+        self, x: Any, batch_size: int | None = None, verbose: int = 1
+    ) -> np.ndarray:
+        """Compute the most likely class of each sample.
+
+        Parameters
+        ----------
+        x, batch_size, verbose
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray of int
+            The place of the greatest output along the last axis; of a single output, whether it
+            is above 0.5: 1 or 0, with the axis kept.
+        """
+        outputs = self.predict(x, batch_size, verbose)
+        return outputs.argmax(axis=-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype("int32")
+
+
+def _one_or_list(values: list[Any]) -> Any:
+    return values[0] if len(values) == 1 else list(values)
+
+
+def _refuse_with_generator(**arguments: Any) -> None:
+    given = [name for name, value in arguments.items() if value is not None]
+    if given:
+        raise ValueError(
+            f"A generator or Sequence makes whole batches with their targets: leave out "
+            f"{', '.join(given)}."
+        )
