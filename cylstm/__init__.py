@@ -25,6 +25,7 @@ from cylstm import (
     optimizers,
     preprocessing,
     regularizers,
+    saving,
     utils,
 )
 from cylstm.layers import LSTM, Input, Layer
@@ -50,5 +51,6 @@ __all__ = [
     "optimizers",
     "preprocessing",
     "regularizers",
+    "saving",
     "utils",
 ]

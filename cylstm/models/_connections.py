@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from cylstm.graph import Node, SymbolicTensor
@@ -62,21 +63,25 @@ def layers_of(
 
 def connect(entries: list[dict[str, Any]], layers: dict[str, Layer]) -> None:
     """Repeat the calls that a configuration lists, each as soon as its inputs exist."""
-    waiting = [(entry["name"], call) for entry in entries for call in entry["inbound_nodes"]]
-    while waiting:
-        later = []
-        for name, call in waiting:
-            # The calls of one layer are numbered: none may overtake another.
-            blocked = any(name == other for other, _ in later)
-            inputs = [_find_output(layers, *place[:3]) for place in call]
-            if blocked or any(t is None for t in inputs):
-                later.append((name, call))
-                continue
+    waiting = {entry["name"]: deque(entry["inbound_nodes"]) for entry in entries}
+    blocked: dict[str, list[str]] = {}  # by the layer that they wait for
+    ready = deque(waiting)
+    while ready:
+        name = ready.popleft()
+        calls = waiting[name]  # they are numbered: none may overtake another
+        while calls:
+            found = [(place[0], _find_output(layers, *place[:3])) for place in calls[0]]
+            missing = [before for before, tensor in found if tensor is None]
+            if missing:
+                blocked.setdefault(missing[0], []).append(name)
+                break
+            call, inputs = calls.popleft(), [tensor for _, tensor in found]
             arguments = call[0][3] if len(call[0]) > 3 else {}
             layers[name](inputs if len(inputs) > 1 else inputs[0], **arguments)
-        if len(later) == len(waiting):
-            raise ValueError(f"The inputs of layer {later[0][0]} do not exist: {later[0][1]}.")
-        waiting = later
+            ready += blocked.pop(name, [])
+    for name, calls in waiting.items():
+        if calls:
+            raise ValueError(f"The inputs of layer {name} do not exist: {calls[0]}.")
 
 
 def _find_output(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -74,9 +75,8 @@ class Model(Trainer, Savable, Nested):
         if len({id(tensor) for tensor in inputs}) != len(inputs):
             raise ValueError("An input is given twice.")
         nodes, layers = walk(inputs, outputs)
-        names = [layer.name for layer in layers]
-        for name in names:
-            if names.count(name) > 1:
+        for name, count in Counter(layer.name for layer in layers).items():
+            if count > 1:
                 raise ValueError(f"Two layers of the model are named {name!r}.")
         self.inputs, self.outputs = inputs, outputs
         self._nodes, self._layers = nodes, layers
@@ -302,17 +302,19 @@ class Model(Trainer, Savable, Nested):
         put = print_fn or print
         widths = (line_length - 36, 24, 12)
 
-        def row(*fields: Any) -> None:
-            put("".join(f"{str(f)[: w - 1]:<{w}}" for f, w in zip(fields, widths, strict=True)))
+        def row(name: str, shape: str, parameters: str | int) -> None:
+            put(
+                f"{name[: widths[0] - 1]:<{widths[0]}}{shape:<{widths[1]}}{parameters:<{widths[2]}}"
+            )
 
         row("Layer (type)", "Output shape", "Parameters")
         put("=" * line_length)
         for layer in self.layers:
-            row(
-                f"{layer.name} ({type(layer).__name__})",
-                layer.get_output_shape_at(0),
-                layer.count_params(),
-            )
+            shapes = layer.get_output_shape_at(0)
+            shapes = shapes if isinstance(shapes, list) else [shapes]
+            row(f"{layer.name} ({type(layer).__name__})", str(shapes[0]), layer.count_params())
+            for shape in shapes[1:]:
+                row("", str(shape), "")
         put("=" * line_length)
         trainable = sum(v.value.size for v in self.trainable_weights)
         put(f"Parameters: {self.count_params():,}, of which trainable: {trainable:,}")

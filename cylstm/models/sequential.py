@@ -53,8 +53,7 @@ class Sequential(Classifier, Model):
         self._nodes: list[Any] = []
         self.inputs: list[SymbolicTensor] = []
         self.outputs: list[SymbolicTensor] = []
-        for layer in layers or []:
-            self.add(layer)
+        self._extend(list(layers or []))
 
     def add(self, layer: Layer) -> None:
         """Put a layer on top.
@@ -64,22 +63,31 @@ class Sequential(Classifier, Model):
         TypeError, ValueError
             As for the class; the model is then as before.
         """
-        if not isinstance(layer, Layer):
-            raise TypeError(f"Only layers can be added, got {layer!r}.")
-        if layer.name in [known.name for known in self._layers]:
-            raise ValueError(f"The model already has a layer named {layer.name!r}.")
-        if isinstance(layer, InputLayer):
-            if self._layers or self.inputs:
+        self._extend([layer])
+
+    def _extend(self, layers: list[Layer]) -> None:
+        """Put layers on top, all at once: one by one, many would take long."""
+        names = {known.name for known in self._layers}
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                raise TypeError(f"Only layers can be added, got {layer!r}.")
+            if layer.name in names:
+                raise ValueError(f"The model already has a layer named {layer.name!r}.")
+            if isinstance(layer, InputLayer) and (i or self._layers or self.inputs):
                 raise ValueError("An input can only be the first layer.")
-            self.inputs = self.outputs = [layer.inbound_nodes[0].output_tensors[0]]
+            names.add(layer.name)
+        if layers and isinstance(layers[0], InputLayer):
+            self.inputs = self.outputs = [layers[0].inbound_nodes[0].output_tensors[0]]
+            layers = layers[1:]
+        if not layers:
             return
-        shape = None if self._layers or self.inputs else _known_shape(layer)
+        shape = None if self._layers or self.inputs else _known_shape(layers[0])
         if shape is not None:
-            self._start(shape, [layer])
+            self._start(shape, layers)
         elif self.inputs:
-            self._put_on(self.inputs, self.outputs[0], [layer])
+            self._put_on(self.inputs, self.outputs[0], layers)
         else:
-            self._layers.append(layer)
+            self._layers += layers
 
     def pop(self) -> None:
         """Take the top layer off.

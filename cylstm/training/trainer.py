@@ -233,7 +233,7 @@ class Trainer(GeneratedTraining):
         verbose: int = 1,
         sample_weight: Any = None,
         steps: int | None = None,
-    ) -> float | list[float]:
+    ) -> Any:
         """Compute the loss and the metrics; dropout and its kin are off.
 
         Parameters
@@ -311,7 +311,7 @@ class Trainer(GeneratedTraining):
 
     def train_on_batch(
         self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
-    ) -> float | list[float]:
+    ) -> Any:
         """Update the weights once.
 
         Parameters
@@ -331,7 +331,7 @@ class Trainer(GeneratedTraining):
         """
         return _one_or_list(self._compiled(x).train(self._batch(x, y, sample_weight, class_weight)))
 
-    def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> float | list[float]:
+    def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
         """Compute the loss and the metrics of one batch; all as `evaluate`."""
         return _one_or_list(self._compiled(x).test(self._batch(x, y, sample_weight)))
 
@@ -426,7 +426,7 @@ class Trainer(GeneratedTraining):
         samples = self._samples(*parts_of_item(data, "validation_data is a tuple"))
         return self._array_feed(samples, batch_size_of(self, batch_size), steps)
 
-    def _average(self, feed: Any, verbose: int) -> float | list[float]:
+    def _average(self, feed: Any, verbose: int) -> Any:
         by_step = feed.count is None
         bar = Progress(
             "Evaluate",

@@ -209,6 +209,18 @@ def test_a_new_file_that_is_swept_before_it_is_locked_is_made_again(path, monkey
     assert os.listdir(path.parent) == ["data.bin"]
 
 
+def test_a_name_that_is_taken_is_not_written_through(path, monkeypatch):
+    """Somebody guessed the name of the temporary file and put a link there."""
+    precious, trap = path.with_name("precious"), path.with_name(f".data.bin.{'z' * 16}.tmp")
+    precious.write_bytes(b"precious")
+    trap.symlink_to(precious)
+    monkeypatch.setattr(_atomic.secrets, "token_hex", lambda size: "z" * 16)
+    with pytest.raises(FileExistsError):
+        write(path, b"new")
+    assert precious.read_bytes() == b"precious"
+    assert path.read_bytes() == b"old"
+
+
 def test_names_as_long_as_names_can_be(tmp_path):
     path = tmp_path / ("\u00e9" * 127)
     write(path, b"1")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cylstm
-from cylstm.layers import LSTM, Activation, Dense
+from cylstm.layers import LSTM, Activation, Dense, Layer
 from cylstm.saving import FormatError
 from cylstm.saving._weights import named_weights, unused_name
 
@@ -116,6 +116,23 @@ def test_what_is_frozen_does_not_change_the_order(tmp_path):
     other.load_weights(tmp_path / "weights.safetensors")
     x = np.random.default_rng(1).standard_normal((2, 4, 3))
     np.testing.assert_array_equal(model.predict(x), other.predict(x))
+
+
+def test_weights_of_a_layer_go_by_their_names_where_the_order_is_another(tmp_path):
+    class Two(Layer):
+        def build(self, input_shape):
+            for i, name in enumerate("ab"):
+                self.add_weight(name, (2,), initializer=cylstm.initializers.Constant(i))
+            super().build(input_shape)
+
+    model, other = (model_of(Two(input_shape=(3,))) for _ in range(2))
+    model.layers[0].weights[0].trainable = False
+    assert [v.name[-1] for v in model.weights] == ["b", "a"]
+    model.save_weights(tmp_path / "weights.safetensors")
+    for variable in other.weights:
+        variable.assign([5, 5])
+    other.load_weights(tmp_path / "weights.safetensors")
+    assert [w.tolist() for w in other.get_weights()] == [[0, 0], [1, 1]]
 
 
 def test_the_file_may_not_be_larger_than_allowed(path):
