@@ -28,6 +28,7 @@ from cylstm import (
     saving,
     utils,
 )
+from cylstm._threads import get_num_threads, set_num_threads
 from cylstm.layers import LSTM, Input, Layer
 from cylstm.models import Model, Sequential
 from cylstm.variables import Variable
@@ -43,6 +44,7 @@ __all__ = [
     "activations",
     "callbacks",
     "constraints",
+    "get_num_threads",
     "initializers",
     "layers",
     "losses",
@@ -52,5 +54,6 @@ __all__ = [
     "preprocessing",
     "regularizers",
     "saving",
+    "set_num_threads",
     "utils",
 ]

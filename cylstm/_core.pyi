@@ -1,4 +1,4 @@
-from typing import TypeVar
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,17 +8,53 @@ ACTIVATIONS: dict[str, int]
 _INT_MAX: int
 
 _Real = TypeVar("_Real", np.float32, np.float64)
+_Result = TypeVar("_Result")
 
-def forward_work_size(
+def isa() -> str: ...
+def isas() -> list[str]: ...
+def activate(activation: int, x: NDArray[_Real], y: NDArray[_Real]) -> None: ...
+
+class Pool:
+    threads: int
+    def __new__(cls, threads: int) -> Self: ...
+    def serve(self) -> None: ...
+    def close(self) -> None: ...
+
+class PackedWeights:
+    input_dim: int
+    units: int
+    transposed: bool
+    def run(
+        self,
+        inputs: object,
+        results: NDArray[_Real],
+        activation: int,
+        recurrent_activation: int,
+        go_backwards: bool,
+        pool: Pool | None,
+    ) -> bool: ...
+
+def pack_weights(
     *,
-    batch: int,
-    timesteps: int,
-    input_dim: int,
-    units: int,
-    keep_gates: bool,
-    input_masks: bool,
-    recurrent_masks: bool,
-) -> int: ...
+    kernel: NDArray[_Real],
+    recurrent_kernel: NDArray[_Real],
+    bias: NDArray[_Real] | None,
+    transposed: bool,
+) -> PackedWeights: ...
+
+class Stepper(Generic[_Result]):
+    def __new__(
+        cls,
+        weights: PackedWeights,
+        h: NDArray[_Real],
+        c: NDArray[_Real],
+        result: _Result,
+        activation: int,
+        recurrent_activation: int,
+    ) -> Self: ...
+    def __call__(self, frame: object) -> _Result: ...
+    def cast(self, frame: object) -> object: ...
+
 def lstm_forward(
     *,
     inputs: NDArray[_Real],
@@ -40,17 +76,9 @@ def lstm_forward(
     gates: NDArray[_Real] | None,
     cells: NDArray[_Real] | None,
     hidden: NDArray[_Real] | None,
-    work: NDArray[_Real],
+    packed: PackedWeights | None,
+    pool: Pool | None,
 ) -> None: ...
-def backward_work_size(
-    *,
-    batch: int,
-    timesteps: int,
-    input_dim: int,
-    units: int,
-    input_masks: bool,
-    recurrent_masks: bool,
-) -> int: ...
 def lstm_backward(
     *,
     inputs: NDArray[_Real],
@@ -78,7 +106,8 @@ def lstm_backward(
     d_kernel: NDArray[_Real],
     d_recurrent_kernel: NDArray[_Real],
     d_bias: NDArray[_Real] | None,
-    work: NDArray[_Real],
+    packed: PackedWeights | None,
+    pool: Pool | None,
 ) -> None: ...
 def gemm(
     *,

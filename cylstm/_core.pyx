@@ -34,17 +34,26 @@ and, with dh and dc what comes from later steps and from the output, its derivat
 
 A row of the batch whose mask is false at a step is carried over: h = h', c = c', dz = 0.
 
-The functions below check that shapes agree, and nothing else. Callers bring every array, work space
-included; what they leave at None is not computed.
+The functions below check that shapes agree, and nothing else. Callers bring every array; what they
+leave at None is not computed. The fused kernels in `_simd` compute every pass except those with
+softmax, which BLAS computes.
 """
 
-from libc.string cimport memcpy, memset
+from cpython.buffer cimport (
+    PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer,
+    PyObject_GetBuffer,
+)
+from libc.stdlib cimport getenv
+from libc.string cimport memset, strcmp
 
-from cylstm._activations cimport ACTIVATION_COUNT, activate, activate_vjp
+from cylstm._activations cimport ACTIVATION_COUNT
 from cylstm._blas cimport gemm as blas_gemm, real
-from cylstm._products cimport (
-    BLOCK, PATIENCE, check_signals, gate_product, gate_product_backward, masked_rows, sum_rows,
-    weights_gradient,
+from cylstm._blas_passes cimport backward_by_blas, forward_by_blas
+from cylstm._fused cimport allocate, release, run_backward, run_forward
+from cylstm._kernels cimport (
+    LSTM_ACTIVATIONS, lstm_find_kernels, lstm_flush_denormals, lstm_kernels, lstm_pool,
+    lstm_pool_close, lstm_pool_free, lstm_pool_open, lstm_pool_serve, lstm_problem, lstm_restore,
+    size_t, uint64_t,
 )
 
 
@@ -60,305 +69,433 @@ ACTIVATIONS = {
 _INT_MAX = 2**31 - 1
 
 
-# The cell: one row of the batch at one step -------------------------------------------------------
+# The instruction set ------------------------------------------------------------------------------
+
+cdef const lstm_kernels* _kernels_f32 = NULL
+cdef const lstm_kernels* _kernels_f64 = NULL
 
 
-cdef void cell_forward(
-    int activation,
-    int recurrent_activation,
-    Py_ssize_t units,
-    const real* bias,           # IN  (4 units) or NULL
-    real* z,                    # OUT (4 units): z becomes i, f, g, o
-    real* c,                    # OUT (units): c' becomes c
-    real* h,                    # OUT (units)
-) noexcept nogil:
-    """(F3) to (F5)."""
-    cdef real* i = z
-    cdef real* f = z + units
-    cdef real* g = z + 2 * units
-    cdef real* o = z + 3 * units
-    cdef Py_ssize_t j
-    # (F3) i, f, g, o = sigma(z_i + w_i), sigma(z_f + w_f), phi(z_c + w_c), sigma(z_o + w_o)
-    if bias != NULL:
-        for j in range(4 * units):
-            z[j] += bias[j]
-    activate(recurrent_activation, units, i)
-    activate(recurrent_activation, units, f)
-    activate(activation, units, g)
-    activate(recurrent_activation, units, o)
-    # (F4) c = f * c' + i * g
-    for j in range(units):
-        c[j] = f[j] * c[j] + i[j] * g[j]
-    # (F5) h = o * phi(c)
-    memcpy(h, c, units * sizeof(real))
-    activate(activation, units, h)
-    for j in range(units):
-        h[j] *= o[j]
+def isas():
+    """The instruction sets with fused kernels that this CPU runs, the best one last."""
+    return [name for name in ("generic", "avx2", "avx512")
+            if lstm_find_kernels(name.encode(), False) != NULL]
 
 
-cdef void cell_backward(
-    int activation,
-    int recurrent_activation,
-    Py_ssize_t units,
-    const real* gates,          # IN  (4 units): i, f, g, o
-    const real* c,              # IN  (units)
-    const real* c_before,       # IN  (units): c'
-    const real* dh,             # IN  (units)
-    real* dc,                   # OUT (units): dc becomes dc'
-    real* dz,                   # OUT (4 units)
-    real* work,                 # (2 units)
-) noexcept nogil:
-    """(B5) to (B3)."""
-    cdef const real* i = gates
-    cdef const real* f = gates + units
-    cdef const real* g = gates + 2 * units
-    cdef const real* o = gates + 3 * units
-    cdef real* phi = work
-    cdef real* d_phi = work + units
-    cdef Py_ssize_t j
-    # (B5) do = dh * phi(c), dc += phi'(c) (dh * o)
-    memcpy(phi, c, units * sizeof(real))
-    activate(activation, units, phi)
-    for j in range(units):
-        dz[3 * units + j] = dh[j] * phi[j]
-        d_phi[j] = dh[j] * o[j]
-    activate_vjp(activation, units, phi, d_phi)
-    for j in range(units):
-        dc[j] += d_phi[j]
-    # (B4) di = dc * g, df = dc * c', dg = dc * i, dc' = dc * f
-    for j in range(units):
-        dz[j] = dc[j] * g[j]
-        dz[units + j] = dc[j] * c_before[j]
-        dz[2 * units + j] = dc[j] * i[j]
-        dc[j] *= f[j]
-    # (B3) dz = sigma'(z_i) di, sigma'(z_f) df, phi'(z_c) dg, sigma'(z_o) do
-    activate_vjp(recurrent_activation, units, i, dz)
-    activate_vjp(recurrent_activation, units, f, dz + units)
-    activate_vjp(activation, units, g, dz + 2 * units)
-    activate_vjp(recurrent_activation, units, o, dz + 3 * units)
+def _choose_isa():
+    """Choose the kernels: those named by CYLSTM_ISA, or else the best that this CPU runs."""
+    global _kernels_f32, _kernels_f64
+    cdef const char* name = getenv("CYLSTM_ISA")
+    if name != NULL and name[0] == 0:
+        name = NULL
+    _kernels_f32 = lstm_find_kernels(name, False)
+    _kernels_f64 = lstm_find_kernels(name, True)
+    if _kernels_f32 == NULL:
+        raise ValueError(
+            f"The environment variable CYLSTM_ISA is {name.decode('utf-8', 'replace')!r}. This CPU "
+            f"runs {', '.join(isas())}: set it to one of these, or leave it unset for the best."
+        )
 
 
-# The sequence: some rows of the batch at all steps ------------------------------------------------
+_choose_isa()
 
 
-cdef Py_ssize_t steps_in_block(Py_ssize_t timesteps, Py_ssize_t step_size) noexcept nogil:
-    """For how many steps z is computed at a time where it is not kept."""
-    return max(1, min(timesteps, BLOCK // max(1, step_size)))
+def isa():
+    """The instruction set of the fused kernels: "generic", "avx2" or "avx512"."""
+    return _kernels_f32.name.decode()
 
 
-cdef double step_flops(Py_ssize_t rows, Py_ssize_t units) noexcept nogil:
-    """Roughly the floating point operations of a step."""
-    return 8.0 * rows * (units + 16) * units
+cdef inline const lstm_kernels* kernels_of(real witness) noexcept nogil:
+    """The kernels for a type, known by any number of it."""
+    if real is float:
+        return _kernels_f32
+    else:
+        return _kernels_f64
 
 
-cdef const real* row_masks(const real[:, :, ::1] masks, Py_ssize_t first) noexcept nogil:
-    """The dropout masks of the rows from `first` on, or NULL."""
-    if masks is None:
-        return NULL
-    return &masks[0, first, 0]
+def activate(int activation, const real[::1] x not None, real[::1] y not None):
+    """y = activation(x), as the fused kernels compute it: for tests of their accuracy."""
+    cdef const lstm_kernels* kernels = kernels_of(<real>0)
+    cdef uint64_t saved
+    expect("y", &y.shape[0], 1, x.shape[0])
+    if not 0 <= activation < LSTM_ACTIVATIONS:
+        raise ValueError(f"{activation} is not the number of an activation of the fused kernels")
+    with nogil:
+        saved = lstm_flush_denormals()
+        kernels.activate(activation, x.shape[0], &x[0], &y[0])
+        lstm_restore(saved)
 
 
-cdef int forward_rows(
-    Py_ssize_t first,                       # rows first <= b < last
-    Py_ssize_t last,
-    const real[:, :, ::1] inputs,           # IN
-    const real[:, ::1] kernel,              # IN
-    const real[:, ::1] recurrent_kernel,    # IN
-    const real[::1] bias,                   # IN  or None
-    const real[:, ::1] initial_h,           # IN
-    const real[:, ::1] initial_c,           # IN
-    const unsigned char[:, ::1] mask,       # IN  or None
-    const real[:, :, ::1] input_masks,      # IN  or None
-    const real[:, :, ::1] recurrent_masks,  # IN  or None
-    int activation,
-    int recurrent_activation,
-    bint go_backwards,
-    bint zero_leading,
-    real[:, :, ::1] outputs,                # OUT or None
-    real[:, ::1] final_h,                   # OUT; h of now in the meantime
-    real[:, ::1] final_c,                   # OUT; c of now in the meantime
-    real[:, :, ::1] gates,                  # OUT or None
-    real[:, :, ::1] cells,                  # OUT or None
-    real[:, :, ::1] hidden,                 # OUT or None
-    real[::1] work,
-    Py_ssize_t limit,
-) except -1 nogil:
-    """(F1) to (F5) over all steps. Rows do not depend on each other."""
-    cdef Py_ssize_t batch = inputs.shape[0], timesteps = inputs.shape[1]
-    cdef Py_ssize_t input_dim = inputs.shape[2], units = initial_h.shape[1]
-    cdef Py_ssize_t rows = last - first, state_size = units * sizeof(real)
-    cdef Py_ssize_t b, s, t, block, steps, start, done = 0
-    cdef double flops = 0
-    cdef const real* x
-    cdef const real* w = NULL
-    cdef const real* m = row_masks(input_masks, first)
-    cdef const real* n = row_masks(recurrent_masks, first)
-    cdef Py_ssize_t m_gates = 0 if input_masks is None else input_masks.shape[0]
-    cdef Py_ssize_t n_gates = 0 if recurrent_masks is None else recurrent_masks.shape[0]
-    cdef real* h = &final_h[first, 0]
-    cdef real* c = &final_c[first, 0]
-    cdef real* z
-    cdef real* gathered
-    cdef real* masked
-    cdef real* output
-    if bias is not None:
-        w = &bias[0]
-
-    memcpy(h, &initial_h[first, 0], rows * state_size)
-    memcpy(c, &initial_c[first, 0], rows * state_size)
-    if rows == 0:
-        return 0
-    # z is kept for all steps where the caller wants the gates; otherwise a block of steps at a time
-    block = timesteps if gates is not None else steps_in_block(timesteps, rows * 4 * units)
-    z = &work[0] if gates is None else &gates[first, 0, 0]
-    gathered = &work[0] + (rows * block * 4 * units if gates is None else 0)
-    masked = gathered + (0 if block == timesteps else rows * block * input_dim)
-
-    while done < timesteps:
-        # steps done <= s < done + steps at times start <= t < start + steps
-        steps = min(block, timesteps - done)
-        start = timesteps - done - steps if go_backwards else done
-        x = &inputs[first, 0, 0] + start * input_dim
-        if steps < timesteps and rows > 1:
-            for b in range(rows):
-                memcpy(gathered + b * steps * input_dim, x + b * timesteps * input_dim,
-                       steps * input_dim * sizeof(real))
-            x = gathered
-        # (F1) z_g = (x * m_g) W_g
-        gate_product(rows * steps, input_dim, units, x, &kernel[0, 0], m, m_gates,
-                     batch * input_dim, steps, <real>0, z, 4 * units, masked, limit)
-
-        for s in range(done, done + steps):
-            t = timesteps - 1 - s if go_backwards else s
-            if hidden is not None:
-                for b in range(rows):
-                    memcpy(&hidden[first + b, t, 0], h + b * units, state_size)
-            # (F2) z_g += (h' * n_g) U_g
-            gate_product(rows, units, units, <const real*>h, &recurrent_kernel[0, 0], n, n_gates,
-                         batch * units, 1, <real>1, z + (t - start) * 4 * units,
-                         steps * 4 * units, masked, limit)
-            for b in range(rows):
-                if mask is None or mask[first + b, t]:
-                    # (F3) to (F5)
-                    cell_forward(activation, recurrent_activation, units, w,
-                                 z + (b * steps + t - start) * 4 * units, c + b * units,
-                                 h + b * units)
-                elif gates is not None:
-                    memset(&gates[first + b, t, 0], 0, 4 * state_size)
-                if outputs is not None:
-                    output = &outputs[first + b, s, 0]
-                    if mask is None or mask[first + b, t] or not zero_leading:
-                        memcpy(output, h + b * units, state_size)
-                    elif s == 0:
-                        memset(output, 0, state_size)
-                    else:
-                        memcpy(output, output - units, state_size)
-                if cells is not None:
-                    memcpy(&cells[first + b, t, 0], c + b * units, state_size)
-            flops += step_flops(rows, units)
-            if flops > PATIENCE:
-                flops = 0
-                check_signals()
-        done += steps
-    return 0
+# Threads ------------------------------------------------------------------------------------------
 
 
-cdef bint has_live_step(
-    const unsigned char* mask, Py_ssize_t timesteps, bint go_backwards, Py_ssize_t s
-) noexcept nogil:
-    """Whether the mask of a row is true at a step before s."""
-    while s > 0:
-        s -= 1
-        if mask[timesteps - 1 - s if go_backwards else s]:
+cdef class Pool:
+    """Threads that share the work of a call.
+
+    It starts none: each thread that calls `serve` belongs to it until `close`. A call needs none of
+    them: what no thread has taken, the caller computes.
+
+    Parameters
+    ----------
+    threads : int
+        In how many parts work is to be cut: the callers of `serve`, and the caller itself.
+    """
+
+    cdef lstm_pool* pool
+    cdef readonly int threads
+
+    def __cinit__(self, int threads):
+        self.threads = threads
+        self.pool = lstm_pool_open()
+
+    def __dealloc__(self):
+        if self.pool != NULL:
+            lstm_pool_free(self.pool)
+
+    def serve(self):
+        """Work for this pool until it is closed."""
+        if self.pool != NULL:
+            with nogil:
+                lstm_pool_serve(self.pool)
+
+    def close(self):
+        """Let the threads go. Calls that are running end as usual."""
+        if self.pool != NULL:
+            with nogil:
+                lstm_pool_close(self.pool)
+
+
+cdef inline lstm_pool* pool_of(Pool pool) noexcept:
+    return NULL if pool is None else pool.pool
+
+
+cdef inline int threads_of(Pool pool) noexcept:
+    return 1 if pool is None else max(1, min(256, pool.threads))
+
+
+# Packed weights -----------------------------------------------------------------------------------
+
+
+cdef class PackedWeights:
+    """Weights in the order in which the fused kernels read them. It never changes.
+
+    `pack_weights` makes one: for the forward pass of the weights themselves, for the backward pass
+    of their transposes.
+    """
+
+    cdef const lstm_kernels* kernels
+    cdef readonly Py_ssize_t input_dim
+    cdef readonly Py_ssize_t units
+    cdef readonly bint transposed
+    cdef char* block
+    cdef char* kernel
+    cdef char* recurrent
+    cdef char* bias                 # not in transposes
+
+    def __dealloc__(self):
+        release(self.block)
+
+    def __reduce__(self):
+        raise TypeError("packed weights belong to one process and CPU: pack the weights again")
+
+    def run(
+        self, inputs, results, int activation, int recurrent_activation, bint go_backwards,
+        Pool pool,
+    ):
+        """The forward pass in its simplest form: from zero states, without masks.
+
+        It does what `lstm_forward` does, without the cost of its many arguments.
+
+        Parameters
+        ----------
+        inputs : ndarray, shape (batch, timesteps, input_dim)
+            Contiguous along its last axis only.
+        results : ndarray, shape (batch, timesteps, units) or (batch, units)
+            OUT the outputs, or the last one.
+        activation, recurrent_activation, go_backwards, pool
+            As for `lstm_forward`, but without softmax.
+
+        Returns
+        -------
+        bool
+            False, and nothing is done, unless everything fits.
+        """
+        cdef Py_buffer x, y
+        cdef lstm_problem p
+        cdef lstm_pool* threads = pool_of(pool)
+        cdef int count = threads_of(pool)
+        if (self.transposed or not 0 <= activation < LSTM_ACTIVATIONS
+                or not 0 <= recurrent_activation < LSTM_ACTIVATIONS
+                or not PyObject_CheckBuffer(inputs)):
+            return False
+        memset(&p, 0, sizeof(p))
+        PyObject_GetBuffer(inputs, &x, PyBUF_STRIDES | PyBUF_FORMAT)
+        try:
+            if not self.set_inputs(&p, &x):
+                return False
+            PyObject_GetBuffer(results, &y, PyBUF_STRIDES | PyBUF_FORMAT | PyBUF_WRITABLE)
+            try:
+                if not self.set_results(&p, &y):
+                    return False
+                p.activation = activation
+                p.recurrent_activation = recurrent_activation
+                p.go_backwards = go_backwards
+                p.kernel_pack = self.kernel
+                p.recurrent_pack = self.recurrent
+                p.bias_pack = self.bias
+                with nogil:
+                    run_forward(self.kernels, &p, threads, count)
+                return True
+            finally:
+                PyBuffer_Release(&y)
+        finally:
+            PyBuffer_Release(&x)
+
+    cdef bint set_inputs(self, lstm_problem* p, const Py_buffer* x) noexcept:
+        """Whether these inputs fit, and if so enter them."""
+        cdef Py_ssize_t item = self.kernels.item
+        if (x.ndim != 3 or x.shape[2] != self.input_dim or not is_real(x, item)
+                or x.strides[2] != item or x.strides[1] % item or x.strides[0] % item):
+            return False
+        p.batch = x.shape[0]
+        p.steps = x.shape[1]
+        p.inputs = self.input_dim
+        p.units = self.units
+        p.x = x.buf
+        p.x_row_stride = x.strides[0] // item
+        p.x_step_stride = x.strides[1] // item
+        return True
+
+    cdef bint set_results(self, lstm_problem* p, const Py_buffer* y) noexcept:
+        """Whether these results fit, and if so enter them."""
+        cdef Py_ssize_t item = self.kernels.item
+        if not is_real(y, item) or y.shape[0] != p.batch or y.shape[y.ndim - 1] != self.units:
+            return False
+        if y.strides[y.ndim - 1] != item or y.strides[y.ndim - 2] != self.units * item:
+            return False
+        if y.ndim == 2:
+            p.final_h = y.buf
             return True
-    return False
+        p.outputs = y.buf
+        return (y.ndim == 3 and y.shape[1] == p.steps
+                and y.strides[0] == p.steps * self.units * item)
 
 
-cdef int backward_rows(
-    Py_ssize_t first,                       # rows first <= b < last
-    Py_ssize_t last,
-    const real[:, ::1] recurrent_kernel,    # IN
-    const real[:, ::1] initial_c,           # IN
-    const unsigned char[:, ::1] mask,       # IN  or None
-    const real[:, :, ::1] recurrent_masks,  # IN  or None
+cdef bint is_real(const Py_buffer* array, Py_ssize_t item) noexcept:
+    """Whether an array holds aligned numbers of the native float (item 4) or double (item 8)."""
+    return (array.ndim > 1 and array.itemsize == item and <size_t>array.buf % item == 0
+            and strcmp(array.format, b"f" if item == 4 else b"d") == 0)
+
+
+def pack_weights(
+    *,
+    const real[:, ::1] kernel not None,                 # IN  (input_dim, 4 units)
+    const real[:, ::1] recurrent_kernel not None,       # IN  (units, 4 units)
+    const real[::1] bias,                               # IN  (4 units)
+    bint transposed,
+):
+    """Pack weights for `lstm_forward`, or their transposes for `lstm_backward`."""
+    cdef PackedWeights packed = PackedWeights.__new__(PackedWeights)
+    cdef const lstm_kernels* kernels = kernels_of(<real>0)
+    cdef Py_ssize_t input_dim = kernel.shape[0], units = recurrent_kernel.shape[0]
+    cdef size_t kernel_size, recurrent_size, bias_size = 0
+    expect("kernel", &kernel.shape[0], 2, input_dim, 4 * units)
+    expect("recurrent_kernel", &recurrent_kernel.shape[0], 2, units, 4 * units)
+    if bias is not None:
+        expect("bias", &bias.shape[0], 1, 4 * units)
+    packed.kernels = kernels
+    packed.input_dim = input_dim
+    packed.units = units
+    packed.transposed = transposed
+    if transposed:
+        kernel_size = lines(kernels.columns_size(input_dim, 4 * units) * sizeof(real))
+        recurrent_size = lines(kernels.columns_size(units, 4 * units) * sizeof(real))
+    else:
+        kernel_size = lines(kernels.gates_size(input_dim, units) * sizeof(real))
+        recurrent_size = lines(kernels.gates_size(units, units) * sizeof(real))
+        bias_size = lines(kernels.gates_size(1, units) * sizeof(real))
+    packed.block = <char*>allocate(kernel_size + recurrent_size + bias_size)
+    packed.kernel = packed.block
+    packed.recurrent = packed.kernel + kernel_size
+    packed.bias = packed.recurrent + recurrent_size
+    with nogil:
+        if transposed:
+            kernels.pack_columns(input_dim, 4 * units, &kernel[0, 0], packed.kernel)
+            kernels.pack_columns(units, 4 * units, &recurrent_kernel[0, 0], packed.recurrent)
+        else:
+            kernels.pack_gates(input_dim, units, &kernel[0, 0], packed.kernel)
+            kernels.pack_gates(units, units, &recurrent_kernel[0, 0], packed.recurrent)
+            kernels.pack_gates(1, units, <const void*>NULL if bias is None else
+                               <const void*>&bias[0], packed.bias)
+    return packed
+
+
+cdef inline size_t lines(size_t size) noexcept:
+    """So many bytes in whole cache lines."""
+    return (size + 63) // 64 * 64
+
+
+cdef PackedWeights packed_for(
+    PackedWeights packed,
+    const real[:, ::1] kernel,
+    const real[:, ::1] recurrent_kernel,
+    const real[::1] bias,
+    bint transposed,
+):
+    """The packed weights that were given, if they fit, or those of this call only."""
+    if packed is None:
+        return pack_weights(kernel=kernel, recurrent_kernel=recurrent_kernel, bias=bias,
+                            transposed=transposed)
+    if (packed.kernels != kernels_of(<real>0) or packed.input_dim != kernel.shape[0]
+            or packed.units != recurrent_kernel.shape[0] or packed.transposed != transposed):
+        raise ValueError(
+            f"packed holds {'transposed ' if packed.transposed else ''}weights for "
+            f"{packed.input_dim} inputs and {packed.units} units, expected "
+            f"{'transposed ' if transposed else ''}ones of the same dtype for {kernel.shape[0]} "
+            f"and {recurrent_kernel.shape[0]}"
+        )
+    return packed
+
+
+cdef void describe(
+    lstm_problem* p,
+    const real[:, :, ::1] inputs,
+    Py_ssize_t units,
+    const real[:, ::1] initial_h,
+    const real[:, ::1] initial_c,
+    const unsigned char[:, ::1] mask,
+    const real[:, :, ::1] input_masks,
+    const real[:, :, ::1] recurrent_masks,
     int activation,
     int recurrent_activation,
     bint go_backwards,
     bint zero_leading,
-    const real[:, :, ::1] gates,            # IN
-    const real[:, :, ::1] cells,            # IN
-    const real[:, :, ::1] d_outputs,        # IN  or None
-    const real[:, ::1] d_final_h,           # IN  or None
-    const real[:, ::1] d_final_c,           # IN  or None
-    real[:, ::1] d_initial_h,               # OUT; dh of now in the meantime
-    real[:, ::1] d_initial_c,               # OUT; dc of now in the meantime
-    real* dz,                               # OUT (batch, timesteps, 4 units)
-    real* started,                          # (batch)
-    real* cell_work,                        # (2 units)
-    real* masked,                           # (masked_rows, units) if there are recurrent masks
-    Py_ssize_t limit,
-) except -1 nogil:
-    """(B5) to (B2) over all steps, except dU. Rows do not depend on each other."""
-    cdef Py_ssize_t batch = gates.shape[0], timesteps = gates.shape[1], units = cells.shape[2]
-    cdef Py_ssize_t rows = last - first, state_size = units * sizeof(real)
-    cdef Py_ssize_t b, s, t, before, j
-    cdef double flops = 0
-    cdef bint live, leading = mask is not None and zero_leading
-    cdef const real* n = row_masks(recurrent_masks, first)
-    cdef Py_ssize_t n_gates = 0 if recurrent_masks is None else recurrent_masks.shape[0]
-    cdef const real* d_output
-    cdef const real* c_before
-    cdef real* dz_row
-    cdef real* dh
-    cdef real* dc
+) noexcept:
+    """Enter what both passes read."""
+    memset(p, 0, sizeof(p[0]))
+    p.batch = inputs.shape[0]
+    p.steps = inputs.shape[1]
+    p.inputs = inputs.shape[2]
+    p.units = units
+    p.activation = activation
+    p.recurrent_activation = recurrent_activation
+    p.go_backwards = go_backwards
+    p.zero_leading = zero_leading
+    p.x = &inputs[0, 0, 0]
+    p.x_row_stride = p.steps * p.inputs
+    p.x_step_stride = p.inputs
+    p.initial_h = &initial_h[0, 0]
+    p.initial_c = &initial_c[0, 0]
+    if mask is not None:
+        p.mask = &mask[0, 0]
+    if input_masks is not None:
+        p.input_masks = &input_masks[0, 0, 0]
+        p.input_groups = <int>input_masks.shape[0]
+    if recurrent_masks is not None:
+        p.recurrent_masks = &recurrent_masks[0, 0, 0]
+        p.recurrent_groups = <int>recurrent_masks.shape[0]
 
-    if d_final_h is None:
-        memset(&d_initial_h[first, 0], 0, rows * state_size)
-    else:
-        memcpy(&d_initial_h[first, 0], &d_final_h[first, 0], rows * state_size)
-    if d_final_c is None:
-        memset(&d_initial_c[first, 0], 0, rows * state_size)
-    else:
-        memcpy(&d_initial_c[first, 0], &d_final_c[first, 0], rows * state_size)
-    if rows == 0:
-        return 0
-    if leading:
-        for b in range(first, last):
-            started[b] = has_live_step(&mask[b, 0], timesteps, go_backwards, timesteps)
 
-    for s in range(timesteps - 1, -1, -1):
-        t = timesteps - 1 - s if go_backwards else s
-        before = t + 1 if go_backwards else t - 1
-        for b in range(first, last):
-            dh = &d_initial_h[b, 0]
-            dc = &d_initial_c[b, 0]
-            dz_row = dz + (b * timesteps + t) * 4 * units
-            live = mask is None or mask[b, t]
-            if leading and live:
-                started[b] = has_live_step(&mask[b, 0], timesteps, go_backwards, s)
-            # the output of a masked step is h', or a constant 0 before the first live one
-            if d_outputs is not None and (live or not leading or started[b] != 0):
-                d_output = &d_outputs[b, s, 0]
-                for j in range(units):
-                    dh[j] += d_output[j]
-            if live:
-                c_before = &initial_c[b, 0] if s == 0 else &cells[b, before, 0]
-                # (B5) to (B3)
-                cell_backward(activation, recurrent_activation, units, &gates[b, t, 0],
-                              &cells[b, t, 0], c_before, <const real*>dh, dc, dz_row, cell_work)
-                memset(dh, 0, state_size)
+# One step at a time -------------------------------------------------------------------------------
+
+
+cdef class Stepper:
+    """A sequence that is computed as it comes: each call, with x (batch, input_dim), is one step.
+
+    Parameters
+    ----------
+    weights : PackedWeights
+        For the forward pass.
+    h, c : ndarray, shape (batch, units)
+        The state: read and written by each call.
+    result : object
+        What each call returns, such as a view of `h`.
+    activation, recurrent_activation : int
+        As for `lstm_forward`, but without softmax.
+    """
+
+    cdef PackedWeights weights
+    cdef lstm_problem problem
+    cdef Py_buffer h, c
+    cdef object result
+    cdef char* work
+    cdef bint long_steps
+
+    def __cinit__(
+        self, PackedWeights weights not None, h, c, result, int activation,
+        int recurrent_activation,
+    ):
+        cdef lstm_problem* p = &self.problem
+        if weights.transposed or not (0 <= activation < LSTM_ACTIVATIONS) or not (
+                0 <= recurrent_activation < LSTM_ACTIVATIONS):
+            raise ValueError("a stepper takes weights that are not transposed, and no softmax")
+        self.weights = weights
+        self.result = result
+        PyObject_GetBuffer(h, &self.h, PyBUF_STRIDES | PyBUF_FORMAT | PyBUF_WRITABLE)
+        PyObject_GetBuffer(c, &self.c, PyBUF_STRIDES | PyBUF_FORMAT | PyBUF_WRITABLE)
+        p.batch = self.h.shape[0] if self.h.ndim else 0
+        p.inputs = weights.input_dim
+        p.units = weights.units
+        p.steps = p.end = 1
+        if (self.h.ndim != 2 or self.c.ndim != 2 or self.c.shape[0] != p.batch
+                or not weights.set_results(p, &self.c) or not weights.set_results(p, &self.h)):
+            raise ValueError(f"h and c must be arrays of the same batch and {p.units} units")
+        p.activation = activation
+        p.recurrent_activation = recurrent_activation
+        p.kernel_pack = weights.kernel
+        p.recurrent_pack = weights.recurrent
+        p.bias_pack = weights.bias
+        p.initial_h = p.final_h = self.h.buf
+        p.initial_c = p.final_c = self.c.buf
+        p.x_step_stride = p.inputs
+        self.work = <char*>allocate(weights.kernels.forward_work(p, p.batch, 1))
+        self.long_steps = p.batch * p.units * (p.inputs + p.units) > 100000
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.h)
+        PyBuffer_Release(&self.c)
+        release(self.work)
+
+    def __reduce__(self):
+        raise TypeError("a stepper holds packed weights, which belong to one process and CPU")
+
+    def __call__(self, frame):
+        if not self.step(frame) and not self.step(self.cast(frame)):
+            raise ValueError(
+                f"a frame must have the shape {self.problem.batch, self.problem.inputs}"
+            )
+        return self.result
+
+    def cast(self, frame):
+        """A frame that does not fit, as one that does. A subclass may know how."""
+        return frame
+
+    cdef bint step(self, frame) except -1:
+        """Whether the frame fits; if so, go on by one step."""
+        cdef Py_buffer x
+        cdef lstm_problem* p = &self.problem
+        cdef Py_ssize_t item = self.weights.kernels.item
+        if not PyObject_CheckBuffer(frame):
+            return False
+        PyObject_GetBuffer(frame, &x, PyBUF_STRIDES | PyBUF_FORMAT)
+        try:
+            if (not is_real(&x, item) or x.ndim != 2 or x.shape[0] != p.batch
+                    or x.shape[1] != p.inputs or x.strides[1] != item or x.strides[0] % item):
+                return False
+            p.x = x.buf
+            p.x_row_stride = x.strides[0] // item
+            if self.long_steps:
+                with nogil:
+                    self.advance()
             else:
-                memset(dz_row, 0, 4 * state_size)
-        # (B2) dh' = sum_g n_g * (dz_g U_g^T), and dh' = dh where the step is masked
-        gate_product_backward(rows, units, units,
-                              <const real*>dz + (first * timesteps + t) * 4 * units,
-                              timesteps * 4 * units, &recurrent_kernel[0, 0], n, n_gates,
-                              batch * units, 1, &d_initial_h[first, 0], masked, limit)
-        flops += step_flops(rows, units)
-        if flops > PATIENCE:
-            flops = 0
-            check_signals()
-    return 0
+                self.advance()
+            return True
+        finally:
+            PyBuffer_Release(&x)
+
+    cdef void advance(self) noexcept nogil:
+        cdef uint64_t saved = lstm_flush_denormals()
+        self.weights.kernels.forward(&self.problem, 0, self.problem.batch, self.work, NULL, 0)
+        lstm_restore(saved)
 
 
 # What Python calls --------------------------------------------------------------------------------
@@ -410,31 +547,6 @@ cdef int expect_inputs(
     return 0
 
 
-cdef int expect_work(const Py_ssize_t* shape, size) except -1:
-    """Raise ValueError if the work space has less than so many numbers."""
-    if shape[0] < size:
-        raise ValueError(f"work has {shape[0]} numbers, expected at least {size}")
-    return 0
-
-
-def forward_work_size(
-    *, batch, timesteps, input_dim, units, keep_gates, input_masks, recurrent_masks
-):
-    """How many numbers of work space `lstm_forward` needs.
-
-    The sizes are those of its arrays; the flags say whether gates, input_masks and recurrent_masks
-    are given.
-    """
-    block = timesteps if keep_gates else steps_in_block(timesteps, min(batch * 4 * units, BLOCK))
-    size = 0 if keep_gates else batch * block * 4 * units
-    if block < timesteps:
-        size += batch * block * input_dim
-    return size + max(
-        min(batch * block, masked_rows(input_dim)) * input_dim if input_masks else 0,
-        min(batch, masked_rows(units)) * units if recurrent_masks else 0,
-    )
-
-
 def lstm_forward(
     *,
     const real[:, :, ::1] inputs not None,              # IN  (batch, timesteps, input_dim)
@@ -456,15 +568,22 @@ def lstm_forward(
     real[:, :, ::1] gates,                              # OUT (batch, timesteps, 4 units), by time
     real[:, :, ::1] cells,                              # OUT (batch, timesteps, units), by time
     real[:, :, ::1] hidden,                             # OUT (batch, timesteps, units), by time
-    real[::1] work not None,                            # forward_work_size numbers
+    PackedWeights packed,                               # of pack_weights
+    Pool pool,
 ):
     """Run the sequence: (F1) to (F5) of the module's notation.
+
+    packed and pool may be None: the weights are then packed for this call only, or one thread
+    computes. The result has the same bits in any case.
 
     At a masked step the output is h', the gates are 0, and cells holds c'. With zero_leading the
     output of masked steps before the first live one is 0. hidden holds h'.
     """
     cdef Py_ssize_t batch = inputs.shape[0], timesteps = inputs.shape[1]
     cdef Py_ssize_t units = recurrent_kernel.shape[0], limit = _INT_MAX
+    cdef lstm_problem p
+    cdef lstm_pool* threads = pool_of(pool)
+    cdef int count = threads_of(pool)
     expect_inputs(inputs, kernel, recurrent_kernel, bias, initial_h, initial_c, mask, input_masks,
                   recurrent_masks, activation, recurrent_activation)
     if outputs is not None:
@@ -477,28 +596,32 @@ def lstm_forward(
         expect("cells", &cells.shape[0], 3, batch, timesteps, units)
     if hidden is not None:
         expect("hidden", &hidden.shape[0], 3, batch, timesteps, units)
-    expect_work(&work.shape[0], forward_work_size(
-        batch=batch, timesteps=timesteps, input_dim=inputs.shape[2], units=units,
-        keep_gates=gates is not None, input_masks=input_masks is not None,
-        recurrent_masks=recurrent_masks is not None,
-    ))
+    if activation >= LSTM_ACTIVATIONS or recurrent_activation >= LSTM_ACTIVATIONS:
+        with nogil:
+            forward_by_blas(
+                inputs, kernel, recurrent_kernel, bias, initial_h, initial_c, mask, input_masks,
+                recurrent_masks, activation, recurrent_activation, go_backwards, zero_leading,
+                outputs, final_h, final_c, gates, cells, hidden, limit,
+            )
+        return
+    packed = packed_for(packed, kernel, recurrent_kernel, bias, False)
+    describe(&p, inputs, units, initial_h, initial_c, mask, input_masks, recurrent_masks,
+             activation, recurrent_activation, go_backwards, zero_leading)
+    p.kernel_pack = packed.kernel
+    p.recurrent_pack = packed.recurrent
+    p.bias_pack = packed.bias
+    p.final_h = &final_h[0, 0]
+    p.final_c = &final_c[0, 0]
+    if outputs is not None:
+        p.outputs = &outputs[0, 0, 0]
+    if gates is not None:
+        p.gates = &gates[0, 0, 0]
+    if cells is not None:
+        p.cells = &cells[0, 0, 0]
+    if hidden is not None:
+        p.hidden = &hidden[0, 0, 0]
     with nogil:
-        forward_rows(0, batch, inputs, kernel, recurrent_kernel, bias, initial_h, initial_c, mask,
-                     input_masks, recurrent_masks, activation, recurrent_activation, go_backwards,
-                     zero_leading, outputs, final_h, final_c, gates, cells, hidden, work, limit)
-
-
-def backward_work_size(*, batch, timesteps, input_dim, units, input_masks, recurrent_masks):
-    """How many numbers of work space `lstm_backward` needs.
-
-    The sizes are those of its arrays; the flags say whether input_masks and recurrent_masks are
-    given.
-    """
-    rows = batch * timesteps
-    return rows * 4 * units + batch + 4 * units + max(
-        min(rows, masked_rows(input_dim)) * input_dim if input_masks else 0,
-        min(max(rows, batch), masked_rows(units)) * units if recurrent_masks else 0,
-    )
+        run_forward(packed.kernels, &p, threads, count)
 
 
 def lstm_backward(
@@ -528,24 +651,20 @@ def lstm_backward(
     real[:, ::1] d_kernel not None,                     # OUT (input_dim, 4 units)
     real[:, ::1] d_recurrent_kernel not None,           # OUT (units, 4 units)
     real[::1] d_bias,                                   # OUT (4 units)
-    real[::1] work not None,                            # backward_work_size numbers
+    PackedWeights packed,                               # of pack_weights, transposed
+    Pool pool,
 ):
     """Back-propagate through the sequence: (B5) to (B1) of the module's notation.
 
     gates, cells and hidden are what `lstm_forward` left in them, given the same inputs. A gradient
-    that is not given counts as 0.
+    that is not given counts as 0. packed and pool may be None, as for `lstm_forward`.
     """
     cdef Py_ssize_t batch = inputs.shape[0], timesteps = inputs.shape[1]
     cdef Py_ssize_t input_dim = inputs.shape[2], units = recurrent_kernel.shape[0]
-    cdef Py_ssize_t rows = batch * timesteps, limit = _INT_MAX
-    cdef Py_ssize_t m_gates = 0 if input_masks is None else input_masks.shape[0]
-    cdef Py_ssize_t n_gates = 0 if recurrent_masks is None else recurrent_masks.shape[0]
-    cdef const real* m = row_masks(input_masks, 0)
-    cdef const real* n = row_masks(recurrent_masks, 0)
-    cdef real* dz = &work[0]
-    cdef real* started
-    cdef real* row_work
-    cdef real* masked
+    cdef Py_ssize_t limit = _INT_MAX
+    cdef lstm_problem p
+    cdef lstm_pool* threads = pool_of(pool)
+    cdef int count = threads_of(pool)
     expect_inputs(inputs, kernel, recurrent_kernel, bias, initial_h, initial_c, mask, input_masks,
                   recurrent_masks, activation, recurrent_activation)
     expect("gates", &gates.shape[0], 3, batch, timesteps, 4 * units)
@@ -565,31 +684,39 @@ def lstm_backward(
     expect("d_recurrent_kernel", &d_recurrent_kernel.shape[0], 2, units, 4 * units)
     if d_bias is not None:
         expect("d_bias", &d_bias.shape[0], 1, 4 * units)
-    expect_work(&work.shape[0], backward_work_size(
-        batch=batch, timesteps=timesteps, input_dim=input_dim, units=units,
-        input_masks=input_masks is not None, recurrent_masks=recurrent_masks is not None,
-    ))
-    started = dz + rows * 4 * units
-    row_work = started + batch
-    masked = row_work + 4 * units
+    if activation >= LSTM_ACTIVATIONS or recurrent_activation >= LSTM_ACTIVATIONS:
+        with nogil:
+            backward_by_blas(
+                inputs, kernel, recurrent_kernel, initial_c, mask, input_masks, recurrent_masks,
+                activation, recurrent_activation, go_backwards, zero_leading, gates, cells, hidden,
+                d_outputs, d_final_h, d_final_c, d_inputs, d_initial_h, d_initial_c, d_kernel,
+                d_recurrent_kernel, d_bias, limit,
+            )
+        return
+    packed = packed_for(packed, kernel, recurrent_kernel, bias, True)
+    describe(&p, inputs, units, initial_h, initial_c, mask, input_masks, recurrent_masks,
+             activation, recurrent_activation, go_backwards, zero_leading)
+    p.transposed_pack = packed.recurrent
+    p.kernel_transposed_pack = packed.kernel
+    p.gates = <void*>&gates[0, 0, 0]
+    p.cells = <void*>&cells[0, 0, 0]
+    p.hidden = <void*>&hidden[0, 0, 0]
+    if d_outputs is not None:
+        p.d_outputs = &d_outputs[0, 0, 0]
+    if d_final_h is not None:
+        p.d_final_h = &d_final_h[0, 0]
+    if d_final_c is not None:
+        p.d_final_c = &d_final_c[0, 0]
+    if d_inputs is not None:
+        p.d_inputs = &d_inputs[0, 0, 0]
+    p.d_initial_h = &d_initial_h[0, 0]
+    p.d_initial_c = &d_initial_c[0, 0]
+    p.d_kernel = &d_kernel[0, 0]
+    p.d_recurrent_kernel = &d_recurrent_kernel[0, 0]
+    if d_bias is not None:
+        p.d_bias = &d_bias[0]
     with nogil:
-        backward_rows(0, batch, recurrent_kernel, initial_c, mask, recurrent_masks, activation,
-                      recurrent_activation, go_backwards, zero_leading, gates, cells, d_outputs,
-                      d_final_h, d_final_c, d_initial_h, d_initial_c, dz, started, row_work,
-                      masked, limit)
-        # (B2) dU_g = sum_bt (h' * n_g)^T dz_g
-        weights_gradient(rows, units, units, &hidden[0, 0, 0], <const real*>dz, n, n_gates,
-                         batch * units, timesteps, &d_recurrent_kernel[0, 0], masked, limit)
-        # (B1) dx = sum_g m_g * (dz_g W_g^T), dW_g = sum_bt (x * m_g)^T dz_g, dw = sum_bt dz
-        if d_inputs is not None:
-            memset(&d_inputs[0, 0, 0], 0, rows * input_dim * sizeof(real))
-            gate_product_backward(rows, input_dim, units, <const real*>dz, 4 * units,
-                                  &kernel[0, 0], m, m_gates, batch * input_dim, timesteps,
-                                  &d_inputs[0, 0, 0], masked, limit)
-        weights_gradient(rows, input_dim, units, &inputs[0, 0, 0], <const real*>dz, m, m_gates,
-                         batch * input_dim, timesteps, &d_kernel[0, 0], masked, limit)
-        if d_bias is not None:
-            sum_rows(rows, 4 * units, <const real*>dz, &d_bias[0], row_work)
+        run_backward(packed.kernels, &p, threads, count)
 
 
 cdef int expect_rows(str name, const Py_ssize_t* shape, const Py_ssize_t* strides,

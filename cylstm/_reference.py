@@ -16,8 +16,6 @@ from cylstm import activations
 
 __all__ = [
     "ACTIVATIONS",
-    "backward_work_size",
-    "forward_work_size",
     "gemm",
     "lstm_backward",
     "lstm_forward",
@@ -160,15 +158,6 @@ def _mask_gates(masks: Any) -> int:
     return 1 if masks is not None and np.shape(masks)[:1] == (1,) else 4
 
 
-def _work(work: Any, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-    """The beginning of the work space as an array of this shape."""
-    size = int(np.prod(shape, dtype=object))
-    _expect_arrays(dtype, {}, {"work": (work, (np.size(work),))}, {"work"})
-    if len(work) < size:
-        raise ValueError(f"work has {len(work)} numbers, expected at least {size}")
-    return work[:size].reshape(shape)
-
-
 def _times(timesteps: int, go_backwards: bool) -> Iterator[tuple[int, int]]:
     """Each step with the time whose input it reads."""
     for s in range(timesteps):
@@ -208,26 +197,18 @@ def _gate_product_backward(
     return np.sum([mask * (dz_g @ weights_g.T) for mask, dz_g, weights_g in parts], axis=0)
 
 
-def _weights_gradient(a: np.ndarray, dz: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
-    """(a * mask_g)^T dz_g for the gates g side by side; a and dz are (batch, timesteps, ...)."""
+def _weights_gradient(
+    a: np.ndarray, dz: np.ndarray, masks: np.ndarray | None, live: np.ndarray
+) -> np.ndarray:
+    """(a * mask_g)^T dz_g for the gates g side by side; a and dz are (batch, timesteps, ...).
+
+    What a holds where live is false does not count, even if it is not a number.
+    """
     if masks is None:
-        return np.tensordot(a, dz, axes=((0, 1), (0, 1)))
+        return np.tensordot(np.where(live, a, 0), dz, axes=((0, 1), (0, 1)))
     parts = _with_masks(masks, a, dz)
-    return np.concatenate([_weights_gradient(a * mask, dz_g, None) for mask, dz_g in parts], -1)
-
-
-def forward_work_size(
-    *,
-    batch: int,
-    timesteps: int,
-    input_dim: int,
-    units: int,
-    keep_gates: bool,
-    input_masks: bool,
-    recurrent_masks: bool,
-) -> int:
-    """How many numbers of work space `lstm_forward` needs: here z of one step."""
-    return batch * 4 * units
+    products = [_weights_gradient(a * mask, dz_g, None, live) for mask, dz_g in parts]
+    return np.concatenate(products, axis=-1)
 
 
 def lstm_forward(
@@ -251,9 +232,13 @@ def lstm_forward(
     gates: np.ndarray | None,
     cells: np.ndarray | None,
     hidden: np.ndarray | None,
-    work: np.ndarray,
+    packed: object,
+    pool: object,
 ) -> None:
-    """Run the sequence: (F1) to (F5). See `cylstm._core.lstm_forward`."""
+    """Run the sequence: (F1) to (F5). See `cylstm._core.lstm_forward`.
+
+    packed and pool, which speed the core up, have no meaning here.
+    """
     sizes = batch, timesteps, _, units = _sizes(inputs, recurrent_kernel)
     _expect_inputs(
         sizes,
@@ -278,7 +263,7 @@ def lstm_forward(
         },
     )
     phi, sigma = _function(activation), _function(recurrent_activation)
-    z = _work(work, inputs.dtype, (batch, 4 * units))
+    z = np.empty((batch, 4 * units), inputs.dtype)
     h, c, output = initial_h, initial_c, np.zeros_like(initial_h)
 
     for s, t in _times(timesteps if batch else 0, go_backwards):
@@ -302,19 +287,6 @@ def lstm_forward(
             outputs[:, s] = output
     final_h[:] = h
     final_c[:] = c
-
-
-def backward_work_size(
-    *,
-    batch: int,
-    timesteps: int,
-    input_dim: int,
-    units: int,
-    input_masks: bool,
-    recurrent_masks: bool,
-) -> int:
-    """How many numbers of work space `lstm_backward` needs: here dz of all steps."""
-    return batch * timesteps * 4 * units
 
 
 def lstm_backward(
@@ -344,9 +316,13 @@ def lstm_backward(
     d_kernel: np.ndarray,
     d_recurrent_kernel: np.ndarray,
     d_bias: np.ndarray | None,
-    work: np.ndarray,
+    packed: object,
+    pool: object,
 ) -> None:
-    """Back-propagate through the sequence: (B5) to (B1). See `cylstm._core.lstm_backward`."""
+    """Back-propagate through the sequence: (B5) to (B1). See `cylstm._core.lstm_backward`.
+
+    packed and pool, which speed the core up, have no meaning here.
+    """
     sizes = batch, timesteps, _, units = _sizes(inputs, recurrent_kernel)
     _expect_inputs(
         sizes,
@@ -378,7 +354,7 @@ def lstm_backward(
     )
     phi = _function(activation)
     phi_vjp, sigma_vjp = _derivative(activation), _derivative(recurrent_activation)
-    dz = _work(work, inputs.dtype, (batch, timesteps, 4 * units))
+    dz = np.empty((batch, timesteps, 4 * units), inputs.dtype)
     if mask is None:
         mask = np.ones((batch, timesteps), bool)
     order = slice(None, None, -1 if go_backwards else 1)
@@ -411,15 +387,16 @@ def lstm_backward(
         ]
         dz[:, t] = np.where(live, np.concatenate(dz_now, axis=-1), 0)
         dc = np.where(live, dc_now * f, dc)
-        dh = np.where(live, 0, dh)  # (B2)
-        dh = dh + _gate_product_backward(dz[:, t], recurrent_kernel, recurrent_masks)
+        dh_before = _gate_product_backward(dz[:, t], recurrent_kernel, recurrent_masks)
+        dh = np.where(live, dh_before, dh)  # (B2)
 
     d_initial_h[:] = dh
     d_initial_c[:] = dc
-    d_recurrent_kernel[:] = _weights_gradient(hidden, dz, recurrent_masks)
-    d_kernel[:] = _weights_gradient(inputs, dz, input_masks)  # (B1)
+    live = mask[:, :, None] != 0
+    d_recurrent_kernel[:] = _weights_gradient(hidden, dz, recurrent_masks, live)
+    d_kernel[:] = _weights_gradient(inputs, dz, input_masks, live)  # (B1)
     if d_inputs is not None:
-        d_inputs[:] = _gate_product_backward(dz, kernel, input_masks)
+        d_inputs[:] = np.where(live, _gate_product_backward(dz, kernel, input_masks), 0)
     if d_bias is not None:
         d_bias[:] = dz.sum(axis=(0, 1))
 

@@ -64,8 +64,7 @@ def forward(case):
         "cells": np.empty(SEQUENCE, dtype),
         "hidden": np.empty(SEQUENCE, dtype),
     }
-    work = np.empty(_reference.forward_work_size(**SIZES, **FLAGS, keep_gates=True), dtype)
-    _reference.lstm_forward(**case, **results, work=work)
+    _reference.lstm_forward(**case, **results, packed=None, pool=None)
     return results
 
 
@@ -82,8 +81,7 @@ def backward(case):
     results = forward(case)
     cache = {name: results[name] for name in ("gates", "cells", "hidden")}
     gradients = {f"d_{name}": np.full(shape, np.nan) for name, shape in SHAPES.items()}
-    work = np.empty(_reference.backward_work_size(**SIZES, **FLAGS))
-    _reference.lstm_backward(**case, **cache, **cotangents(), **gradients, work=work)
+    _reference.lstm_backward(**case, **cache, **cotangents(), **gradients, packed=None, pool=None)
     return gradients
 
 

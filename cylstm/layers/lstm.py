@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _checks, _random, activations, constraints, initializers, regularizers
+from cylstm import (
+    _checks,
+    _random,
+    activations,
+    constraints,
+    initializers,
+    regularizers,
+    streaming,
+)
 from cylstm.layers import _passes
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Gradients, as_list
@@ -159,6 +167,7 @@ class LSTM(Recurrent):
         self.recurrent_dropout = _checks.fraction(recurrent_dropout, "recurrent_dropout")
         self.state_spec = [InputSpec(shape=(None, self.units)) for _ in range(2)]
         self.states = [None, None]
+        self._packs: _passes.Packs | None = None
 
     def build(self, input_shape: Any) -> None:
         """Create the weights.
@@ -217,6 +226,35 @@ class LSTM(Recurrent):
         )
 
     # ------------------------------------------------------------------ forward and backward
+
+    def __call__(
+        self,
+        inputs: Any,
+        mask: npt.ArrayLike | None = None,
+        training: bool | None = None,
+        initial_state: Any = None,
+    ) -> Any:
+        simple = (
+            type(inputs) is np.ndarray
+            and mask is None
+            and initial_state is None
+            and not training
+            and self.built
+            and type(self) is LSTM  # a subclass may have its own ways
+            and not (self.stateful or self.return_state)
+            and self.activity_regularizer is None
+            and self._initial_weights is None
+        )
+        if simple:
+            numbers = _passes.fused_numbers(self.activation, self.recurrent_activation)
+            outputs = numbers and _passes.quick_forward(
+                self._current_packs(), inputs, numbers, self.go_backwards, self.return_sequences
+            )
+            if outputs is not None:
+                return outputs
+        return super().__call__(inputs, mask, training, initial_state)
+
+    __call__.__doc__ = Recurrent.__call__.__doc__
 
     def vjp(
         self,
@@ -281,6 +319,39 @@ class LSTM(Recurrent):
 
         return outputs, pullback
 
+    def stream(self, batch_size: int = 1) -> streaming.Stream | streaming.LayerStream:
+        """A stream: an object that is called with one frame after the other.
+
+        Parameters
+        ----------
+        batch_size : int, default 1
+            How many sequences go side by side.
+
+        Returns
+        -------
+        Stream
+            Called with (batch_size, input_dim), it returns (batch_size, units), as the layer with
+            `return_sequences` gives it at that timestep, starting from zeros. See
+            `cylstm.streaming`.
+
+        Raises
+        ------
+        ValueError
+            If the layer is not built, or goes backwards.
+        """
+        batch_size = _checks.positive_int(batch_size, "batch_size")
+        if not self.built:
+            raise ValueError(
+                f"Layer {self.name} is not built: call it, or `build` it with an input shape."
+            )
+        if self.go_backwards:
+            raise ValueError(f"Layer {self.name} goes backwards: it starts with the last frame.")
+        state = [np.zeros((batch_size, self.units), self._dtype) for _ in range(2)]
+        numbers = _passes.fused_numbers(self.activation, self.recurrent_activation)
+        if numbers is None or type(self) is not LSTM:
+            return streaming.LayerStream(self, state)
+        return streaming.Stream(self._current_packs().forward(), *numbers, state)
+
     def _has_own_steps(self) -> bool:
         return type(self).step is not LSTM.step or (
             type(self).preprocess_input is not LSTM.preprocess_input
@@ -306,11 +377,13 @@ class LSTM(Recurrent):
     ) -> dict[str, Any]:
         """What both passes of the core are given."""
         input_masks, recurrent_masks = self._dropout_masks(x, training)
+        packs = self._current_packs()
         return {
             "inputs": x,
-            "kernel": self.kernel.value,
-            "recurrent_kernel": self.recurrent_kernel.value,
-            "bias": None if self.bias is None else self.bias.value,
+            "kernel": packs.kernel,
+            "recurrent_kernel": packs.recurrent_kernel,
+            "bias": packs.bias,
+            "packed": packs,
             "initial_h": states[0],
             "initial_c": states[1],
             "mask": None if mask is None else mask.view(np.uint8),
@@ -321,6 +394,23 @@ class LSTM(Recurrent):
             "go_backwards": self.go_backwards,
             "zero_leading": self.unroll,
         }
+
+    def _current_packs(self) -> _passes.Packs:
+        """What the core reads of the weights as they are now."""
+        kernel, recurrent_kernel = self.kernel.value, self.recurrent_kernel.value
+        bias = None if self.bias is None else self.bias.value
+        packs = self._packs
+        if (
+            packs is None
+            or packs.kernel is not kernel
+            or packs.recurrent_kernel is not recurrent_kernel
+            or packs.bias is not bias
+        ):
+            packs = self._packs = _passes.Packs(kernel, recurrent_kernel, bias)
+        return packs
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_packs": None}
 
     def _forward(self, problem: dict[str, Any], keep: bool) -> tuple[tuple, dict[str, Any]]:
         """The outputs and final states, and what the backward pass needs if it is to be kept."""

@@ -1,0 +1,1 @@
+"""Benchmarks of cylstm and of other LSTM libraries on the CPU: see README.md."""

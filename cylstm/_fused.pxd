@@ -1,0 +1,208 @@
+# cython: cdivision=True
+"""Whole passes through the fused kernels: on several threads, a piece of the sequence at a time.
+
+The notation is that of `_core`. Rows of the batch do not depend on each other, nor do columns of
+the gradients of the weights: each part of a job takes a range of them. The pieces of the sequence,
+between which signals are looked at, do not depend on the threads, so neither do the results.
+"""
+
+from libc.stddef cimport size_t
+from libc.stdlib cimport free, malloc
+
+from cylstm._kernels cimport (
+    int64_t, lstm_flush_denormals, lstm_kernels, lstm_pool, lstm_pool_run, lstm_problem,
+    lstm_restore, uint64_t,
+)
+from cylstm._products cimport PATIENCE, check_signals
+
+
+cdef enum:
+    ALIGNMENT = 64              # bytes of a cache line
+    # A part of fewer rows reads the weights for too little arithmetic to be worth a thread.
+    LEAST_ROWS = 4
+    # Rows of ragged length are cut into more parts than threads, of at least so many rows.
+    LEAST_RAGGED_ROWS = 8
+    # Columns of the gradients of the weights come in whole panels of vectors.
+    COLUMNS = 64
+    # dz is kept for so many pairs of a row and a step at least: what the kernels sum at a time.
+    LEAST_PAIRS = 512
+    # Numbers of dz that are kept where that is more.
+    DZ_SIZE = 524288
+
+
+cdef struct Pass:
+    const lstm_kernels* kernels
+    lstm_problem* problem
+    int row_parts
+    int column_parts
+    char* work                  # work_size bytes for each part
+    size_t work_size
+
+
+cdef inline void* allocate(size_t size) except NULL nogil:
+    """So many bytes at least, at a multiple of ALIGNMENT; `release` frees them."""
+    cdef char* block = NULL
+    cdef char* aligned
+    if size <= <size_t>-1 - 2 * ALIGNMENT:
+        block = <char*>malloc(size + 2 * ALIGNMENT)
+    if block == NULL:
+        with gil:
+            raise MemoryError(f"no memory for {size} bytes of work space")
+    aligned = block + 2 * ALIGNMENT - <size_t>block % ALIGNMENT
+    (<void**>aligned)[-1] = block
+    return aligned
+
+
+cdef inline void release(void* aligned) noexcept nogil:
+    """Free what `allocate` gave, or nothing if it is NULL."""
+    if aligned != NULL:
+        free((<void**>aligned)[-1])
+
+
+cdef inline int64_t part_begin(int64_t count, int part, int parts) noexcept nogil:
+    """Where a part of a range begins; part = parts is its end."""
+    return count * part // parts
+
+
+cdef inline int count_parts(int64_t rows, int64_t least, int most) noexcept nogil:
+    """How many parts of at least so many rows there are, but at least 1 and not more than most."""
+    return <int>max(1, min(<int64_t>most, rows // least))
+
+
+cdef inline int64_t steps_of_piece(const lstm_problem* p, int64_t pairs) noexcept nogil:
+    """How many steps have so many pairs of a row and a step, but not more than a few milliseconds
+    of work."""
+    cdef double flops = 8.0 * (p.inputs + p.units + 16) * p.units
+    pairs = min(pairs, <int64_t>(PATIENCE / flops) + 1)
+    return max(<int64_t>1, min(p.steps, pairs // max(<int64_t>1, p.batch)))
+
+
+# Forward ------------------------------------------------------------------------------------------
+
+
+cdef inline void forward_part(void* context, int part) noexcept nogil:
+    cdef Pass* run = <Pass*>context
+    cdef int64_t first = part_begin(run.problem.batch, part, run.row_parts)
+    cdef int64_t last = part_begin(run.problem.batch, part + 1, run.row_parts)
+    cdef uint64_t saved = lstm_flush_denormals()
+    run.kernels.forward(run.problem, first, last - first, run.work + part * run.work_size, NULL, 0)
+    lstm_restore(saved)
+
+
+cdef inline int run_forward(
+    const lstm_kernels* kernels, lstm_problem* p, lstm_pool* pool, int threads
+) except -1 nogil:
+    """(F1) to (F5) over all steps."""
+    cdef Pass run
+    cdef int64_t steps = steps_of_piece(p, p.batch * p.steps)
+    cdef size_t state_size = p.batch * p.units * kernels.item
+    cdef char* state
+    if p.batch == 0:
+        p.steps = 0
+    run.kernels = kernels
+    run.problem = p
+    run.row_parts = count_parts(p.batch, LEAST_ROWS, threads)
+    if p.mask != NULL and run.row_parts > 1:
+        run.row_parts = max(run.row_parts, count_parts(p.batch, LEAST_RAGGED_ROWS, 2 * threads))
+    p.begin = 0
+    p.end = min(p.steps, steps)
+    # the ranges of rows differ by one at most
+    run.work_size = kernels.forward_work(p, p.batch // run.row_parts + 1, 1)
+    run.work = <char*>allocate(run.row_parts * run.work_size + 2 * state_size)
+    state = run.work + run.row_parts * run.work_size
+    if p.final_h == NULL:
+        p.final_h = state
+    if p.final_c == NULL:
+        p.final_c = state + state_size
+    try:
+        while True:
+            lstm_pool_run(pool, run.row_parts, forward_part, &run)
+            if p.end >= p.steps:
+                return 0
+            check_signals()
+            p.begin = p.end
+            p.end = min(p.steps, p.end + steps)
+            p.initial_h = p.final_h
+            p.initial_c = p.final_c
+    finally:
+        release(run.work)
+
+
+# Backward -----------------------------------------------------------------------------------------
+
+
+cdef inline void backward_part(void* context, int part) noexcept nogil:
+    """(B5) to (B2) for some rows, except dU."""
+    cdef Pass* run = <Pass*>context
+    cdef lstm_problem p = run.problem[0]
+    cdef int64_t first = part_begin(p.batch, part, run.row_parts)
+    cdef int64_t last = part_begin(p.batch, part + 1, run.row_parts)
+    cdef uint64_t saved = lstm_flush_denormals()
+    p.dz = <char*>p.dz + first * (p.end - p.begin) * 4 * p.units * <int64_t>run.kernels.item
+    run.kernels.backward(&p, first, last - first, run.work + part * run.work_size, NULL, 0)
+    lstm_restore(saved)
+
+
+cdef inline void gradients_part(void* context, int part) noexcept nogil:
+    """(B2) and (B1): dU, dW and dw for some columns, or dx for some rows."""
+    cdef Pass* run = <Pass*>context
+    cdef lstm_problem p = run.problem[0]
+    cdef int64_t first, last, panels = (4 * p.units + COLUMNS - 1) // COLUMNS
+    cdef uint64_t saved = lstm_flush_denormals()
+    if part < run.column_parts:
+        first = COLUMNS * part_begin(panels, part, run.column_parts)
+        last = min(4 * p.units, COLUMNS * part_begin(panels, part + 1, run.column_parts))
+        run.kernels.weight_gradients(&p, 0, p.batch, first, last - first,
+                                     run.work + part * run.work_size)
+    else:
+        part -= run.column_parts
+        first = part_begin(p.batch, part, run.row_parts)
+        last = part_begin(p.batch, part + 1, run.row_parts)
+        p.dz = <char*>p.dz + first * (p.end - p.begin) * 4 * p.units * <int64_t>run.kernels.item
+        run.kernels.input_gradients(&p, first, last - first)
+    lstm_restore(saved)
+
+
+cdef inline int run_backward(
+    const lstm_kernels* kernels, lstm_problem* p, lstm_pool* pool, int threads
+) except -1 nogil:
+    """(B5) to (B1) over all steps.
+
+    dz is kept for a piece of the sequence only, long enough for the products with it to be large.
+    """
+    cdef Pass run
+    cdef int64_t pairs = max(<int64_t>LEAST_PAIRS, DZ_SIZE // (4 * p.units))
+    cdef int64_t steps = max(<int64_t>1, min(p.steps, pairs // max(<int64_t>1, p.batch)))
+    cdef size_t dz_size = p.batch * steps * 4 * p.units * kernels.item + ALIGNMENT
+    if p.batch == 0:
+        p.steps = 0
+    run.kernels = kernels
+    run.problem = p
+    run.row_parts = count_parts(p.batch, LEAST_ROWS, threads)
+    if p.mask != NULL and run.row_parts > 1:
+        run.row_parts = max(run.row_parts, count_parts(p.batch, LEAST_RAGGED_ROWS, 2 * threads))
+    run.column_parts = count_parts(4 * p.units, COLUMNS, threads)
+    p.end = p.steps
+    p.begin = max(<int64_t>0, p.steps - steps)
+    run.work_size = max(kernels.backward_work(p, p.batch // run.row_parts + 1, 1),
+                        kernels.weight_gradients_work(p))
+    dz_size -= dz_size % ALIGNMENT
+    run.work = <char*>allocate(dz_size + max(run.row_parts, run.column_parts) * run.work_size)
+    p.dz = run.work
+    run.work += dz_size
+    try:
+        while True:
+            lstm_pool_run(pool, run.row_parts, backward_part, &run)
+            check_signals()
+            lstm_pool_run(pool, run.column_parts + (run.row_parts if p.d_inputs != NULL else 0),
+                          gradients_part, &run)
+            if p.begin == 0:
+                return 0
+            check_signals()
+            p.end = p.begin
+            p.begin = max(<int64_t>0, p.end - steps)
+            p.d_final_h = p.d_initial_h
+            p.d_final_c = p.d_initial_c
+            p.add_gradients = 1
+    finally:
+        release(p.dz)

@@ -1,0 +1,95 @@
+"""What the core sees of the fused kernels and of the pool of threads, both in C."""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+
+
+cdef extern from "_simd/lstm.h" nogil:
+    enum:
+        LSTM_ACTIVATIONS
+
+    ctypedef struct lstm_problem:
+        int64_t batch, steps, inputs, units
+        int64_t begin, end
+        int activation, recurrent_activation
+        int go_backwards, zero_leading
+        const void* x
+        int64_t x_row_stride, x_step_stride
+        const void* kernel_pack
+        const void* recurrent_pack
+        const void* bias_pack
+        const void* transposed_pack
+        const void* initial_h
+        const void* initial_c
+        const uint8_t* mask
+        const void* input_masks
+        const void* recurrent_masks
+        int input_groups, recurrent_groups
+        void* outputs
+        void* final_h
+        void* final_c
+        void* gates
+        void* cells
+        void* hidden
+        const void* d_outputs
+        const void* d_final_h
+        const void* d_final_c
+        void* dz
+        void* d_initial_h
+        void* d_initial_c
+        const void* kernel_transposed_pack
+        int add_gradients
+        void* d_kernel
+        void* d_recurrent_kernel
+        void* d_bias
+        void* d_inputs
+
+    ctypedef struct lstm_team:
+        int members
+
+    ctypedef struct lstm_kernels:
+        const char* name
+        size_t item
+        int64_t (*gates_size)(int64_t depth, int64_t units) noexcept nogil
+        void (*pack_gates)(
+            int64_t depth, int64_t units, const void* source, void* to
+        ) noexcept nogil
+        int64_t (*columns_size)(int64_t columns, int64_t depth) noexcept nogil
+        void (*pack_columns)(
+            int64_t columns, int64_t depth, const void* source, void* to
+        ) noexcept nogil
+        size_t (*forward_work)(const lstm_problem* p, int64_t rows, int members) noexcept nogil
+        size_t (*backward_work)(const lstm_problem* p, int64_t rows, int members) noexcept nogil
+        size_t (*weight_gradients_work)(const lstm_problem* p) noexcept nogil
+        void (*forward)(
+            const lstm_problem* p, int64_t first, int64_t rows, void* work, lstm_team* team,
+            int member,
+        ) noexcept nogil
+        void (*backward)(
+            const lstm_problem* p, int64_t first, int64_t rows, void* work, lstm_team* team,
+            int member,
+        ) noexcept nogil
+        void (*weight_gradients)(
+            const lstm_problem* p, int64_t first, int64_t rows, int64_t column, int64_t columns,
+            void* work,
+        ) noexcept nogil
+        void (*input_gradients)(const lstm_problem* p, int64_t first, int64_t rows) noexcept nogil
+        void (*activate)(int activation, int64_t n, const void* x, void* y) noexcept nogil
+
+    const lstm_kernels* lstm_find_kernels(const char* name, int is_double) noexcept
+    uint64_t lstm_flush_denormals() noexcept
+    void lstm_restore(uint64_t saved) noexcept
+
+
+cdef extern from "_simd/threads.h" nogil:
+    ctypedef struct lstm_pool:
+        pass
+
+    lstm_pool* lstm_pool_open() noexcept
+    void lstm_pool_serve(lstm_pool* pool) noexcept
+    void lstm_pool_close(lstm_pool* pool) noexcept
+    void lstm_pool_free(lstm_pool* pool) noexcept
+    void lstm_pool_run(
+        lstm_pool* pool, int parts, void (*job)(void* context, int part) noexcept nogil,
+        void* context,
+    ) noexcept

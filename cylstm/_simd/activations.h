@@ -1,0 +1,196 @@
+/* activations.h: elementwise functions on one vector, and their derivatives from the result.
+ *
+ * Largest errors against the exact value over all arguments, in units in the last place, float32 /
+ * float64: tanh 2.0 / 2.0, sigmoid 2.0 / 2.0, hard_sigmoid 0.5 / 0.5, elu 1.0 / 1.2, selu 1.8
+ * / 3.0, softplus 2.5 / 2.5, softsign 1.5 / 1.5 (0.1 more for tanh without fused multiply-add). NaN
+ * gives NaN. Results below the smallest normal number are 0, and such arguments count as 0: the
+ * kernels run with denormals flushed.
+ *
+ * Everything rests on one polynomial: with n = round(x / ln 2) and r = x - n ln 2, |r| <= ln(2)/2,
+ *     q = expm1(r) = r + r^2 P(r),    s = 2^n,    exp(x) = s q + s,    expm1(x) = s q + (s - 1).
+ * P is minimax (degree 4 for float32, 9 for float64): error of q below 0.1 ulp. ln 2 is split in
+ * two parts, the first short enough for n ln2_high to be exact without a fused multiply-add.
+ */
+
+#if LSTM_DOUBLE
+#define R(constant) constant
+#define SHIFT                                                                                      \
+    6755399441055744.0 /* 1.5 * 2^52: adding it rounds to an integer, held in the low bits */
+#define LN2_HIGH 6.93145751953125e-1
+#define LN2_LOW 1.42860682030941723212e-6
+#define EXP_LOWEST                                                                                 \
+    -708.3964185322643 /* exp is just below the smallest normal number: flushed to 0 */
+#define EXP_HIGHEST 709.4
+#define TANH_SATURATED 40.0 /* tanh(20) rounds to 1 */
+#else
+#define R(constant) constant##f
+#define SHIFT 12582912.0f /* 1.5 * 2^23 */
+#define LN2_HIGH 0.693359375f
+#define LN2_LOW -2.12194440e-4f
+#define EXP_LOWEST -87.33655f
+#define EXP_HIGHEST 88.37f
+#define TANH_SATURATED 20.0f
+#endif
+
+/* s and q of the head of this file; EXP_LOWEST <= x <= EXP_HIGHEST or NaN */
+INLINE vec exp_parts(vec x, vec *q)
+{
+    vec shifted = vec_fma(x, vec_set1(R(1.44269504088896341)), vec_set1(SHIFT));
+    vec n = shifted - vec_set1(SHIFT);
+    vec r = vec_fnma(n, vec_set1(LN2_LOW), vec_fnma(n, vec_set1(LN2_HIGH), x));
+#if LSTM_DOUBLE
+    vec p = vec_set1(2.51100941552323772e-8);
+    p = vec_fma(p, r, vec_set1(2.76201396375758994e-7));
+    p = vec_fma(p, r, vec_set1(2.75572422190691534e-6));
+    p = vec_fma(p, r, vec_set1(0.0000248015211880036557));
+    p = vec_fma(p, r, vec_set1(0.00019841269886695201));
+    p = vec_fma(p, r, vec_set1(0.00138888889172834656));
+    p = vec_fma(p, r, vec_set1(0.0083333333333221731));
+    p = vec_fma(p, r, vec_set1(0.0416666666666239875));
+    p = vec_fma(p, r, vec_set1(0.166666666666666746));
+    p = vec_fma(p, r, vec_set1(0.500000000000000103));
+#else
+    vec p = vec_set1(0.0013941166f);
+    p = vec_fma(p, r, vec_set1(0.00836320516f));
+    p = vec_fma(p, r, vec_set1(0.0416663747f));
+    p = vec_fma(p, r, vec_set1(0.166665768f));
+    p = vec_fma(p, r, vec_set1(0.500000003f));
+#endif
+    *q = vec_fma(r * r, p, r);
+    return vec_power_of_two(shifted);
+}
+
+INLINE vec vec_exp(vec x)
+{
+    vec q, s = exp_parts(x, &q);
+    return s *
+           (q + vec_set1(R(
+                    1.0))); /* s q + s would lose a tiny s q where there is no fused multiply-add */
+}
+
+INLINE vec vec_expm1(vec x)
+{
+    vec q, s = exp_parts(x, &q);
+    return vec_fma(s, q, s - vec_set1(R(1.0)));
+}
+
+/* 1 / (1 + exp(-x)); the denominator is summed as (s q + 1) + s: 2.0 ulp, and 2.4 as (s q + s) + 1
+ */
+INLINE vec vec_sigmoid(vec x)
+{
+    vec one = vec_set1(R(1.0));
+    vec q, s = exp_parts(vec_max(vec_set1(EXP_LOWEST), vec_min(vec_set1(EXP_HIGHEST), -x)), &q);
+    return one / (vec_fma(s, q, one) + s);
+}
+
+/* y = e / (e + 2) with e = expm1(2|x|), and the sign of x. For e < 1 the same value is e/2 - y e/2,
+ * where the errors of the quotient count little: 2.4 ulp without it, 2.0 with it. */
+INLINE vec vec_tanh(vec x)
+{
+    vec size = vec_abs(x);
+    vec e = vec_expm1(vec_min(vec_set1(TANH_SATURATED), size + size));
+    vec y = e / (e + vec_set1(R(2.0))), half = vec_set1(R(0.5)) * e;
+    return vec_sign_of(x, vec_positive(vec_set1(R(1.0)) - e, vec_fnma(half, y, half), y));
+}
+
+/* clip(0.2 x + 0.5, 0, 1) */
+INLINE vec vec_hard_sigmoid(vec x)
+{
+    vec y = vec_fma(vec_set1(R(0.2)), x, vec_set1(R(0.5)));
+    return vec_max(vec_set1(R(0.0)), vec_min(vec_set1(R(1.0)), y));
+}
+
+/* log(1 + exp(x)) = max(x, 0) + log1p(u), u = exp(-|x|); log1p(u) = 2 atanh(w), w = u / (2 + u) <=
+ * 1/3 */
+INLINE vec vec_softplus(vec x)
+{
+    vec u = vec_exp(-vec_min(vec_set1(-EXP_LOWEST), vec_abs(x)));
+    vec w =
+        (u + u) / (u + vec_set1(R(2.0))); /* twice the w above: no denormal number for small u */
+    vec y = w * w * vec_set1(R(0.25));
+#if LSTM_DOUBLE
+    vec p = vec_set1(0.0850977019037845481);
+    p = vec_fma(p, y, vec_set1(0.0416979896352037462));
+    p = vec_fma(p, y, vec_set1(0.0605309865369233619));
+    p = vec_fma(p, y, vec_set1(0.066504800616553599));
+    p = vec_fma(p, y, vec_set1(0.0769328045008144918));
+    p = vec_fma(p, y, vec_set1(0.0909087194080070864));
+    p = vec_fma(p, y, vec_set1(0.11111111985439055));
+    p = vec_fma(p, y, vec_set1(0.14285714273918501));
+    p = vec_fma(p, y, vec_set1(0.200000000000786805));
+    p = vec_fma(p, y, vec_set1(0.333333333333331518));
+#else
+    vec p = vec_set1(0.140125517f);
+    p = vec_fma(p, y, vec_set1(0.139995109f));
+    p = vec_fma(p, y, vec_set1(0.200108528f));
+    p = vec_fma(p, y, vec_set1(0.333332065f));
+#endif
+    return vec_max(vec_set1(R(0.0)), x) + vec_fma(w * y, p, w);
+}
+
+#define SELU_SCALE R(1.0507009873554804934)
+#define SELU_ALPHA R(1.6732632423543772848)
+
+/* Inlined with a constant `activation` this is one function; with a variable one it is a switch. */
+INLINE vec activation_of(int activation, vec x)
+{
+    vec zero = vec_set1(R(0.0)), one = vec_set1(R(1.0));
+    switch (activation) {
+    case LSTM_TANH: return vec_tanh(x);
+    case LSTM_SIGMOID: return vec_sigmoid(x);
+    case LSTM_HARD_SIGMOID: return vec_hard_sigmoid(x);
+    case LSTM_RELU: return vec_max(zero, x);
+    case LSTM_ELU:
+        return vec_positive(x, x, vec_expm1(vec_max(vec_set1(EXP_LOWEST), vec_min(zero, x))));
+    case LSTM_SELU: {
+        vec low = vec_expm1(vec_max(vec_set1(EXP_LOWEST), vec_min(zero, x)));
+        return vec_positive(x, vec_set1(SELU_SCALE) * x, vec_set1(SELU_SCALE * SELU_ALPHA) * low);
+    }
+    case LSTM_SOFTPLUS: return vec_softplus(x);
+    case LSTM_SOFTSIGN: return x / (one + vec_abs(x));
+    default: return x;
+    }
+}
+
+/* What the gradient d of y = f(x) becomes for x, from y alone. At kinks: 0 where y does not tell the
+ * side. Where f is constant it is 0 whatever d is: infinite or NaN, too. */
+INLINE vec gradient_of(int activation, vec y, vec d)
+{
+    vec zero = vec_set1(R(0.0)), one = vec_set1(R(1.0));
+    switch (activation) {
+    case LSTM_TANH: return d * vec_fnma(y, y, one);
+    case LSTM_SIGMOID: return d * vec_fnma(y, y, y);
+    case LSTM_HARD_SIGMOID:
+        return vec_positive(y, vec_positive(one - y, vec_set1(R(0.2)) * d, zero), zero);
+    case LSTM_RELU: return vec_positive(y, d, zero);
+    case LSTM_ELU: return vec_positive(-y, d * (y + one), d);
+    case LSTM_SELU:
+        return d * vec_positive(y, vec_set1(SELU_SCALE), y + vec_set1(SELU_SCALE * SELU_ALPHA));
+    case LSTM_SOFTPLUS: return d * -vec_expm1(vec_max(vec_set1(EXP_LOWEST), -y));
+    case LSTM_SOFTSIGN: {
+        vec rest = one - vec_abs(y);
+        return d * (rest * rest);
+    }
+    default: return d;
+    }
+}
+
+LOCAL void activate_array(int activation, int64_t n, const void *from, void *to)
+{
+    const REAL *x = from;
+    REAL *y = to;
+    for (; n >= LANES; n -= LANES, x += LANES, y += LANES)
+        vec_store(y, activation_of(activation, vec_load(x)));
+    if (n)
+        vec_store_some(y, activation_of(activation, vec_load_some(x, n)), n);
+}
+
+#undef R
+#undef SHIFT
+#undef LN2_HIGH
+#undef LN2_LOW
+#undef EXP_LOWEST
+#undef EXP_HIGHEST
+#undef TANH_SATURATED
+#undef SELU_SCALE
+#undef SELU_ALPHA

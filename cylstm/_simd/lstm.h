@@ -1,0 +1,145 @@
+/* lstm.h: what the fused kernels take and give. Read this file first.
+ *
+ * Notation, used in every file of this folder:
+ *   B rows of a batch, T steps, D inputs, U units; gate order i, f, c, o (index g = 0..3).
+ *   x input, h hidden state, c cell, z pre-activation of the four gates, dz its gradient.
+ *   A step s = 0..T-1 reads the input time t = s, or t = T-1-s if go_backwards.
+ *   "lane" is one element of a vector register; a "unit block" is LANES neighbouring units;
+ *   units are padded to whole blocks in packed weights and in work space, never in the caller's
+ * arrays.
+ *
+ * Every number of the forward pass is one chain of fused multiply-adds in a fixed order
+ *   z = (((bias + x[0] w[0]) + x[1] w[1]) ... + h[0] u[0]) + h[1] u[1] ...
+ * whatever the tile, the batch, the number of threads, and whether the input product was made step
+ * by step or for many steps before the loop. So a row has the same bits alone or in a batch,
+ * streamed or whole, on one thread or on two; AVX2 and AVX-512 agree as well.
+ *
+ * All sizes are int64_t and count elements. Arrays are C-contiguous unless a stride is given. The
+ * kernels allocate nothing: the caller asks `forward_work` / `backward_work` and passes that many
+ * bytes, aligned to 64.
+ */
+#ifndef CYLSTM_LSTM_H
+#define CYLSTM_LSTM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Activation ids, equal to _core.ACTIVATIONS. Softmax mixes units and is not computed here. */
+enum {
+    LSTM_LINEAR,
+    LSTM_TANH,
+    LSTM_SIGMOID,
+    LSTM_HARD_SIGMOID,
+    LSTM_RELU,
+    LSTM_ELU,
+    LSTM_SELU,
+    LSTM_SOFTPLUS,
+    LSTM_SOFTSIGN,
+    LSTM_ACTIVATIONS
+};
+
+/* One problem: a whole batch. Kernels are called for a range of its rows; ranges may run in
+ * parallel. `void` stands for float or double. NULL means "not given" for inputs and "not wanted"
+ * for outputs. */
+typedef struct lstm_problem {
+    int64_t batch, steps, inputs, units;
+    int64_t begin, end; /* the steps of this call: begin <= s < end. A sequence may be run in
+                         * several calls, the state of one being the initial state of the next. */
+    int activation, recurrent_activation; /* ids above */
+    int go_backwards, zero_leading;
+
+    const void *x;                       /* IN  (B, T, D), elements of a row of D contiguous */
+    int64_t x_row_stride, x_step_stride; /* between rows and between steps; may be negative */
+    const void *kernel_pack;             /* IN  pack_gates of (D, 4U) */
+    const void *recurrent_pack;          /* IN  pack_gates of (U, 4U) */
+    const void *bias_pack;               /* IN  pack_gates of (1, 4U); zeros if there is no bias */
+    const void *transposed_pack;         /* IN  pack_columns of (U, 4U); backward only */
+    const void *initial_h, *initial_c;   /* IN  (B, U), NULL: zeros */
+    const uint8_t *mask;         /* IN  (B, T) by input time, 0: carry the state, NULL: all ones */
+    const void *input_masks;     /* IN  (G, B, D) dropout, NULL: none; forward only */
+    const void *recurrent_masks; /* IN  (G, B, U) dropout, NULL: none */
+    int input_groups, recurrent_groups; /*     G: 1 (one mask for all gates) or 4 */
+
+    /* forward. The caches are indexed by input time; a masked step holds zero gates and the carried
+     * c and h. */
+    void *outputs;           /* OUT (B, T, U) in the order of processing */
+    void *final_h, *final_c; /* OUT (B, U) */
+    void *gates;             /* OUT (B, T, 4U) activated; IN of backward */
+    void *cells;             /* OUT (B, T, U) c after the step; IN of backward */
+    void *hidden;            /* OUT (B, T, U) h before the step */
+
+    /* backward */
+    const void *d_outputs;             /* IN  (B, T, U) in the order of processing */
+    const void *d_final_h, *d_final_c; /* IN  (B, U), NULL: zeros */
+    void *dz; /* OUT (rows of the call, end - begin, 4U) by input time from that of the first
+               *     step on, 0 at masked steps. It serves one call after the other. */
+    void *d_initial_h, *d_initial_c; /* OUT (B, U) */
+
+    /* weight_gradients and input_gradients, from x, hidden, dz, mask, dropout masks */
+    const void *kernel_transposed_pack;  /* IN  pack_columns of the kernel (D, 4U) */
+    int add_gradients;                   /* add to the three below, instead of overwriting them */
+    void *d_kernel, *d_recurrent_kernel; /* OUT (D, 4U), (U, 4U) */
+    void *d_bias;                        /* OUT (4U) or NULL */
+    void *d_inputs;                      /* OUT (B, T, D) */
+} lstm_problem;
+
+/* Threads that share one call: each computes some of the units and waits for the others once a
+ * step. It pays for few rows and weights beyond the L2 cache, which each core then streams only a
+ * part of. NULL: alone. */
+typedef struct lstm_team {
+    int members;
+    int arrived, generation; /* of the barrier; start with zeros */
+} lstm_team;
+
+/* The kernels of one instruction set and precision. `first`, `rows`: the range of batch rows to
+ * compute. */
+typedef struct lstm_kernels {
+    const char *name; /* "generic", "avx2", "avx512" */
+    int64_t lanes;
+    size_t item; /* bytes of an element */
+    /* How many elements a packed matrix has (depth, 4 units), and packing it; `from` NULL packs
+     * zeros. */
+    int64_t (*gates_size)(int64_t depth, int64_t units);
+    void (*pack_gates)(int64_t depth, int64_t units, const void *from, void *to);
+    /* The same for the transposed product: `from` is (columns, depth), the product is a (depth) @
+     * from.T. */
+    int64_t (*columns_size)(int64_t columns, int64_t depth);
+    void (*pack_columns)(int64_t columns, int64_t depth, const void *from, void *to);
+    /* Bytes of work space, aligned to 64, for calls with at most that many rows; a team shares one
+     * work space. */
+    size_t (*forward_work)(const lstm_problem *p, int64_t rows, int members);
+    size_t (*backward_work)(const lstm_problem *p, int64_t rows, int members);
+    size_t (*weight_gradients_work)(const lstm_problem *p);
+    void (*forward)(const lstm_problem *p, int64_t first, int64_t rows, void *work, lstm_team *team,
+                    int member);
+    void (*backward)(const lstm_problem *p, int64_t first, int64_t rows, void *work,
+                     lstm_team *team, int member);
+    /* Columns [column, column + columns) of the weight gradients; ranges of columns may run in
+     * parallel. */
+    void (*weight_gradients)(const lstm_problem *p, int64_t first, int64_t rows, int64_t column,
+                             int64_t columns, void *work);
+    void (*input_gradients)(const lstm_problem *p, int64_t first, int64_t rows);
+    /* y[i] = activation(x[i]) */
+    void (*activate)(int activation, int64_t n, const void *x, void *y);
+} lstm_kernels;
+
+#if defined(__GNUC__)
+#define LSTM_HIDDEN __attribute__((visibility("hidden")))
+#else
+#define LSTM_HIDDEN
+#endif
+
+/* The kernels called `name`, or the best that this CPU runs if `name` is NULL. NULL: unknown here,
+ * or not on this CPU. */
+LSTM_HIDDEN const lstm_kernels *lstm_find_kernels(const char *name, int is_double);
+
+/* Waits until all members of the team are here. */
+LSTM_HIDDEN void lstm_team_wait(lstm_team *team);
+
+/* Between these two denormal numbers are read and written as zeros: an adversarial state would
+ * otherwise cost 10 to 30 times the time. The setting belongs to the calling thread; `lstm_restore`
+ * takes what the first one returned. */
+LSTM_HIDDEN uint64_t lstm_flush_denormals(void);
+LSTM_HIDDEN void lstm_restore(uint64_t saved);
+
+#endif

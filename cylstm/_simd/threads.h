@@ -1,0 +1,40 @@
+/* threads.h: one job on several threads.
+ *
+ * A pool starts no thread itself: a thread that the host made (a Python thread that released the
+ * GIL) calls `lstm_pool_serve` and stays there until `lstm_pool_close`. So Python decides how many
+ * threads there are, and the module needs no pthread_create (GLIBC 2.34 on a new Debian).
+ *
+ * Nobody ever waits for a thread that has not begun: what no server has taken, the caller does. So
+ * a job ends even if no server runs any more, as in the child of a fork. A second caller finds the
+ * pool taken and works alone.
+ *
+ * A server that has nothing to do spins for LSTM_SPIN pauses, some 30 microseconds, in which the
+ * next job reaches it at once, and then sleeps; waking it takes 40.
+ */
+#ifndef CYLSTM_THREADS_H
+#define CYLSTM_THREADS_H
+
+#include "lstm.h"
+
+#define LSTM_SPIN 2000
+
+typedef struct lstm_pool lstm_pool;
+
+LSTM_HIDDEN lstm_pool *lstm_pool_open(void); /* NULL: no memory, or no threads on this system */
+LSTM_HIDDEN void lstm_pool_serve(lstm_pool *pool); /* works until the pool is closed */
+LSTM_HIDDEN void lstm_pool_close(lstm_pool *pool); /* lets the servers return, and waits for them */
+LSTM_HIDDEN void
+lstm_pool_free(lstm_pool *pool); /* a closed pool, or one that came through a fork */
+
+/* job(context, part) for part = 0..parts-1, in any order and on any of the threads. `pool` NULL:
+ * all in the caller. */
+LSTM_HIDDEN void lstm_pool_run(lstm_pool *pool, int parts, void (*job)(void *context, int part),
+                               void *context);
+
+/* job(context, team, member) on at most `members` threads at once, as many as are there within 0.1
+ * ms; `team` is NULL if the caller is alone. */
+LSTM_HIDDEN void lstm_team_run(lstm_pool *pool, int members,
+                               void (*job)(void *context, lstm_team *team, int member),
+                               void *context);
+
+#endif

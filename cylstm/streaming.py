@@ -1,0 +1,155 @@
+"""Streams: one frame in, one frame out, with a state of their own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cylstm import _checks, _core
+
+__all__ = ["LayerStream", "Stream"]
+
+
+class _Streaming:
+    """What the streams share: a state, and how to change it."""
+
+    _state: Sequence[np.ndarray]
+
+    @property
+    def state(self) -> list[np.ndarray]:
+        """Copies of the states after the last frame; assign a list to set them."""
+        return [array.copy() for array in self._state]
+
+    @state.setter
+    def state(self, state: Sequence[npt.ArrayLike]) -> None:
+        if len(state) != len(self._state):
+            raise ValueError(f"A stream has {len(self._state)} states, got {len(state)}.")
+        arrays = []
+        for i, (given, own) in enumerate(zip(state, self._state, strict=True)):
+            arrays.append(_checks.as_array(given, own.dtype, f"State {i}"))
+            if arrays[-1].shape != own.shape:
+                raise ValueError(
+                    f"State {i} must have the shape {own.shape}, got {arrays[-1].shape}."
+                )
+        for own, array in zip(self._state, arrays, strict=True):
+            own[:] = array
+
+    def reset(self) -> None:
+        """Start anew: set the states to zero."""
+        for array in self._state:
+            array.fill(0)
+
+    def __copy__(self) -> Any:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict) -> Any:
+        return self.copy()
+
+
+class Stream(_Streaming, _core.Stepper):
+    """An LSTM layer that is fed a frame at a time; `LSTM.stream` makes it.
+
+    A call takes a frame, (batch_size, input_dim), and returns the output, (batch_size, units), as
+    a read-only view of the state: the next call overwrites it, so copy what is to be kept. The
+    outputs are those of the layer on the whole sequence, to the last bit. A stream keeps the
+    weights that the layer had when it was made. It is for one thread at a time.
+
+    Parameters
+    ----------
+    weights : PackedWeights
+        For the forward pass.
+    activation, recurrent_activation : int
+        Their numbers in the core.
+    state : list of ndarray, each (batch_size, units)
+        h and c to start from, copied.
+
+    Attributes
+    ----------
+    state : list of ndarray
+        Copies of h and c, (batch_size, units) each; assign to set them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        On a call with a frame that does not fit; the state is then as before.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cylstm
+    >>> layer = cylstm.LSTM(4, return_sequences=True)
+    >>> x = np.random.default_rng(0).normal(size=(1, 5, 3)).astype("float32")
+    >>> whole = layer(x)
+    >>> stream = layer.stream()
+    >>> frames = [stream(x[:, t]).copy() for t in range(5)]
+    >>> bool(np.all(np.stack(frames, axis=1) == whole))
+    True
+    """
+
+    def __new__(
+        cls,
+        weights: _core.PackedWeights,
+        activation: int,
+        recurrent_activation: int,
+        state: Sequence[np.ndarray],
+    ) -> Stream:
+        h, c = (np.array(array, order="C") for array in state)
+        output = h.view()
+        output.flags.writeable = False
+        stream = super().__new__(cls, weights, h, c, output, activation, recurrent_activation)
+        stream._state = h, c
+        stream._made_of = weights, activation, recurrent_activation
+        return stream
+
+    def cast(self, frame: Any) -> np.ndarray:
+        """A frame as an array of the dtype and shape that the core takes."""
+        weights, h = self._made_of[0], self._state[0]
+        array = _checks.as_array(frame, h.dtype, "A frame")
+        shape = len(h), weights.input_dim
+        if array.shape != shape:
+            raise ValueError(
+                f"A frame must have the shape (batch_size, input_dim) = {shape}, got {array.shape}."
+            )
+        return array
+
+    def copy(self) -> Stream:
+        """An independent stream with the same weights and state."""
+        return type(self)(*self._made_of, self._state)
+
+
+class LayerStream(_Streaming):
+    """The same for a recurrent layer that only Python can run: with its own `step`, or activation.
+
+    Parameters
+    ----------
+    layer : Recurrent
+        A built layer, copied.
+    state : list of ndarray
+        The states to start from, copied.
+    """
+
+    def __init__(self, layer: Any, state: Sequence[np.ndarray]) -> None:
+        self._layer = copy.deepcopy(layer)
+        self._layer.return_sequences, self._layer.return_state = False, True
+        self._layer.stateful = False
+        self._state = [np.array(array, order="C") for array in state]
+
+    def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
+        x = _checks.as_array(frame, self._state[0].dtype, "A frame")
+        if x.ndim != 2 or len(x) != len(self._state[0]):
+            raise ValueError(
+                "A frame must have the shape (batch_size, input_dim) with batch_size = "
+                f"{len(self._state[0])}, got {x.shape}."
+            )
+        output, *state = self._layer(x[:, None], initial_state=self.state)
+        self._state = [np.array(array) for array in state]
+        output.flags.writeable = False
+        return output
+
+    def copy(self) -> LayerStream:
+        """An independent stream with the same weights and state."""
+        return type(self)(self._layer, self._state)

@@ -1,0 +1,164 @@
+"""Thread counts, and that results do not depend on them."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+import cylstm
+from cylstm import _core, _threads
+
+
+@pytest.fixture(autouse=True)
+def own_count(monkeypatch):
+    """Each test starts with the default count, and leaves the one before."""
+    monkeypatch.setattr(_threads, "_count", None)
+    monkeypatch.setattr(_threads, "_pool", None)
+    monkeypatch.setattr(_threads, "_LEAST_WORK", 0)
+    for name in ("CYLSTM_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(_threads, "_usable_cpus", lambda: 8)
+    monkeypatch.setattr(_threads, "_quotas", lambda: [])
+
+
+def test_the_default_is_the_least_of_the_limits(monkeypatch):
+    assert _threads._default_count() == 8
+    monkeypatch.setattr(_threads, "_quotas", lambda: [5, 6])
+    assert _threads._default_count() == 5
+    for given, expected in [("3", 3), ("2,4", 2), ("64", 5), ("", 5), ("0", 5), ("many", 5)]:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+        assert _threads._default_count() == expected
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("CYLSTM_NUM_THREADS", "12")
+    assert cylstm.get_num_threads() == 12
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5"])
+def test_a_wrong_environment_variable_is_named(monkeypatch, given):
+    monkeypatch.setenv("CYLSTM_NUM_THREADS", given)
+    with pytest.raises(ValueError, match=f"CYLSTM_NUM_THREADS is '{given}'"):
+        cylstm.get_num_threads()
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "expected"),
+    [
+        ("0::/a/b\n", {"a/b/cpu.max": "150000 100000", "a/cpu.max": "max 100000"}, [2]),
+        ("0::/\n", {"cpu.max": "400000 100000\n"}, [4]),
+        (
+            "3:cpu,cpuacct:/x\n1:memory:/y\n",
+            {"cpu/x/cpu.cfs_quota_us": "50000\n", "cpu/x/cpu.cfs_period_us": "100000\n",
+             "cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"},
+            [1],
+        ),
+        ("0::/a\n", {"a/cpu.max": "nonsense"}, []),
+        ("", {}, []),
+    ],
+)  # fmt: skip
+def test_quotas_of_control_groups(tmp_path, monkeypatch, own, files, expected):
+    monkeypatch.undo()
+    (tmp_path / "own").write_text(own)
+    for name, text in files.items():
+        path = tmp_path / "root" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert sorted(set(_threads._quotas(tmp_path / "root", tmp_path / "own"))) == expected
+    assert _threads._quotas(tmp_path / "root", tmp_path / "absent") is not None
+
+
+@pytest.mark.parametrize("count", [0, -1, True, 1.5, "2", None])
+def test_a_wrong_count_is_refused(count):
+    before = cylstm.get_num_threads()
+    with pytest.raises((ValueError, TypeError), match="count must be a positive integer"):
+        cylstm.set_num_threads(count)
+    assert cylstm.get_num_threads() == before
+
+
+def test_small_work_stays_in_the_calling_thread(monkeypatch):
+    cylstm.set_num_threads(2)
+    monkeypatch.setattr(_threads, "_LEAST_WORK", 1000)
+    assert _threads.pool(999) is None
+    assert _threads.pool(1000).threads == 2
+    cylstm.set_num_threads(1)
+    assert _threads.pool(1e12) is None
+
+
+def make_layer(**options):
+    layer = cylstm.LSTM(37, return_sequences=True, **options)
+    layer.build((None, None, 11))
+    rng = np.random.default_rng(0)
+    layer.set_weights([0.3 * rng.normal(size=w.shape) for w in layer.get_weights()])
+    x = rng.normal(size=(29, 40, 11)).astype(layer.dtype)
+    return layer, x, rng.random((29, 40)) < 0.7
+
+
+def all_results(layer, x, mask):
+    y, pullback = layer.vjp(x, mask=mask)
+    gradients = pullback(np.cos(y))
+    return [layer(x), y, gradients.inputs, *gradients.weights]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_count_changes_no_bit(dtype, masked):
+    layer, x, mask = make_layer(dtype=dtype)
+    mask = mask if masked else None
+    cylstm.set_num_threads(1)
+    expected = all_results(layer, x, mask)
+    for count in (2, 3, 40):
+        cylstm.set_num_threads(count)
+        for result, right in zip(all_results(layer, x, mask), expected, strict=True):
+            np.testing.assert_array_equal(result, right)
+    cylstm.set_num_threads(1)
+
+
+def test_many_callers_share_the_threads():
+    layer, x, mask = make_layer()
+    cylstm.set_num_threads(2)
+    expected = all_results(layer, x, mask)
+    wrong = []
+
+    def call():
+        for _ in range(5):
+            results = all_results(layer, x, mask)
+            wrong.extend(
+                i for i, pair in enumerate(zip(results, expected, strict=True))
+                if not np.array_equal(*pair)
+            )  # fmt: skip
+
+    callers = [threading.Thread(target=call) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for count in (3, 1, 2):
+        cylstm.set_num_threads(count)  # while they run
+    for caller in callers:
+        caller.join()
+    cylstm.set_num_threads(1)
+    assert wrong == []
+
+
+def test_threads_end_with_their_pool():
+    pool = _core.Pool(2)
+    server = threading.Thread(target=pool.serve)
+    server.start()
+    pool.close()
+    server.join(10)
+    assert not server.is_alive()
+
+
+def test_a_child_of_a_fork_computes_the_same():
+    layer, x, mask = make_layer()
+    cylstm.set_num_threads(2)
+    expected = all_results(layer, x, mask)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:  # pragma: no cover
+        same = all(map(np.array_equal, all_results(layer, x, mask), expected))
+        os.write(writer, b"same" if same else b"different")
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answer:
+        assert answer.read() == b"same"
+    os.waitpid(child, 0)
+    cylstm.set_num_threads(1)
