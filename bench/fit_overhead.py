@@ -45,10 +45,10 @@ class Stopwatch:
 
 
 def measured_core(stopwatch: Stopwatch) -> SimpleNamespace:
-    """The core with its two passes measured."""
+    """The core with its two passes, and the packing of weights for them, measured."""
     names = [name for name in dir(_passes._core) if not name.startswith("__")]
     core = {name: getattr(_passes._core, name) for name in names}
-    for name in ("lstm_forward", "lstm_backward"):
+    for name in ("lstm_forward", "lstm_backward", "pack_weights"):
         core[name] = stopwatch.around(core[name])
     return SimpleNamespace(**core)
 
