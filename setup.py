@@ -72,7 +72,7 @@ class BuildExt(build_ext):
 
 core = Extension(
     "cylstm._core",
-    sources=["cylstm/_core.pyx", "cylstm/_simd/dispatch.c", "cylstm/_simd/threads.c"],
+    sources=["cylstm/_core.pyx", *sorted(glob("cylstm/_simd/*.c"))],
     include_dirs=["cylstm"],
     depends=[*sorted(glob("cylstm/*.pxd")), *sorted(glob("cylstm/_simd/*.h"))],
     define_macros=[("Py_LIMITED_API", "0x030b0000")] if STABLE_ABI else [],

@@ -8,7 +8,8 @@ from libc.string cimport memcpy, memset
 
 from cylstm._activations cimport activate, activate_vjp
 from cylstm._blas cimport real
-from cylstm._fused cimport allocate, release
+from cylstm._fused cimport allocate
+from cylstm._kernels cimport lstm_give
 from cylstm._products cimport (
     BLOCK, PATIENCE, check_signals, gate_product, gate_product_backward, masked_rows, sum_rows,
     weights_gradient,
@@ -363,7 +364,7 @@ cdef inline int forward_by_blas(
                      input_masks, recurrent_masks, activation, recurrent_activation, go_backwards,
                      zero_leading, outputs, final_h, final_c, gates, cells, hidden, work, limit)
     finally:
-        release(work)
+        lstm_give(work)
     return 0
 
 
@@ -432,5 +433,5 @@ cdef inline int backward_by_blas(
         if d_bias is not None:
             sum_rows(rows, 4 * units, <const real*>dz, &d_bias[0], row_work)
     finally:
-        release(dz)
+        lstm_give(dz)
     return 0

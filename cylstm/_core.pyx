@@ -40,8 +40,8 @@ softmax, which BLAS computes.
 """
 
 from cpython.buffer cimport (
-    PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_CheckBuffer,
-    PyObject_GetBuffer,
+    PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release,
+    PyObject_CheckBuffer, PyObject_GetBuffer,
 )
 from libc.stdlib cimport getenv
 from libc.string cimport memset, strcmp
@@ -49,11 +49,11 @@ from libc.string cimport memset, strcmp
 from cylstm._activations cimport ACTIVATION_COUNT
 from cylstm._blas cimport gemm as blas_gemm, real
 from cylstm._blas_passes cimport backward_by_blas, forward_by_blas
-from cylstm._fused cimport allocate, release, run_backward, run_forward
+from cylstm._fused cimport allocate, run_backward, run_forward
 from cylstm._kernels cimport (
-    LSTM_ACTIVATIONS, lstm_find_kernels, lstm_flush_denormals, lstm_kernels, lstm_pool,
-    lstm_pool_close, lstm_pool_free, lstm_pool_open, lstm_pool_serve, lstm_problem, lstm_restore,
-    size_t, uint64_t,
+    LSTM_ACTIVATIONS, LSTM_KEPT_FROM, lstm_find_kernels, lstm_flush_denormals, lstm_give, lstm_kept,
+    lstm_kernels, lstm_pool, lstm_pool_close, lstm_pool_free, lstm_pool_open, lstm_pool_serve,
+    lstm_problem, lstm_restore, size_t, uint64_t,
 )
 
 
@@ -125,6 +125,43 @@ def activate(int activation, const real[::1] x not None, real[::1] y not None):
         lstm_restore(saved)
 
 
+# Memory -------------------------------------------------------------------------------------------
+
+# What is smaller than so many bytes is not worth a `Block`.
+LARGE = LSTM_KEPT_FROM
+
+
+cdef class Block:
+    """Memory for an array, which is used again for others when nobody needs it any more.
+
+    Parameters
+    ----------
+    size : int
+        How many bytes; they hold anything. As a buffer it has so many of them.
+    """
+
+    cdef void* memory
+    cdef Py_ssize_t size
+
+    def __cinit__(self, Py_ssize_t size):
+        self.size = size
+        self.memory = allocate(max(0, size))
+
+    def __dealloc__(self):
+        lstm_give(self.memory)
+
+    def __getbuffer__(self, Py_buffer* buffer, int flags):
+        PyBuffer_FillInfo(buffer, self, self.memory, self.size, False, flags)
+
+    def __reduce__(self):
+        raise TypeError("a block of memory belongs to one process")
+
+
+def kept_bytes():
+    """How many bytes of memory wait to be used again."""
+    return lstm_kept()
+
+
 # Threads ------------------------------------------------------------------------------------------
 
 
@@ -192,7 +229,7 @@ cdef class PackedWeights:
     cdef char* bias                 # not in transposes
 
     def __dealloc__(self):
-        release(self.block)
+        lstm_give(self.block)
 
     def __reduce__(self):
         raise TypeError("packed weights belong to one process and CPU: pack the weights again")
@@ -453,7 +490,7 @@ cdef class Stepper:
     def __dealloc__(self):
         PyBuffer_Release(&self.h)
         PyBuffer_Release(&self.c)
-        release(self.work)
+        lstm_give(self.work)
 
     def __reduce__(self):
         raise TypeError("a stepper holds packed weights, which belong to one process and CPU")

@@ -7,11 +7,10 @@ between which signals are looked at, do not depend on the threads, so neither do
 """
 
 from libc.stddef cimport size_t
-from libc.stdlib cimport free, malloc
 
 from cylstm._kernels cimport (
-    int64_t, lstm_flush_denormals, lstm_kernels, lstm_pool, lstm_pool_run, lstm_problem,
-    lstm_restore, uint64_t,
+    int64_t, lstm_flush_denormals, lstm_give, lstm_kernels, lstm_pool, lstm_pool_run, lstm_problem,
+    lstm_restore, lstm_take, uint64_t,
 )
 from cylstm._products cimport PATIENCE, check_signals
 
@@ -40,23 +39,12 @@ cdef struct Pass:
 
 
 cdef inline void* allocate(size_t size) except NULL nogil:
-    """So many bytes at least, at a multiple of ALIGNMENT; `release` frees them."""
-    cdef char* block = NULL
-    cdef char* aligned
-    if size <= <size_t>-1 - 2 * ALIGNMENT:
-        block = <char*>malloc(size + 2 * ALIGNMENT)
-    if block == NULL:
+    """So many bytes at least, at a multiple of ALIGNMENT; `lstm_give` takes them back."""
+    cdef void* memory = lstm_take(size)
+    if memory == NULL:
         with gil:
             raise MemoryError(f"no memory for {size} bytes of work space")
-    aligned = block + 2 * ALIGNMENT - <size_t>block % ALIGNMENT
-    (<void**>aligned)[-1] = block
-    return aligned
-
-
-cdef inline void release(void* aligned) noexcept nogil:
-    """Free what `allocate` gave, or nothing if it is NULL."""
-    if aligned != NULL:
-        free((<void**>aligned)[-1])
+    return memory
 
 
 cdef inline int64_t part_begin(int64_t count, int part, int parts) noexcept nogil:
@@ -125,7 +113,7 @@ cdef inline int run_forward(
             p.initial_h = p.final_h
             p.initial_c = p.final_c
     finally:
-        release(run.work)
+        lstm_give(run.work)
 
 
 # Backward -----------------------------------------------------------------------------------------
@@ -205,4 +193,4 @@ cdef inline int run_backward(
             p.d_final_c = p.d_initial_c
             p.add_gradients = 1
     finally:
-        release(p.dz)
+        lstm_give(p.dz)

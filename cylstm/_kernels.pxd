@@ -1,4 +1,4 @@
-"""What the core sees of the fused kernels and of the pool of threads, both in C."""
+"""What the core sees of the fused kernels, of memory and of the pool of threads, all in C."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
@@ -79,6 +79,13 @@ cdef extern from "_simd/lstm.h" nogil:
     const lstm_kernels* lstm_find_kernels(const char* name, int is_double) noexcept
     uint64_t lstm_flush_denormals() noexcept
     void lstm_restore(uint64_t saved) noexcept
+
+
+cdef extern from "_simd/memory.h" nogil:
+    size_t LSTM_KEPT_FROM
+    void* lstm_take(size_t size) noexcept
+    void lstm_give(void* memory) noexcept
+    size_t lstm_kept() noexcept
 
 
 cdef extern from "_simd/threads.h" nogil:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cylstm import _core, _reference, _threads, activations
+from cylstm import _core, _memory, _reference, _threads, activations
 
 __all__ = ["Packs", "activation_number", "backward", "forward", "fused_numbers", "quick_forward"]
 
@@ -98,7 +98,7 @@ def quick_forward(
     batch, timesteps, input_dim = inputs.shape
     kernel = packs.kernel
     units = kernel.shape[1] // 4
-    outputs = np.empty((batch, timesteps, units) if sequence else (batch, units), kernel.dtype)
+    outputs = _memory.empty((batch, timesteps, units) if sequence else (batch, units), kernel.dtype)
     pool = _threads.pool(8.0 * batch * timesteps * units * (input_dim + units))
     return outputs if packs.forward().run(inputs, outputs, *numbers, back, pool) else None
 
@@ -129,13 +129,13 @@ def forward(
     """
     dtype, (batch, timesteps, _), units = _sizes_of(problem)
     engine = _engine(problem)
-    outputs = np.empty((batch, timesteps, units), dtype) if sequence else None
-    final_h, final_c = np.empty((batch, units), dtype), np.empty((batch, units), dtype)
+    outputs = _memory.empty((batch, timesteps, units), dtype) if sequence else None
+    final_h, final_c = _memory.empty((batch, units), dtype), _memory.empty((batch, units), dtype)
     cache: dict[str, Any] = {"gates": None, "cells": None, "hidden": None}
     if keep:
-        cache["gates"] = np.empty((batch, timesteps, 4 * units), dtype)
-        cache["cells"] = np.empty((batch, timesteps, units), dtype)
-        cache["hidden"] = np.empty((batch, timesteps, units), dtype)
+        cache["gates"] = _memory.empty((batch, timesteps, 4 * units), dtype)
+        cache["cells"] = _memory.empty((batch, timesteps, units), dtype)
+        cache["hidden"] = _memory.empty((batch, timesteps, units), dtype)
     engine.lstm_forward(
         **problem | {"packed": problem["packed"].forward() if _is_fused(problem) else None},
         outputs=outputs,
@@ -169,10 +169,11 @@ def backward(
         The gradients of inputs, initial_h, initial_c, kernel, recurrent_kernel and bias (None
         without one), under these names.
     """
-    engine = _engine(problem)
+    engine, dtype = _engine(problem), problem["inputs"].dtype
     wanted = ("inputs", "initial_h", "initial_c", "kernel", "recurrent_kernel", "bias")
     gradients = {
-        name: None if problem[name] is None else np.empty_like(problem[name]) for name in wanted
+        name: None if problem[name] is None else _memory.empty(problem[name].shape, dtype)
+        for name in wanted
     }
     engine.lstm_backward(
         **problem | {"packed": problem["packed"].backward() if _is_fused(problem) else None},
