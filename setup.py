@@ -74,7 +74,7 @@ core = Extension(
     "cylstm._core",
     sources=["cylstm/_core.pyx", *sorted(glob("cylstm/_simd/*.c"))],
     include_dirs=["cylstm"],
-    depends=[*sorted(glob("cylstm/*.pxd")), *sorted(glob("cylstm/_simd/*.h"))],
+    depends=[*sorted(glob("cylstm/*.px[di]")), *sorted(glob("cylstm/_simd/*.h"))],
     define_macros=[("Py_LIMITED_API", "0x030b0000")] if STABLE_ABI else [],
     py_limited_api=STABLE_ABI,
 )

@@ -1,4 +1,5 @@
-from typing import Generic, Self, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ class Block:
     def __new__(cls, size: int) -> Self: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
+def empty(shape: tuple[int, ...], dtype: np.dtype[_Real]) -> NDArray[_Real]: ...
 def kept_bytes() -> int: ...
 
 class Pool:
@@ -32,15 +34,6 @@ class PackedWeights:
     input_dim: int
     units: int
     transposed: bool
-    def run(
-        self,
-        inputs: object,
-        results: NDArray[_Real],
-        activation: int,
-        recurrent_activation: int,
-        go_backwards: bool,
-        pool: Pool | None,
-    ) -> bool: ...
 
 def pack_weights(
     *,
@@ -50,15 +43,60 @@ def pack_weights(
     transposed: bool,
 ) -> PackedWeights: ...
 
+class Weights:
+    kernel: NDArray[np.float32] | NDArray[np.float64]
+    recurrent_kernel: NDArray[np.float32] | NDArray[np.float64]
+    bias: NDArray[np.float32] | NDArray[np.float64] | None
+    def __new__(
+        cls,
+        kernel: NDArray[_Real],
+        recurrent_kernel: NDArray[_Real],
+        bias: NDArray[_Real] | None,
+    ) -> Self: ...
+    def packed(self) -> PackedWeights: ...
+    def transposed(self) -> PackedWeights: ...
+    def forward(
+        self,
+        inputs: object,
+        mask: object,
+        states: object,
+        activation: int,
+        recurrent_activation: int,
+        go_backwards: bool,
+        zero_leading: bool,
+        sequence: bool,
+        final_states: bool,
+        keep: bool,
+        pool: Callable[[float], Pool | None],
+    ) -> tuple[Any, Any, Any, Any] | None: ...
+    def backward(
+        self,
+        inputs: object,
+        mask: object,
+        states: object,
+        activation: int,
+        recurrent_activation: int,
+        go_backwards: bool,
+        zero_leading: bool,
+        pool: Callable[[float], Pool | None],
+        *,
+        cache: object,
+        d_outputs: object,
+        d_final_h: object,
+        d_final_c: object,
+        d_states: bool,
+    ) -> list[Any] | None: ...
+
 class Stepper(Generic[_Result]):
     def __new__(
         cls,
-        weights: PackedWeights,
+        packed: PackedWeights,
         h: NDArray[_Real],
         c: NDArray[_Real],
         result: _Result,
         activation: int,
         recurrent_activation: int,
+        pool: Pool | None,
     ) -> Self: ...
     def __call__(self, frame: object) -> _Result: ...
     def cast(self, frame: object) -> object: ...

@@ -49,12 +49,16 @@ from libc.string cimport memset, strcmp
 from cylstm._activations cimport ACTIVATION_COUNT
 from cylstm._blas cimport gemm as blas_gemm, real
 from cylstm._blas_passes cimport backward_by_blas, forward_by_blas
-from cylstm._fused cimport allocate, run_backward, run_forward
-from cylstm._kernels cimport (
-    LSTM_ACTIVATIONS, LSTM_KEPT_FROM, lstm_find_kernels, lstm_flush_denormals, lstm_give, lstm_kept,
-    lstm_kernels, lstm_pool, lstm_pool_close, lstm_pool_free, lstm_pool_open, lstm_pool_serve,
-    lstm_problem, lstm_restore, size_t, uint64_t,
+from cylstm._fused cimport (
+    Pass, allocate, forward_piece, plan_forward, run_backward, run_forward,
 )
+from cylstm._kernels cimport (
+    LSTM_ACTIVATIONS, LSTM_KEPT_FROM, int64_t, lstm_find_kernels, lstm_flush_denormals, lstm_give,
+    lstm_kept, lstm_kernels, lstm_pool, lstm_pool_close, lstm_pool_free, lstm_pool_open,
+    lstm_pool_serve, lstm_problem, lstm_restore, size_t, uint64_t,
+)
+
+from numpy import empty as _numpy_empty, ndarray
 
 
 ACTIVATIONS = {
@@ -127,7 +131,7 @@ def activate(int activation, const real[::1] x not None, real[::1] y not None):
 
 # Memory -------------------------------------------------------------------------------------------
 
-# What is smaller than so many bytes is not worth a `Block`.
+# From so many bytes on the memory of an array is used again.
 LARGE = LSTM_KEPT_FROM
 
 
@@ -155,6 +159,38 @@ cdef class Block:
 
     def __reduce__(self):
         raise TypeError("a block of memory belongs to one process")
+
+
+def empty(tuple shape not None, dtype not None):
+    """As `numpy.empty`, with memory of arrays that are no longer used where it is worth it.
+
+    The system clears memory each time that it hands it out, which takes a third of the time of a
+    training step. So large arrays give theirs to the next ones instead, up to 256 MB.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the array.
+    dtype : dtype
+        Of floats.
+
+    Returns
+    -------
+    ndarray
+        C-contiguous; it holds anything.
+    """
+    cdef Py_ssize_t length
+    cdef double size = dtype.itemsize
+    for length in shape:
+        size *= length
+    return empty_of_size(shape, dtype, size)
+
+
+cdef empty_of_size(shape, dtype, double size):
+    """`empty`, of so many bytes."""
+    if size < LSTM_KEPT_FROM:
+        return _numpy_empty(shape, dtype)
+    return ndarray(shape, dtype, Block(<Py_ssize_t>size))
 
 
 def kept_bytes():
@@ -209,166 +245,57 @@ cdef inline int threads_of(Pool pool) noexcept:
     return 1 if pool is None else max(1, min(256, pool.threads))
 
 
-# Packed weights -----------------------------------------------------------------------------------
+include "_packed.pxi"
+include "_quick.pxi"
 
 
-cdef class PackedWeights:
-    """Weights in the order in which the fused kernels read them. It never changes.
-
-    `pack_weights` makes one: for the forward pass of the weights themselves, for the backward pass
-    of their transposes.
-    """
-
-    cdef const lstm_kernels* kernels
-    cdef readonly Py_ssize_t input_dim
-    cdef readonly Py_ssize_t units
-    cdef readonly bint transposed
-    cdef char* block
-    cdef char* kernel
-    cdef char* recurrent
-    cdef char* bias                 # not in transposes
-
-    def __dealloc__(self):
-        lstm_give(self.block)
-
-    def __reduce__(self):
-        raise TypeError("packed weights belong to one process and CPU: pack the weights again")
-
-    def run(
-        self, inputs, results, int activation, int recurrent_activation, bint go_backwards,
-        Pool pool,
-    ):
-        """The forward pass in its simplest form: from zero states, without masks.
-
-        It does what `lstm_forward` does, without the cost of its many arguments.
-
-        Parameters
-        ----------
-        inputs : ndarray, shape (batch, timesteps, input_dim)
-            Contiguous along its last axis only.
-        results : ndarray, shape (batch, timesteps, units) or (batch, units)
-            OUT the outputs, or the last one.
-        activation, recurrent_activation, go_backwards, pool
-            As for `lstm_forward`, but without softmax.
-
-        Returns
-        -------
-        bool
-            False, and nothing is done, unless everything fits.
-        """
-        cdef Py_buffer x, y
-        cdef lstm_problem p
-        cdef lstm_pool* threads = pool_of(pool)
-        cdef int count = threads_of(pool)
-        if (self.transposed or not 0 <= activation < LSTM_ACTIVATIONS
-                or not 0 <= recurrent_activation < LSTM_ACTIVATIONS
-                or not PyObject_CheckBuffer(inputs)):
-            return False
-        memset(&p, 0, sizeof(p))
-        PyObject_GetBuffer(inputs, &x, PyBUF_STRIDES | PyBUF_FORMAT)
-        try:
-            if not self.set_inputs(&p, &x):
-                return False
-            PyObject_GetBuffer(results, &y, PyBUF_STRIDES | PyBUF_FORMAT | PyBUF_WRITABLE)
-            try:
-                if not self.set_results(&p, &y):
-                    return False
-                p.activation = activation
-                p.recurrent_activation = recurrent_activation
-                p.go_backwards = go_backwards
-                p.kernel_pack = self.kernel
-                p.recurrent_pack = self.recurrent
-                p.bias_pack = self.bias
-                with nogil:
-                    run_forward(self.kernels, &p, threads, count)
-                return True
-            finally:
-                PyBuffer_Release(&y)
-        finally:
-            PyBuffer_Release(&x)
-
-    cdef bint set_inputs(self, lstm_problem* p, const Py_buffer* x) noexcept:
-        """Whether these inputs fit, and if so enter them."""
-        cdef Py_ssize_t item = self.kernels.item
-        if (x.ndim != 3 or x.shape[2] != self.input_dim or not is_real(x, item)
-                or x.strides[2] != item or x.strides[1] % item or x.strides[0] % item):
-            return False
-        p.batch = x.shape[0]
-        p.steps = x.shape[1]
-        p.inputs = self.input_dim
-        p.units = self.units
-        p.x = x.buf
-        p.x_row_stride = x.strides[0] // item
-        p.x_step_stride = x.strides[1] // item
-        return True
-
-    cdef bint set_results(self, lstm_problem* p, const Py_buffer* y) noexcept:
-        """Whether these results fit, and if so enter them."""
-        cdef Py_ssize_t item = self.kernels.item
-        if not is_real(y, item) or y.shape[0] != p.batch or y.shape[y.ndim - 1] != self.units:
-            return False
-        if y.strides[y.ndim - 1] != item or y.strides[y.ndim - 2] != self.units * item:
-            return False
-        if y.ndim == 2:
-            p.final_h = y.buf
-            return True
-        p.outputs = y.buf
-        return (y.ndim == 3 and y.shape[1] == p.steps
-                and y.strides[0] == p.steps * self.units * item)
+# What Python calls --------------------------------------------------------------------------------
 
 
-cdef bint is_real(const Py_buffer* array, Py_ssize_t item) noexcept:
-    """Whether an array holds aligned numbers of the native float (item 4) or double (item 8)."""
-    return (array.ndim > 1 and array.itemsize == item and <size_t>array.buf % item == 0
-            and strcmp(array.format, b"f" if item == 4 else b"d") == 0)
+cdef int expect(
+    str name, const Py_ssize_t* shape, int rank, Py_ssize_t n0, Py_ssize_t n1=0, Py_ssize_t n2=0
+) except -1:
+    """Raise ValueError if the shape is not (n0, n1, n2)[:rank]."""
+    if shape[0] == n0 and (rank < 2 or shape[1] == n1) and (rank < 3 or shape[2] == n2):
+        return 0
+    given = (shape[0], shape[1], shape[2])[:rank]
+    raise ValueError(f"{name} has the shape {given}, expected {(n0, n1, n2)[:rank]}")
 
 
-def pack_weights(
-    *,
-    const real[:, ::1] kernel not None,                 # IN  (input_dim, 4 units)
-    const real[:, ::1] recurrent_kernel not None,       # IN  (units, 4 units)
-    const real[::1] bias,                               # IN  (4 units)
-    bint transposed,
-):
-    """Pack weights for `lstm_forward`, or their transposes for `lstm_backward`."""
-    cdef PackedWeights packed = PackedWeights.__new__(PackedWeights)
-    cdef const lstm_kernels* kernels = kernels_of(<real>0)
-    cdef Py_ssize_t input_dim = kernel.shape[0], units = recurrent_kernel.shape[0]
-    cdef size_t kernel_size, recurrent_size, bias_size = 0
+cdef int expect_inputs(
+    const real[:, :, ::1] inputs,
+    const real[:, ::1] kernel,
+    const real[:, ::1] recurrent_kernel,
+    const real[::1] bias,
+    const real[:, ::1] initial_h,
+    const real[:, ::1] initial_c,
+    const unsigned char[:, ::1] mask,
+    const real[:, :, ::1] input_masks,
+    const real[:, :, ::1] recurrent_masks,
+    int activation,
+    int recurrent_activation,
+) except -1:
+    """Raise ValueError if what both passes read does not fit together."""
+    cdef Py_ssize_t batch = inputs.shape[0], timesteps = inputs.shape[1]
+    cdef Py_ssize_t input_dim = inputs.shape[2], units = recurrent_kernel.shape[0]
     expect("kernel", &kernel.shape[0], 2, input_dim, 4 * units)
     expect("recurrent_kernel", &recurrent_kernel.shape[0], 2, units, 4 * units)
     if bias is not None:
         expect("bias", &bias.shape[0], 1, 4 * units)
-    packed.kernels = kernels
-    packed.input_dim = input_dim
-    packed.units = units
-    packed.transposed = transposed
-    if transposed:
-        kernel_size = lines(kernels.columns_size(input_dim, 4 * units) * sizeof(real))
-        recurrent_size = lines(kernels.columns_size(units, 4 * units) * sizeof(real))
-    else:
-        kernel_size = lines(kernels.gates_size(input_dim, units) * sizeof(real))
-        recurrent_size = lines(kernels.gates_size(units, units) * sizeof(real))
-        bias_size = lines(kernels.gates_size(1, units) * sizeof(real))
-    packed.block = <char*>allocate(kernel_size + recurrent_size + bias_size)
-    packed.kernel = packed.block
-    packed.recurrent = packed.kernel + kernel_size
-    packed.bias = packed.recurrent + recurrent_size
-    with nogil:
-        if transposed:
-            kernels.pack_columns(input_dim, 4 * units, &kernel[0, 0], packed.kernel)
-            kernels.pack_columns(units, 4 * units, &recurrent_kernel[0, 0], packed.recurrent)
-        else:
-            kernels.pack_gates(input_dim, units, &kernel[0, 0], packed.kernel)
-            kernels.pack_gates(units, units, &recurrent_kernel[0, 0], packed.recurrent)
-            kernels.pack_gates(1, units, <const void*>NULL if bias is None else
-                               <const void*>&bias[0], packed.bias)
-    return packed
-
-
-cdef inline size_t lines(size_t size) noexcept:
-    """So many bytes in whole cache lines."""
-    return (size + 63) // 64 * 64
+    expect("initial_h", &initial_h.shape[0], 2, batch, units)
+    expect("initial_c", &initial_c.shape[0], 2, batch, units)
+    if mask is not None:
+        expect("mask", &mask.shape[0], 2, batch, timesteps)
+    if input_masks is not None:
+        expect("input_masks", &input_masks.shape[0], 3,
+               1 if input_masks.shape[0] == 1 else 4, batch, input_dim)
+    if recurrent_masks is not None:
+        expect("recurrent_masks", &recurrent_masks.shape[0], 3,
+               1 if recurrent_masks.shape[0] == 1 else 4, batch, units)
+    for number in (activation, recurrent_activation):
+        if not 0 <= number < ACTIVATION_COUNT:
+            raise ValueError(f"{number} is not the number of an activation in ACTIVATIONS")
+    return 0
 
 
 cdef PackedWeights packed_for(
@@ -430,158 +357,6 @@ cdef void describe(
     if recurrent_masks is not None:
         p.recurrent_masks = &recurrent_masks[0, 0, 0]
         p.recurrent_groups = <int>recurrent_masks.shape[0]
-
-
-# One step at a time -------------------------------------------------------------------------------
-
-
-cdef class Stepper:
-    """A sequence that is computed as it comes: each call, with x (batch, input_dim), is one step.
-
-    Parameters
-    ----------
-    weights : PackedWeights
-        For the forward pass.
-    h, c : ndarray, shape (batch, units)
-        The state: read and written by each call.
-    result : object
-        What each call returns, such as a view of `h`.
-    activation, recurrent_activation : int
-        As for `lstm_forward`, but without softmax.
-    """
-
-    cdef PackedWeights weights
-    cdef lstm_problem problem
-    cdef Py_buffer h, c
-    cdef object result
-    cdef char* work
-    cdef bint long_steps
-
-    def __cinit__(
-        self, PackedWeights weights not None, h, c, result, int activation,
-        int recurrent_activation,
-    ):
-        cdef lstm_problem* p = &self.problem
-        if weights.transposed or not (0 <= activation < LSTM_ACTIVATIONS) or not (
-                0 <= recurrent_activation < LSTM_ACTIVATIONS):
-            raise ValueError("a stepper takes weights that are not transposed, and no softmax")
-        self.weights = weights
-        self.result = result
-        PyObject_GetBuffer(h, &self.h, PyBUF_STRIDES | PyBUF_FORMAT | PyBUF_WRITABLE)
-        PyObject_GetBuffer(c, &self.c, PyBUF_STRIDES | PyBUF_FORMAT | PyBUF_WRITABLE)
-        p.batch = self.h.shape[0] if self.h.ndim else 0
-        p.inputs = weights.input_dim
-        p.units = weights.units
-        p.steps = p.end = 1
-        if (self.h.ndim != 2 or self.c.ndim != 2 or self.c.shape[0] != p.batch
-                or not weights.set_results(p, &self.c) or not weights.set_results(p, &self.h)):
-            raise ValueError(f"h and c must be arrays of the same batch and {p.units} units")
-        p.activation = activation
-        p.recurrent_activation = recurrent_activation
-        p.kernel_pack = weights.kernel
-        p.recurrent_pack = weights.recurrent
-        p.bias_pack = weights.bias
-        p.initial_h = p.final_h = self.h.buf
-        p.initial_c = p.final_c = self.c.buf
-        p.x_step_stride = p.inputs
-        self.work = <char*>allocate(weights.kernels.forward_work(p, p.batch, 1))
-        self.long_steps = p.batch * p.units * (p.inputs + p.units) > 100000
-
-    def __dealloc__(self):
-        PyBuffer_Release(&self.h)
-        PyBuffer_Release(&self.c)
-        lstm_give(self.work)
-
-    def __reduce__(self):
-        raise TypeError("a stepper holds packed weights, which belong to one process and CPU")
-
-    def __call__(self, frame):
-        if not self.step(frame) and not self.step(self.cast(frame)):
-            raise ValueError(
-                f"a frame must have the shape {self.problem.batch, self.problem.inputs}"
-            )
-        return self.result
-
-    def cast(self, frame):
-        """A frame that does not fit, as one that does. A subclass may know how."""
-        return frame
-
-    cdef bint step(self, frame) except -1:
-        """Whether the frame fits; if so, go on by one step."""
-        cdef Py_buffer x
-        cdef lstm_problem* p = &self.problem
-        cdef Py_ssize_t item = self.weights.kernels.item
-        if not PyObject_CheckBuffer(frame):
-            return False
-        PyObject_GetBuffer(frame, &x, PyBUF_STRIDES | PyBUF_FORMAT)
-        try:
-            if (not is_real(&x, item) or x.ndim != 2 or x.shape[0] != p.batch
-                    or x.shape[1] != p.inputs or x.strides[1] != item or x.strides[0] % item):
-                return False
-            p.x = x.buf
-            p.x_row_stride = x.strides[0] // item
-            if self.long_steps:
-                with nogil:
-                    self.advance()
-            else:
-                self.advance()
-            return True
-        finally:
-            PyBuffer_Release(&x)
-
-    cdef void advance(self) noexcept nogil:
-        cdef uint64_t saved = lstm_flush_denormals()
-        self.weights.kernels.forward(&self.problem, 0, self.problem.batch, self.work, NULL, 0)
-        lstm_restore(saved)
-
-
-# What Python calls --------------------------------------------------------------------------------
-
-
-cdef int expect(
-    str name, const Py_ssize_t* shape, int rank, Py_ssize_t n0, Py_ssize_t n1=0, Py_ssize_t n2=0
-) except -1:
-    """Raise ValueError if the shape is not (n0, n1, n2)[:rank]."""
-    if shape[0] == n0 and (rank < 2 or shape[1] == n1) and (rank < 3 or shape[2] == n2):
-        return 0
-    given = (shape[0], shape[1], shape[2])[:rank]
-    raise ValueError(f"{name} has the shape {given}, expected {(n0, n1, n2)[:rank]}")
-
-
-cdef int expect_inputs(
-    const real[:, :, ::1] inputs,
-    const real[:, ::1] kernel,
-    const real[:, ::1] recurrent_kernel,
-    const real[::1] bias,
-    const real[:, ::1] initial_h,
-    const real[:, ::1] initial_c,
-    const unsigned char[:, ::1] mask,
-    const real[:, :, ::1] input_masks,
-    const real[:, :, ::1] recurrent_masks,
-    int activation,
-    int recurrent_activation,
-) except -1:
-    """Raise ValueError if what both passes read does not fit together."""
-    cdef Py_ssize_t batch = inputs.shape[0], timesteps = inputs.shape[1]
-    cdef Py_ssize_t input_dim = inputs.shape[2], units = recurrent_kernel.shape[0]
-    expect("kernel", &kernel.shape[0], 2, input_dim, 4 * units)
-    expect("recurrent_kernel", &recurrent_kernel.shape[0], 2, units, 4 * units)
-    if bias is not None:
-        expect("bias", &bias.shape[0], 1, 4 * units)
-    expect("initial_h", &initial_h.shape[0], 2, batch, units)
-    expect("initial_c", &initial_c.shape[0], 2, batch, units)
-    if mask is not None:
-        expect("mask", &mask.shape[0], 2, batch, timesteps)
-    if input_masks is not None:
-        expect("input_masks", &input_masks.shape[0], 3,
-               1 if input_masks.shape[0] == 1 else 4, batch, input_dim)
-    if recurrent_masks is not None:
-        expect("recurrent_masks", &recurrent_masks.shape[0], 3,
-               1 if recurrent_masks.shape[0] == 1 else 4, batch, units)
-    for number in (activation, recurrent_activation):
-        if not 0 <= number < ACTIVATION_COUNT:
-            raise ValueError(f"{number} is not the number of an activation in ACTIVATIONS")
-    return 0
 
 
 def lstm_forward(

@@ -10,7 +10,7 @@ from libc.stddef cimport size_t
 
 from cylstm._kernels cimport (
     int64_t, lstm_flush_denormals, lstm_give, lstm_kernels, lstm_pool, lstm_pool_run, lstm_problem,
-    lstm_restore, lstm_take, uint64_t,
+    lstm_restore, lstm_take, lstm_team, lstm_team_run, uint64_t,
 )
 from cylstm._products cimport PATIENCE, check_signals
 
@@ -19,6 +19,8 @@ cdef enum:
     ALIGNMENT = 64              # bytes of a cache line
     # A part of fewer rows reads the weights for too little arithmetic to be worth a thread.
     LEAST_ROWS = 4
+    # Bytes of recurrent weights from which threads share the units of each step.
+    LEAST_TEAM_WEIGHTS = 131072
     # Rows of ragged length are cut into more parts than threads, of at least so many rows.
     LEAST_RAGGED_ROWS = 8
     # Columns of the gradients of the weights come in whole panels of vectors.
@@ -32,10 +34,11 @@ cdef enum:
 cdef struct Pass:
     const lstm_kernels* kernels
     lstm_problem* problem
+    int members                 # threads that share the units of each step, or 1
     int row_parts
     int column_parts
-    char* work                  # work_size bytes for each part
-    size_t work_size
+    char* work
+    size_t work_size            # of each part, or of all members
 
 
 cdef inline void* allocate(size_t size) except NULL nogil:
@@ -65,10 +68,29 @@ cdef inline int64_t steps_of_piece(const lstm_problem* p, int64_t pairs) noexcep
     return max(<int64_t>1, min(p.steps, pairs // max(<int64_t>1, p.batch)))
 
 
+cdef inline int64_t count_members(
+    const lstm_kernels* kernels, const lstm_problem* p, int threads
+) noexcept nogil:
+    """How many threads are to share the units of each step: for few rows and large weights."""
+    cdef int64_t recurrent_size = 4 * p.units * p.units * <int64_t>kernels.item
+    if p.batch == 0 or p.batch >= 2 * LEAST_ROWS or recurrent_size < LEAST_TEAM_WEIGHTS:
+        return 1
+    return max(<int64_t>1, min(<int64_t>threads, p.units // (4 * kernels.lanes)))
+
+
+cdef inline void share_rows(Pass* run, int threads) noexcept nogil:
+    """Cut the batch into parts."""
+    cdef const lstm_problem* p = run.problem
+    run.row_parts = count_parts(p.batch, LEAST_ROWS, threads)
+    if p.mask != NULL and run.row_parts > 1:
+        run.row_parts = max(run.row_parts, count_parts(p.batch, LEAST_RAGGED_ROWS, 2 * threads))
+
+
 # Forward ------------------------------------------------------------------------------------------
 
 
 cdef inline void forward_part(void* context, int part) noexcept nogil:
+    """(F1) to (F5) for some rows."""
     cdef Pass* run = <Pass*>context
     cdef int64_t first = part_begin(run.problem.batch, part, run.row_parts)
     cdef int64_t last = part_begin(run.problem.batch, part + 1, run.row_parts)
@@ -77,34 +99,60 @@ cdef inline void forward_part(void* context, int part) noexcept nogil:
     lstm_restore(saved)
 
 
+cdef inline void forward_member(void* context, lstm_team* team, int member) noexcept nogil:
+    """(F1) to (F5) for some units."""
+    cdef Pass* run = <Pass*>context
+    cdef uint64_t saved = lstm_flush_denormals()
+    run.kernels.forward(run.problem, 0, run.problem.batch, run.work, team, member)
+    lstm_restore(saved)
+
+
+cdef inline size_t plan_forward(Pass* run, int threads) noexcept nogil:
+    """Share the work out; return the size of the work space that it needs."""
+    cdef lstm_problem* p = run.problem
+    run.members = <int>count_members(run.kernels, p, threads)
+    share_rows(run, threads)
+    if run.members > 1:
+        run.row_parts = 1
+        run.work_size = run.kernels.forward_work(p, p.batch, run.members)
+    else:
+        # the ranges of rows differ by one at most
+        run.work_size = run.kernels.forward_work(p, p.batch // run.row_parts + 1, 1)
+    return run.row_parts * run.work_size
+
+
+cdef inline void forward_piece(Pass* run, lstm_pool* pool) noexcept nogil:
+    """(F1) to (F5) over the steps from `begin` to `end` of the problem."""
+    if run.members > 1:
+        lstm_team_run(pool, run.members, forward_member, run)
+    else:
+        lstm_pool_run(pool, run.row_parts, forward_part, run)
+
+
 cdef inline int run_forward(
     const lstm_kernels* kernels, lstm_problem* p, lstm_pool* pool, int threads
 ) except -1 nogil:
     """(F1) to (F5) over all steps."""
     cdef Pass run
     cdef int64_t steps = steps_of_piece(p, p.batch * p.steps)
-    cdef size_t state_size = p.batch * p.units * kernels.item
+    cdef size_t work_size, state_size = p.batch * p.units * kernels.item
     cdef char* state
     if p.batch == 0:
         p.steps = 0
     run.kernels = kernels
     run.problem = p
-    run.row_parts = count_parts(p.batch, LEAST_ROWS, threads)
-    if p.mask != NULL and run.row_parts > 1:
-        run.row_parts = max(run.row_parts, count_parts(p.batch, LEAST_RAGGED_ROWS, 2 * threads))
     p.begin = 0
     p.end = min(p.steps, steps)
-    # the ranges of rows differ by one at most
-    run.work_size = kernels.forward_work(p, p.batch // run.row_parts + 1, 1)
-    run.work = <char*>allocate(run.row_parts * run.work_size + 2 * state_size)
-    state = run.work + run.row_parts * run.work_size
+    work_size = plan_forward(&run, threads)
+    run.work = <char*>allocate(work_size + 2 * state_size)
+    state = run.work + work_size
     if p.final_h == NULL:
         p.final_h = state
     if p.final_c == NULL:
         p.final_c = state + state_size
     try:
         while True:
-            lstm_pool_run(pool, run.row_parts, forward_part, &run)
+            forward_piece(&run, pool)
             if p.end >= p.steps:
                 return 0
             check_signals()
@@ -128,6 +176,14 @@ cdef inline void backward_part(void* context, int part) noexcept nogil:
     cdef uint64_t saved = lstm_flush_denormals()
     p.dz = <char*>p.dz + first * (p.end - p.begin) * 4 * p.units * <int64_t>run.kernels.item
     run.kernels.backward(&p, first, last - first, run.work + part * run.work_size, NULL, 0)
+    lstm_restore(saved)
+
+
+cdef inline void backward_member(void* context, lstm_team* team, int member) noexcept nogil:
+    """(B5) to (B2) for some units, except dU."""
+    cdef Pass* run = <Pass*>context
+    cdef uint64_t saved = lstm_flush_denormals()
+    run.kernels.backward(run.problem, 0, run.problem.batch, run.work, team, member)
     lstm_restore(saved)
 
 
@@ -162,25 +218,36 @@ cdef inline int run_backward(
     cdef int64_t pairs = max(<int64_t>LEAST_PAIRS, DZ_SIZE // (4 * p.units))
     cdef int64_t steps = max(<int64_t>1, min(p.steps, pairs // max(<int64_t>1, p.batch)))
     cdef size_t dz_size = p.batch * steps * 4 * p.units * kernels.item + ALIGNMENT
+    cdef size_t state_size = p.batch * p.units * kernels.item
+    cdef int parts
+    cdef char* state
     if p.batch == 0:
         p.steps = 0
     run.kernels = kernels
     run.problem = p
-    run.row_parts = count_parts(p.batch, LEAST_ROWS, threads)
-    if p.mask != NULL and run.row_parts > 1:
-        run.row_parts = max(run.row_parts, count_parts(p.batch, LEAST_RAGGED_ROWS, 2 * threads))
+    run.members = <int>count_members(kernels, p, threads)
+    share_rows(&run, threads)
     run.column_parts = count_parts(4 * p.units, COLUMNS, threads)
     p.end = p.steps
     p.begin = max(<int64_t>0, p.steps - steps)
-    run.work_size = max(kernels.backward_work(p, p.batch // run.row_parts + 1, 1),
+    run.work_size = max(kernels.backward_work(p, p.batch // run.row_parts + 1, run.members),
                         kernels.weight_gradients_work(p))
     dz_size -= dz_size % ALIGNMENT
-    run.work = <char*>allocate(dz_size + max(run.row_parts, run.column_parts) * run.work_size)
+    parts = max(run.row_parts, run.column_parts)
+    run.work = <char*>allocate(dz_size + parts * run.work_size + 2 * state_size)
     p.dz = run.work
     run.work += dz_size
+    state = run.work + parts * run.work_size
+    if p.d_initial_h == NULL:
+        p.d_initial_h = state
+    if p.d_initial_c == NULL:
+        p.d_initial_c = state + state_size
     try:
         while True:
-            lstm_pool_run(pool, run.row_parts, backward_part, &run)
+            if run.members > 1:
+                lstm_team_run(pool, run.members, backward_member, &run)
+            else:
+                lstm_pool_run(pool, run.row_parts, backward_part, &run)
             check_signals()
             lstm_pool_run(pool, run.column_parts + (run.row_parts if p.d_inputs != NULL else 0),
                           gradients_part, &run)

@@ -49,6 +49,7 @@ cdef extern from "_simd/lstm.h" nogil:
 
     ctypedef struct lstm_kernels:
         const char* name
+        int64_t lanes
         size_t item
         int64_t (*gates_size)(int64_t depth, int64_t units) noexcept nogil
         void (*pack_gates)(
@@ -99,4 +100,8 @@ cdef extern from "_simd/threads.h" nogil:
     void lstm_pool_run(
         lstm_pool* pool, int parts, void (*job)(void* context, int part) noexcept nogil,
         void* context,
+    ) noexcept
+    void lstm_team_run(
+        lstm_pool* pool, int members,
+        void (*job)(void* context, lstm_team* team, int member) noexcept nogil, void* context,
     ) noexcept

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _checks, _core
+from cylstm import _checks, _core, _threads
 
 __all__ = ["LayerStream", "Stream"]
 
@@ -100,7 +100,9 @@ class Stream(_Streaming, _core.Stepper):
         h, c = (np.array(array, order="C") for array in state)
         output = h.view()
         output.flags.writeable = False
-        stream = super().__new__(cls, weights, h, c, output, activation, recurrent_activation)
+        inputs, units = weights.input_dim, weights.units
+        pool = _threads.pool(8.0 * len(h) * units * (inputs + units))
+        stream = super().__new__(cls, weights, h, c, output, activation, recurrent_activation, pool)
         stream._state = h, c
         stream._made_of = weights, activation, recurrent_activation
         return stream

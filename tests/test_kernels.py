@@ -1,6 +1,7 @@
 """The fused kernels on every instruction set: accuracy, denormal numbers, packed weights."""
 
 import copy
+import itertools
 import os
 import pickle
 import subprocess
@@ -198,15 +199,15 @@ def test_a_layer_packs_its_weights_once_a_version():
     layer = make_layer()
     x = np.ones((2, 3, 5), np.float32)
     first = layer(x)
-    packs = layer._packs
-    packed = packs.forward()
+    weights = layer._core_weights
+    packed = weights.packed()
     layer(x, mask=np.ones((2, 3), bool))
     y, pullback = layer.vjp(x)
-    assert layer._packs is packs
-    assert packs.forward() is packed
+    assert layer._core_weights is weights
+    assert weights.packed() is packed
     layer.bias.assign(layer.bias.value + 1)
     assert np.all(layer(x) != first)
-    assert layer._packs is not packs
+    assert layer._core_weights is not weights
     expected = make_layer().vjp(x)[1](np.ones_like(y)).inputs
     np.testing.assert_array_equal(pullback(np.ones_like(y)).inputs, expected)
 
@@ -216,11 +217,11 @@ def test_packed_weights_stay_out_of_copies_pickles_and_configs():
     x = np.ones((2, 3, 5), np.float32)
     expected = layer(x)
     for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
-        assert other._packs is None
+        assert other._core_weights is None
         np.testing.assert_array_equal(other(x), expected)
     assert not any("pack" in name for name in layer.get_config())
     with pytest.raises(TypeError, match="pack the weights again"):
-        pickle.dumps(layer._packs.forward())
+        pickle.dumps(layer._core_weights.packed())
 
 
 def test_the_short_way_and_the_long_one_have_the_same_bits():
@@ -270,3 +271,123 @@ def test_packed_weights_that_do_not_fit_are_refused():
         _core.lstm_forward(**call, packed=arrays)
     with pytest.raises(ValueError, match="bias has the shape"):
         _core.pack_weights(**arrays | {"bias": np.zeros(5, "float32")}, transposed=False)
+
+
+# The short way ------------------------------------------------------------------------------------
+
+
+def test_the_short_way_through_both_passes_has_the_bits_of_the_long_one():
+    rng = np.random.default_rng(6)
+    for options in ({}, {"go_backwards": True}, {"use_bias": False}, {"return_state": True}):
+        for sequence, mask, state in itertools.product([True, False], repeat=3):
+            layer = make_layer(**options)
+            layer.return_sequences = sequence
+            x = rng.normal(size=(4, 6, 5)).astype("float32")
+            given = {"mask": rng.random((4, 6)) < 0.6} if mask else {}
+            if state:
+                given["initial_state"] = list(rng.normal(size=(2, 4, 21)).astype("float32"))
+            plain = layer.vjp(x, **given)
+            layer.activity_regularizer = lambda y: 0  # which takes more than the core
+            thorough = layer.vjp(x, **given)
+            assert_equal(plain[0], thorough[0])
+            several = isinstance(plain[0], list)
+            cotangents = [np.cos(y) for y in plain[0]] if several else np.cos(plain[0])
+            for result, right in zip(plain[1](cotangents), thorough[1](cotangents), strict=True):
+                assert_equal(result, right)
+
+
+def assert_equal(result, expected):
+    if isinstance(expected, list):
+        for pair in zip(result, expected, strict=True):
+            assert_equal(*pair)
+    elif expected is None:
+        assert result is None
+    else:
+        np.testing.assert_array_equal(result, expected)
+
+
+def alone(work):
+    return None
+
+
+FORWARD = {  # of `Weights.forward`, by position
+    "inputs": np.zeros((2, 3, 5), "float32"),
+    "mask": np.ones((2, 3), bool),
+    "states": [np.zeros((2, 21), "float32"), np.zeros((2, 21), "float32")],
+    "activation": NUMBERS["tanh"],
+    "recurrent_activation": NUMBERS["sigmoid"],
+    "go_backwards": False,
+    "zero_leading": False,
+}
+MISFITS = {
+    "a list": lambda x: x.tolist(),
+    "another dtype": lambda x: x.astype("float16"),
+    "another byte order": lambda x: x.astype(">f4"),
+    "a dtype without buffers": lambda x: np.zeros(x.shape, "datetime64[s]"),
+    "strided": lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
+    "too long": lambda x: np.concatenate([x, x[..., :1]], axis=-1),
+    "an axis less": lambda x: x[0],
+    "another axis": lambda x: x[None],
+    "not aligned": lambda x: (
+        np.frombuffer(b"\1" * (x.nbytes + 1), "u1")[1:].view(x.dtype).reshape(x.shape)
+    ),
+    "empty": lambda x: x[:0],
+}
+
+
+def core_weights():
+    layer = make_layer()
+    return _core.Weights(*(w.value for w in layer.weights))
+
+
+@pytest.mark.parametrize("kind", MISFITS)
+@pytest.mark.parametrize("name", ["inputs", "mask", "states"])
+def test_the_short_way_takes_only_what_fits(name, kind):
+    weights = core_weights()
+    rest = True, True, True, alone
+    assert weights.forward(*FORWARD.values(), *rest) is not None
+    array = FORWARD[name][1] if name == "states" else FORWARD[name]
+    spoilt = MISFITS[kind](array)
+    if name == "states":
+        spoilt = [FORWARD[name][0], spoilt]
+    if (name, kind) in {("mask", "another byte order"), ("mask", "not aligned")}:
+        return  # a byte has no order and is always aligned
+    assert weights.forward(*(FORWARD | {name: spoilt}).values(), *rest) is None
+
+
+def test_the_short_way_back_takes_only_what_fits():
+    weights = core_weights()
+    outputs, h, c, cache = weights.forward(*FORWARD.values(), True, True, True, alone)
+    arrays = {"d_outputs": outputs, "d_final_h": h, "d_final_c": c}
+    both = [*FORWARD.values(), alone], arrays | {"cache": cache, "d_states": True}
+    gradients = weights.backward(*both[0], **both[1])
+    assert [g.shape for g in gradients] == [
+        (2, 3, 5), (2, 21), (2, 21), (5, 84), (21, 84), (84,)
+    ]  # fmt: skip
+    for name, kind in itertools.product([*arrays, "cache"], MISFITS):
+        spoilt = MISFITS[kind](both[1][name])
+        if not (name == "cache" and kind == "an axis less"):  # which leaves a number
+            assert weights.backward(*both[0], **both[1] | {name: spoilt}) is None, (name, kind)
+    assert weights.backward(*both[0], **both[1] | {"cache": None}) is None
+    for states in (3, "ab", FORWARD["states"][:1], [*FORWARD["states"], None]):
+        assert weights.forward(*(FORWARD | {"states": states}).values(), 1, 1, 1, alone) is None
+    for number in (-1, NUMBERS["softmax"]):
+        wrong = FORWARD | {"activation": number}
+        assert weights.forward(*wrong.values(), True, True, True, alone) is None
+
+
+def test_arrays_that_only_the_long_way_takes_get_its_answers():
+    layer = make_layer()
+    x = np.random.default_rng(7).normal(size=(2, 3, 5)).astype("float32")
+    expected = layer(x)
+    for given in (x.tolist(), x.astype(">f4"), x.astype("float64"), np.asfortranarray(x)):
+        np.testing.assert_array_equal(layer(given), expected)
+        outputs, pullback = layer.vjp(given)
+        np.testing.assert_array_equal(outputs, expected)
+        assert pullback(np.ones_like(outputs)).inputs.shape == x.shape
+    with pytest.raises(TypeError, match="must hold real numbers, got an array of dtype datetime"):
+        layer(np.zeros((2, 3, 5), "datetime64[s]"))
+    with pytest.raises(ValueError, match="mask must have the shape"):
+        layer(x, mask=np.ones((2, 4), bool))
+    with pytest.raises(ValueError, match="has 2 states, got 1"):
+        layer(x, initial_state=[np.zeros((2, 21))])

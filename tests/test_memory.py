@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import cylstm
-from cylstm import _core, _memory
+from cylstm import _core
 
 FLOAT = np.dtype("float32")
 LIMIT = 256 * 2**20
@@ -29,7 +29,7 @@ def nothing_kept():
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0), (5, 7), (100, 1000), (600, 1000)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_an_array_is_as_numpy_makes_it(shape, dtype):
-    array = _memory.empty(shape, np.dtype(dtype))
+    array = _core.empty(shape, np.dtype(dtype))
     assert (type(array), array.shape, array.dtype.name) == (np.ndarray, shape, dtype)
     assert array.flags.c_contiguous
     assert array.flags.writeable
@@ -39,16 +39,16 @@ def test_an_array_is_as_numpy_makes_it(shape, dtype):
 
 
 def test_the_next_array_of_nearly_that_size_has_the_memory():
-    first = _memory.empty((300, 1000), FLOAT)
+    first = _core.empty((300, 1000), FLOAT)
     place = address(first)
     assert place % 64 == 0
     view = first[5:]
     del first
-    other = _memory.empty((300, 1000), FLOAT)
+    other = _core.empty((300, 1000), FLOAT)
     assert address(other) != place  # a view still needs it
     del view
-    assert address(_memory.empty((290, 1000), FLOAT)) == place
-    assert address(_memory.empty((100, 1000), FLOAT)) != place
+    assert address(_core.empty((290, 1000), FLOAT)) == place
+    assert address(_core.empty((100, 1000), FLOAT)) != place
 
 
 def test_what_waits_is_bounded():
@@ -103,7 +103,7 @@ def test_threads_never_share_memory():
     def use(number):
         rng = np.random.default_rng(number)
         for _ in range(300):
-            array = _memory.empty((int(rng.integers(10, 60)), 1000), FLOAT)
+            array = _core.empty((int(rng.integers(10, 60)), 1000), FLOAT)
             array[...] = number
             if not np.all(array == number):
                 wrong.append(number)
@@ -117,13 +117,13 @@ def test_threads_never_share_memory():
 
 
 def test_a_child_of_a_fork_has_its_own():
-    array = _memory.empty((100, 1000), FLOAT)
+    array = _core.empty((100, 1000), FLOAT)
     array[...] = 1
     child = os.fork()
     if child == 0:  # pragma: no cover
         array[...] = 2
         del array
-        _memory.empty((100, 1000), FLOAT)[...] = 3
+        _core.empty((100, 1000), FLOAT)[...] = 3
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     assert np.all(array == 1)

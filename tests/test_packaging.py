@@ -38,7 +38,7 @@ FLOORS = [
     {"preprocessing"},
     {"utils"},
     {"_registry"},
-    {"_memory", "_threads"},
+    {"_threads"},
     {"_blank", "_checks", "_core", "_numbers", "_random", "_version"},
 ]
 # The one arrow back: the methods of a model that write and read files import what does it when

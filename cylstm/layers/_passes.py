@@ -1,4 +1,4 @@
-"""The two passes of an LSTM over whole sequences: arrays and work space for the core."""
+"""The two passes of an LSTM over whole sequences: arrays and threads for the core."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from cylstm import _core, _memory, _reference, _threads, activations
+from cylstm import _core, _reference, _threads, activations
 
-__all__ = ["Packs", "activation_number", "backward", "forward", "fused_numbers", "quick_forward"]
+__all__ = ["Run", "activation_number", "are_fused"]
 
 _NUMBERS = {activations.get(name): number for name, number in _core.ACTIVATIONS.items()}
 _SOFTMAX = _core.ACTIVATIONS["softmax"]
+_FUSED = {f for f, number in _NUMBERS.items() if number != _SOFTMAX}
 
 
 def activation_number(function: Any) -> Any:
@@ -19,192 +20,212 @@ def activation_number(function: Any) -> Any:
     return _NUMBERS.get(function, function)
 
 
-class Packs:
-    """One value of the weights, and what the core derives from it, packed on first use.
-
-    Nothing of it changes, so threads may share it; two that pack at once do the same work twice.
+class Run:
+    """One run over a batch of sequences: what both passes read, and what the first leaves.
 
     Parameters
     ----------
-    kernel, recurrent_kernel, bias : ndarray, bias or None
-        As the core takes them.
+    weights : Weights
+        The weights.
+    inputs : ndarray, shape (batch, timesteps, input_dim)
+        Of the dtype of the weights.
+    mask : ndarray or None
+        (batch, timesteps) bool.
+    states : sequence of ndarray, or None
+        h and c to start from, (batch, units) each; None for zeros.
+    masks : tuple
+        The dropout masks of the inputs and of the state, (1 or 4, batch, size) or None each.
+    options : tuple
+        activation, recurrent_activation (numbers, or the user's own functions), go_backwards and
+        zero_leading, as for `_core.lstm_forward`.
+    cache : ndarray, optional
+        What a forward pass has left.
     """
 
-    __slots__ = ("_backward", "_forward", "bias", "kernel", "recurrent_kernel")
+    __slots__ = ("cache", "inputs", "mask", "masks", "options", "states", "weights")
 
     def __init__(
-        self, kernel: np.ndarray, recurrent_kernel: np.ndarray, bias: np.ndarray | None
+        self,
+        weights: _core.Weights,
+        inputs: np.ndarray,
+        mask: np.ndarray | None,
+        states: Any,
+        masks: tuple[np.ndarray | None, np.ndarray | None],
+        options: tuple[Any, Any, bool, bool],
+        cache: np.ndarray | None = None,
     ) -> None:
-        self.kernel = kernel
-        self.recurrent_kernel = recurrent_kernel
-        self.bias = bias
-        self._forward: _core.PackedWeights | None = None
-        self._backward: _core.PackedWeights | None = None
+        self.weights = weights
+        self.inputs = inputs
+        self.mask = mask
+        self.states = states
+        self.masks = masks
+        self.options = options
+        self.cache = cache
 
-    def forward(self) -> _core.PackedWeights:
-        """For the forward pass."""
-        packed = self._forward
-        if packed is None:
-            packed = self._forward = self._pack(transposed=False)
-        return packed
+    def forward(
+        self, sequence: bool, keep: bool
+    ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+        """Run over the sequence.
 
-    def backward(self) -> _core.PackedWeights:
-        """For the backward pass."""
-        packed = self._backward
-        if packed is None:
-            packed = self._backward = self._pack(transposed=True)
-        return packed
+        Parameters
+        ----------
+        sequence : bool
+            Whether the output of every timestep is wanted.
+        keep : bool
+            Whether to keep what `backward` needs.
 
-    def _pack(self, transposed: bool) -> _core.PackedWeights:
-        return _core.pack_weights(
-            kernel=self.kernel,
-            recurrent_kernel=self.recurrent_kernel,
-            bias=self.bias,
-            transposed=transposed,
+        Returns
+        -------
+        outputs : ndarray or None
+            (batch, timesteps, units), if wanted.
+        final_h, final_c : ndarray
+            (batch, units).
+        """
+        if self._is_quick():
+            found = self.weights.forward(
+                self.inputs, self.mask, self.states, *self.options, sequence, True, keep,
+                _threads.pool,
+            )  # fmt: skip
+            if found is not None:
+                outputs, final_h, final_c, self.cache = found
+                return outputs, final_h, final_c
+        batch, timesteps, units = self._sizes()
+        dtype = self.inputs.dtype
+        outputs = _core.empty((batch, timesteps, units), dtype) if sequence else None
+        final_h, final_c = np.empty((batch, units), dtype), np.empty((batch, units), dtype)
+        self.cache = _core.empty((6 * batch * timesteps * units,), dtype) if keep else None
+        self._engine().lstm_forward(
+            **self._problem(),
+            **self._parts_of_cache(),
+            outputs=outputs,
+            final_h=final_h,
+            final_c=final_c,
+            packed=self.weights.packed() if self._is_fused() else None,
+            pool=self._pool(),
+        )
+        return outputs, final_h, final_c
+
+    def backward(
+        self,
+        d_outputs: np.ndarray | None,
+        d_final_h: np.ndarray | None,
+        d_final_c: np.ndarray | None,
+        states: bool,
+    ) -> list[np.ndarray | None]:
+        """Back-propagate through the sequence.
+
+        Parameters
+        ----------
+        d_outputs, d_final_h, d_final_c : ndarray or None
+            The gradients of the results of `forward`; None is zero.
+        states : bool
+            Whether the gradients of the initial states are wanted.
+
+        Returns
+        -------
+        list of ndarray
+            The gradients of the inputs, of both initial states (None if not wanted), of the
+            kernel, the recurrent kernel and the bias (None without one).
+        """
+        found = self.quick_backward(d_outputs, d_final_h, d_final_c, states)
+        if found is not None:
+            return found
+        problem = self._problem()
+        gradients = [
+            None if problem[name] is None else _core.empty(problem[name].shape, self.inputs.dtype)
+            for name in _WITH_GRADIENTS
+        ]
+        self._engine().lstm_backward(
+            **problem,
+            **self._parts_of_cache(),
+            d_outputs=d_outputs,
+            d_final_h=d_final_h,
+            d_final_c=d_final_c,
+            **{f"d_{name}": d for name, d in zip(_WITH_GRADIENTS, gradients, strict=True)},
+            packed=self.weights.transposed() if self._is_fused() else None,
+            pool=self._pool(),
+        )
+        return gradients
+
+    def quick_backward(
+        self, d_outputs: Any, d_final_h: Any, d_final_c: Any, states: bool
+    ) -> list[np.ndarray | None] | None:
+        """`backward` of arguments that nobody checked; None where it takes more than the core."""
+        if not self._is_quick():
+            return None
+        return self.weights.backward(
+            self.inputs,
+            self.mask,
+            self.states,
+            *self.options,
+            _threads.pool,
+            cache=self.cache,
+            d_outputs=d_outputs,
+            d_final_h=d_final_h,
+            d_final_c=d_final_c,
+            d_states=states,
         )
 
+    def _is_quick(self) -> bool:
+        """Whether the core has a short way for it."""
+        return all(m is None for m in self.masks) and self._is_fused()
 
-def fused_numbers(activation: Any, recurrent_activation: Any) -> tuple[int, int] | None:
-    """The numbers of two activations that the fused kernels have; None if one is another."""
-    numbers = _NUMBERS.get(activation), _NUMBERS.get(recurrent_activation)
-    return None if None in numbers or _SOFTMAX in numbers else numbers
+    def _is_fused(self) -> bool:
+        """Whether the core has fused kernels for it."""
+        return not any(callable(a) or a == _SOFTMAX for a in self.options[:2])
 
+    def _sizes(self) -> tuple[int, int, int]:
+        batch, timesteps, _ = self.inputs.shape
+        return batch, timesteps, len(self.weights.recurrent_kernel)
 
-def quick_forward(
-    packs: Packs, inputs: np.ndarray, numbers: tuple[int, int], back: bool, sequence: bool
-) -> np.ndarray | None:
-    """Run over the sequence in the simplest case: zero states, no masks, nothing kept.
+    def _pool(self) -> _core.Pool | None:
+        batch, timesteps, units = self._sizes()
+        return _threads.pool(8.0 * batch * timesteps * units * (self.inputs.shape[2] + units))
 
-    Parameters
-    ----------
-    packs : Packs
-        The weights.
-    inputs : ndarray
-        Whatever its shape, dtype and layout.
-    numbers : tuple of int
-        The activation and the recurrent activation; see `fused_numbers`.
-    back : bool
-        Whether to go backwards.
-    sequence : bool
-        Whether the output of every timestep is wanted.
+    def _engine(self) -> Any:
+        """The core, or its NumPy twin where an activation is the user's own."""
+        return _reference if any(map(callable, self.options)) else _core
 
-    Returns
-    -------
-    ndarray or None
-        The outputs; None, and nothing is done, where the case is not so simple.
-    """
-    if inputs.ndim != 3 or not inputs.size:
-        return None
-    batch, timesteps, input_dim = inputs.shape
-    kernel = packs.kernel
-    units = kernel.shape[1] // 4
-    outputs = _memory.empty((batch, timesteps, units) if sequence else (batch, units), kernel.dtype)
-    pool = _threads.pool(8.0 * batch * timesteps * units * (input_dim + units))
-    return outputs if packs.forward().run(inputs, outputs, *numbers, back, pool) else None
+    def _problem(self) -> dict[str, Any]:
+        """What both passes of the core are given."""
+        batch, _, units = self._sizes()
+        states = self.states
+        if states is None:
+            states = np.zeros((2, batch, units), self.inputs.dtype)
+        activation, recurrent_activation, go_backwards, zero_leading = self.options
+        return {
+            "inputs": self.inputs,
+            "kernel": self.weights.kernel,
+            "recurrent_kernel": self.weights.recurrent_kernel,
+            "bias": self.weights.bias,
+            "initial_h": states[0],
+            "initial_c": states[1],
+            "mask": None if self.mask is None else self.mask.view(np.uint8),
+            "input_masks": self.masks[0],
+            "recurrent_masks": self.masks[1],
+            "activation": activation,
+            "recurrent_activation": recurrent_activation,
+            "go_backwards": go_backwards,
+            "zero_leading": zero_leading,
+        }
 
-
-def forward(
-    problem: dict[str, Any], sequence: bool, keep: bool
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray, dict[str, Any]]:
-    """Run over the sequence.
-
-    Parameters
-    ----------
-    problem : dict
-        What both passes of the core are given: inputs, weights, states, masks, options; the
-        `Packs` of the weights as "packed".
-    sequence : bool
-        Whether the output of every timestep is wanted.
-    keep : bool
-        Whether to keep what `backward` needs.
-
-    Returns
-    -------
-    outputs : ndarray or None
-        (batch, timesteps, units), if wanted.
-    final_h, final_c : ndarray
-        (batch, units).
-    cache : dict
-        For `backward`; of None, if not kept.
-    """
-    dtype, (batch, timesteps, _), units = _sizes_of(problem)
-    engine = _engine(problem)
-    outputs = _memory.empty((batch, timesteps, units), dtype) if sequence else None
-    final_h, final_c = _memory.empty((batch, units), dtype), _memory.empty((batch, units), dtype)
-    cache: dict[str, Any] = {"gates": None, "cells": None, "hidden": None}
-    if keep:
-        cache["gates"] = _memory.empty((batch, timesteps, 4 * units), dtype)
-        cache["cells"] = _memory.empty((batch, timesteps, units), dtype)
-        cache["hidden"] = _memory.empty((batch, timesteps, units), dtype)
-    engine.lstm_forward(
-        **problem | {"packed": problem["packed"].forward() if _is_fused(problem) else None},
-        outputs=outputs,
-        final_h=final_h,
-        final_c=final_c,
-        **cache,
-        pool=_pool(problem),
-    )
-    return outputs, final_h, final_c, cache
+    def _parts_of_cache(self) -> dict[str, np.ndarray | None]:
+        """The cache as the arrays that the core knows it by."""
+        if self.cache is None:
+            return {"gates": None, "cells": None, "hidden": None}
+        batch, timesteps, units = self._sizes()
+        part = batch * timesteps * units
+        gates, cells, hidden = np.split(self.cache, [4 * part, 5 * part])
+        return {
+            "gates": gates.reshape(batch, timesteps, 4 * units),
+            "cells": cells.reshape(batch, timesteps, units),
+            "hidden": hidden.reshape(batch, timesteps, units),
+        }
 
 
-def backward(
-    problem: dict[str, Any],
-    cache: dict[str, Any],
-    d_outputs: np.ndarray | None,
-    d_final_h: np.ndarray | None,
-    d_final_c: np.ndarray | None,
-) -> dict[str, np.ndarray | None]:
-    """Back-propagate through the sequence.
-
-    Parameters
-    ----------
-    problem, cache : dict
-        Of the forward pass.
-    d_outputs, d_final_h, d_final_c : ndarray or None
-        The gradients of its results; None is zero.
-
-    Returns
-    -------
-    dict
-        The gradients of inputs, initial_h, initial_c, kernel, recurrent_kernel and bias (None
-        without one), under these names.
-    """
-    engine, dtype = _engine(problem), problem["inputs"].dtype
-    wanted = ("inputs", "initial_h", "initial_c", "kernel", "recurrent_kernel", "bias")
-    gradients = {
-        name: None if problem[name] is None else _memory.empty(problem[name].shape, dtype)
-        for name in wanted
-    }
-    engine.lstm_backward(
-        **problem | {"packed": problem["packed"].backward() if _is_fused(problem) else None},
-        **cache,
-        d_outputs=d_outputs,
-        d_final_h=d_final_h,
-        d_final_c=d_final_c,
-        **{f"d_{name}": gradient for name, gradient in gradients.items()},
-        pool=_pool(problem),
-    )
-    return gradients
+_WITH_GRADIENTS = ("inputs", "initial_h", "initial_c", "kernel", "recurrent_kernel", "bias")
 
 
-def _engine(problem: dict[str, Any]) -> Any:
-    """The core, or its NumPy twin where an activation is the user's own."""
-    custom = callable(problem["activation"]) or callable(problem["recurrent_activation"])
-    return _reference if custom else _core
-
-
-def _sizes_of(problem: dict[str, Any]) -> tuple[np.dtype, tuple[int, int, int], int]:
-    inputs = problem["inputs"]
-    return inputs.dtype, inputs.shape, problem["recurrent_kernel"].shape[0]
-
-
-def _is_fused(problem: dict[str, Any]) -> bool:
-    """Whether the core computes it by its fused kernels, from packed weights."""
-    pair = problem["activation"], problem["recurrent_activation"]
-    return not any(callable(activation) or activation == _SOFTMAX for activation in pair)
-
-
-def _pool(problem: dict[str, Any]) -> _core.Pool | None:
-    """The threads for a pass."""
-    _, (batch, timesteps, input_dim), units = _sizes_of(problem)
-    return _threads.pool(8.0 * batch * timesteps * units * (input_dim + units))
+def are_fused(*functions: Any) -> bool:
+    """Whether the fused kernels have all these activations."""
+    return _FUSED.issuperset(functions)

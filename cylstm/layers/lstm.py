@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from cylstm import (
     _checks,
-    _random,
+    _core,
+    _threads,
     activations,
     constraints,
     initializers,
@@ -18,9 +19,10 @@ from cylstm import (
     streaming,
 )
 from cylstm.layers import _passes
+from cylstm.layers._lstm_steps import LSTMSteps
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Gradients, as_list
-from cylstm.layers.recurrent import Recurrent, split_inputs
+from cylstm.layers.recurrent import Recurrent
 
 __all__ = ["LSTM"]
 
@@ -41,7 +43,7 @@ class _GateView:
         return variable.value[..., self.gate * units : (self.gate + 1) * units]
 
 
-class LSTM(Recurrent):
+class LSTM(LSTMSteps, Recurrent):
     """Long short-term memory, as `tf.keras.layers.LSTM` of TensorFlow 1.4.
 
     For each timestep, with x the input, h the output and c the cell state before, and * the
@@ -167,7 +169,7 @@ class LSTM(Recurrent):
         self.recurrent_dropout = _checks.fraction(recurrent_dropout, "recurrent_dropout")
         self.state_spec = [InputSpec(shape=(None, self.units)) for _ in range(2)]
         self.states = [None, None]
-        self._packs: _passes.Packs | None = None
+        self._core_weights: _core.Weights | None = None
 
     def build(self, input_shape: Any) -> None:
         """Create the weights.
@@ -234,24 +236,14 @@ class LSTM(Recurrent):
         training: bool | None = None,
         initial_state: Any = None,
     ) -> Any:
-        simple = (
-            type(inputs) is np.ndarray
-            and mask is None
-            and initial_state is None
-            and not training
-            and self.built
-            and type(self) is LSTM  # a subclass may have its own ways
-            and not (self.stateful or self.return_state)
-            and self.activity_regularizer is None
-            and self._initial_weights is None
-        )
-        if simple:
-            numbers = _passes.fused_numbers(self.activation, self.recurrent_activation)
-            outputs = numbers and _passes.quick_forward(
-                self._current_packs(), inputs, numbers, self.go_backwards, self.return_sequences
-            )
-            if outputs is not None:
-                return outputs
+        x = self._plain(inputs, training)
+        if x is not None:
+            found = self._current_weights().forward(
+                x, mask, initial_state, *self._options(), self.return_sequences,
+                self.return_state, False, _threads.pool,
+            )  # fmt: skip
+            if found is not None:
+                return self._plain_outputs(found)
         return super().__call__(inputs, mask, training, initial_state)
 
     __call__.__doc__ = Recurrent.__call__.__doc__
@@ -287,34 +279,34 @@ class LSTM(Recurrent):
             If an argument does not fit, as for calling the layer; TypeError also where a custom
             activation has no derivative, or a subclass has a `step` of its own.
         """
-        if self._has_own_steps():
-            raise TypeError(
-                f"{type(self).__name__} has its own `step` or `preprocess_input`, so its gradient "
-                "is not known: override `vjp` as well to train it."
-            )
-        for activation in (self.activation, self.recurrent_activation):
-            activations.vjp(activation)  # raises where there is no derivative
-        x, mask, states = self._checked(inputs, mask, initial_state)
-        self._ensure_built(x)
-        problem = self._problem(
-            x, mask, bool(training), self._first_states(x) if states is None else states
-        )
-        results, cache = self._forward(problem, keep=True)
-        outputs = self._finish(*results)
-        self._record_activity(outputs)
+        self._check_that_gradients_are_known()
+        states: Any = None if initial_state is None else list(as_list(initial_state))
+        found, x = None, self._plain(inputs, training)
+        if x is not None:
+            weights, options = self._current_weights(), self._options()
+            found = weights.forward(
+                x, mask, states, *options, self.return_sequences, self.return_state, True,
+                _threads.pool,
+            )  # fmt: skip
+        if found is not None:
+            outputs = self._plain_outputs(found)
+            run = _passes.Run(weights, x, mask, states, (None, None), options, found[3])
+        else:
+            x, mask, states = self._checked(inputs, mask, states)
+            self._ensure_built(x)
+            run = self._new_run(x, mask, bool(training), states or self._first_states(x))
+            outputs = self._finish(*self._outputs_and_states(run, keep=True))
+            self._record_activity(outputs)
         variables = self.trainable_weights
-        in_list = split_inputs(inputs, None)[1] is not None
+        with_states = states is not None
+        in_list = with_states and initial_state is None
 
         def pullback(cotangents: Any) -> Gradients:
-            d_inputs, d_states, by_variable = self._backward(problem, cache, cotangents)
-            d_weights = [
-                by_variable[id(v)] if id(v) in by_variable else np.zeros(v.shape, v.dtype)
-                for v in variables
-            ]
+            d_inputs, d_h, d_c, *of_own = self._backward(run, cotangents, with_states)
             return Gradients(
-                [d_inputs, *d_states] if in_list else d_inputs,
-                None if states is None else d_states,
-                d_weights,
+                [d_inputs, d_h, d_c] if in_list else d_inputs,
+                [d_h, d_c] if with_states else None,
+                self._in_order_of(variables, of_own),
             )
 
         return outputs, pullback
@@ -347,15 +339,37 @@ class LSTM(Recurrent):
         if self.go_backwards:
             raise ValueError(f"Layer {self.name} goes backwards: it starts with the last frame.")
         state = [np.zeros((batch_size, self.units), self._dtype) for _ in range(2)]
-        numbers = _passes.fused_numbers(self.activation, self.recurrent_activation)
-        if numbers is None or type(self) is not LSTM:
+        fused = _passes.are_fused(self.activation, self.recurrent_activation)
+        if type(self) is not LSTM or not fused:
             return streaming.LayerStream(self, state)
-        return streaming.Stream(self._current_packs().forward(), *numbers, state)
+        numbers = self._options()[:2]
+        return streaming.Stream(self._current_weights().packed(), *numbers, state)
 
-    def _has_own_steps(self) -> bool:
-        return type(self).step is not LSTM.step or (
-            type(self).preprocess_input is not LSTM.preprocess_input
-        )
+    def _plain(self, inputs: Any, training: bool | None) -> np.ndarray | None:
+        """The inputs in the layer's dtype if a call needs nothing but the core, which checks the
+        rest; else None."""
+        if not (
+            type(inputs) is np.ndarray
+            and self.built
+            and type(self) is LSTM  # a subclass may have its own ways
+            and not self.stateful
+            and not self.unroll
+            and self.activity_regularizer is None
+            and self._initial_weights is None
+            and not (training and (self.dropout or self.recurrent_dropout))
+            and _passes.are_fused(self.activation, self.recurrent_activation)
+        ):
+            return None
+        if inputs.dtype is self._dtype:
+            return inputs
+        return _checks.as_array(inputs, self._dtype, f"Input 0 of layer {self.name}")
+
+    def _new_run(
+        self, x: np.ndarray, mask: np.ndarray | None, training: bool, states: list[np.ndarray]
+    ) -> _passes.Run:
+        """A run over arguments that were checked."""
+        masks = self._dropout_masks(x, training)
+        return _passes.Run(self._current_weights(), x, mask, states, masks, self._options())
 
     def _run(
         self,
@@ -366,77 +380,95 @@ class LSTM(Recurrent):
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         if self._has_own_steps():
             return super()._run(x, mask, training, states)
-        return self._forward(self._problem(x, mask, training, states), keep=False)[0]
+        run = self._new_run(x, mask, training, states)
+        return self._outputs_and_states(run, keep=False)
 
-    def _problem(
-        self,
-        x: np.ndarray,
-        mask: np.ndarray | None,
-        training: bool,
-        states: list[np.ndarray],
-    ) -> dict[str, Any]:
-        """What both passes of the core are given."""
-        input_masks, recurrent_masks = self._dropout_masks(x, training)
-        packs = self._current_packs()
-        return {
-            "inputs": x,
-            "kernel": packs.kernel,
-            "recurrent_kernel": packs.recurrent_kernel,
-            "bias": packs.bias,
-            "packed": packs,
-            "initial_h": states[0],
-            "initial_c": states[1],
-            "mask": None if mask is None else mask.view(np.uint8),
-            "input_masks": input_masks,
-            "recurrent_masks": recurrent_masks,
-            "activation": _passes.activation_number(self.activation),
-            "recurrent_activation": _passes.activation_number(self.recurrent_activation),
-            "go_backwards": self.go_backwards,
-            "zero_leading": self.unroll,
-        }
-
-    def _current_packs(self) -> _passes.Packs:
-        """What the core reads of the weights as they are now."""
-        kernel, recurrent_kernel = self.kernel.value, self.recurrent_kernel.value
-        bias = None if self.bias is None else self.bias.value
-        packs = self._packs
-        if (
-            packs is None
-            or packs.kernel is not kernel
-            or packs.recurrent_kernel is not recurrent_kernel
-            or packs.bias is not bias
-        ):
-            packs = self._packs = _passes.Packs(kernel, recurrent_kernel, bias)
-        return packs
-
-    def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_packs": None}
-
-    def _forward(self, problem: dict[str, Any], keep: bool) -> tuple[tuple, dict[str, Any]]:
-        """The outputs and final states, and what the backward pass needs if it is to be kept."""
-        outputs, h, c, cache = _passes.forward(problem, self.return_sequences, keep)
+    def _outputs_and_states(
+        self, run: _passes.Run, keep: bool
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The output(s), then the final states; what `_backward` needs is kept if asked for."""
+        outputs, h, c = run.forward(self.return_sequences, keep)
         if outputs is None:
             outputs = h.copy() if self.return_state else h
-            outputs[_never_read(problem)] = 0
-        return (outputs, [h, c]), cache
+            outputs[self._never_read(run)] = 0
+        return outputs, [h, c]
 
-    def _backward(
-        self, problem: dict[str, Any], cache: dict[str, Any], cotangents: Any
-    ) -> tuple[np.ndarray, list[np.ndarray], dict[int, np.ndarray]]:
-        """The gradients of the inputs, of both initial states, and of each weight by identity."""
-        batch, timesteps, _ = problem["inputs"].shape
+    def _plain_outputs(self, found: tuple) -> Any:
+        """What a call returns, of the results of `Weights.forward`."""
+        outputs, h, c, _ = found
+        if not self.return_state:
+            return h if outputs is None else outputs
+        return [h.copy() if outputs is None else outputs, h, c]
+
+    def _never_read(self, run: _passes.Run) -> Any:
+        """Index of the rows whose last output is zero: unrolled, and masked at every timestep."""
+        if run.mask is None or not self.unroll or run.mask.shape[1] == 0:
+            return slice(0)
+        return ~run.mask.any(axis=1)
+
+    def _backward(self, run: _passes.Run, cotangents: Any, states: bool) -> list:
+        """The gradients of the inputs, of both initial states, and of the weights."""
+        if type(cotangents) is np.ndarray and not self.return_state and not self.unroll:
+            last = None if self.return_sequences else cotangents
+            found = run.quick_backward(cotangents if last is None else None, last, None, states)
+            if found is not None:
+                return found
+        batch, timesteps, _ = run.inputs.shape
         d_outputs, d_h, d_c = self._checked_cotangents(cotangents, batch, timesteps)
         if not self.return_sequences and d_outputs is not None:
             d_last = d_outputs.copy()
-            d_last[_never_read(problem)] = 0
+            d_last[self._never_read(run)] = 0
             d_h = d_last if d_h is None else d_last + d_h
             d_outputs = None
-        found = _passes.backward(problem, cache, d_outputs, d_h, d_c)
-        names = ("kernel", "recurrent_kernel", "bias")
-        by_variable = {
-            id(getattr(self, name)): found[name] for name in names if found[name] is not None
-        }
-        return found["inputs"], [found["initial_h"], found["initial_c"]], by_variable
+        return run.backward(d_outputs, d_h, d_c, states)
+
+    def _in_order_of(self, variables: list, gradients: list) -> list[np.ndarray]:
+        """The gradients of the kernel, the recurrent kernel and the bias, for these variables."""
+        own = self.kernel, self.recurrent_kernel, self.bias
+        found = {id(v): g for v, g in zip(own, gradients, strict=True) if v is not None}
+        return [found[id(v)] if id(v) in found else np.zeros(v.shape, v.dtype) for v in variables]
+
+    def _options(self) -> tuple[Any, Any, bool, bool]:
+        """How the core is to run: see `_passes.Run`."""
+        number = _passes.activation_number
+        return (
+            number(self.activation),
+            number(self.recurrent_activation),
+            self.go_backwards,
+            self.unroll,
+        )
+
+    def _has_own_steps(self) -> bool:
+        return type(self).step is not LSTM.step or (
+            type(self).preprocess_input is not LSTM.preprocess_input
+        )
+
+    def _check_that_gradients_are_known(self) -> None:
+        if self._has_own_steps():
+            raise TypeError(
+                f"{type(self).__name__} has its own `step` or `preprocess_input`, so its gradient "
+                "is not known: override `vjp` as well to train it."
+            )
+        for activation in (self.activation, self.recurrent_activation):
+            if callable(_passes.activation_number(activation)):
+                activations.vjp(activation)  # raises where there is no derivative
+
+    def _current_weights(self) -> _core.Weights:
+        """The weights as they are now, for the core, which keeps them packed."""
+        kernel, recurrent_kernel = self.kernel.value, self.recurrent_kernel.value
+        bias = None if self.bias is None else self.bias.value
+        weights = self._core_weights
+        if (
+            weights is None
+            or weights.kernel is not kernel
+            or weights.recurrent_kernel is not recurrent_kernel
+            or weights.bias is not bias
+        ):
+            weights = self._core_weights = _core.Weights(kernel, recurrent_kernel, bias)
+        return weights
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_core_weights": None}
 
     def _checked_cotangents(
         self, cotangents: Any, batch: int, timesteps: int
@@ -456,123 +488,3 @@ class LSTM(Recurrent):
                 InputSpec(shape=shape).check(value.shape, f"Cotangent {i} of {self.name}")
             checked.append(value)
         return checked + [None] * (3 - len(checked))
-
-    # ------------------------------------------------------------------ dropout
-
-    def get_constants(self, inputs: np.ndarray, training: bool | None = None) -> list:
-        """The scaled dropout masks: [of the inputs, of the outputs fed back], for i, f, c, o.
-
-        A subclass that overrides it decides the masks. Each is an array, (batch, input_dim) or
-        (batch, units), or 1. With `implementation` 2 the first serves all gates; with 0 those of
-        the inputs are drawn by `preprocess_input` instead, as in TensorFlow.
-        """
-        batch = len(inputs)
-        rate = self.dropout if training and self.implementation != 0 else 0.0
-        recurrent_rate = self.recurrent_dropout if training else 0.0
-        return [
-            self._drawn_masks(rate, (batch, inputs.shape[-1])),
-            self._drawn_masks(recurrent_rate, (batch, self.units)),
-        ]
-
-    def _drawn_masks(self, rate: float, shape: tuple[int, int]) -> list:
-        """Four masks of zeros and ``1 / (1 - rate)``, or four times the same, or four ones."""
-        if not 0 < rate < 1:
-            return [self._dtype.type(1)] * 4
-        draws = 1 if self.implementation == 2 else 4
-        kept = _random.default_generator().random((draws, *shape)) >= rate
-        masks = kept.astype(self._dtype) * self._dtype.type(1 / (1 - rate))
-        return list(masks) if draws == 4 else [masks[0]] * 4
-
-    def _dropout_masks(
-        self, x: np.ndarray, training: bool
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """The masks as the core takes them: (1 or 4, batch, size), or None where all are 1."""
-        drops = training and (self.dropout > 0 or self.recurrent_dropout > 0)
-        if not drops and type(self).get_constants is LSTM.get_constants:
-            return None, None
-        of_inputs, of_states = self.get_constants(x, training)
-        if self.implementation == 0:
-            rate = self.dropout if training else 0.0
-            of_inputs = self._drawn_masks(rate, (len(x), self.input_dim))
-        return (
-            self._stacked(of_inputs, (len(x), self.input_dim), "input"),
-            self._stacked(of_states, (len(x), self.units), "recurrent"),
-        )
-
-    def _stacked(self, masks: Sequence, shape: tuple[int, int], kind: str) -> np.ndarray | None:
-        if len(masks) != 4:
-            raise ValueError(f"Expected 4 {kind} dropout masks of get_constants, got {len(masks)}.")
-        shared = self.implementation == 2 or all(m is masks[0] for m in masks)
-        masks = list(masks[:1]) if shared else list(masks)
-        if all(np.ndim(m) == 0 and m == 1 for m in masks):
-            return None
-        stack = np.empty((len(masks), *shape), self._dtype)
-        for place, mask in zip(stack, masks, strict=True):
-            place[:] = _checks.as_array(mask, self._dtype, f"The {kind} dropout mask")
-        return stack
-
-    # ------------------------------------------------------------------ one step at a time
-
-    def preprocess_input(self, inputs: np.ndarray, training: bool | None = None) -> np.ndarray:
-        """What `step` reads: with `implementation` 0 the input product of all timesteps.
-
-        Returns
-        -------
-        ndarray
-            (batch, timesteps, 4 units) with `implementation` 0, else `inputs`.
-        """
-        if self.implementation != 0:
-            return inputs
-        x = _checks.as_array(inputs, self._dtype, f"Input 0 of layer {self.name}")
-        rate = self.dropout if training else 0.0
-        masks = self._drawn_masks(rate, (len(x), self.input_dim))
-        kernels = (self.kernel_i, self.kernel_f, self.kernel_c, self.kernel_o)
-        product = np.concatenate(
-            [
-                (x if np.ndim(m) == 0 else x * m[:, None]) @ w
-                for m, w in zip(masks, kernels, strict=True)
-            ],
-            axis=2,
-        )
-        return product if self.bias is None else product + self.bias.value
-
-    def step(self, inputs: np.ndarray, states: list) -> tuple[np.ndarray, list]:
-        """One timestep in NumPy, for subclasses; the layer itself runs the compiled core.
-
-        Parameters
-        ----------
-        inputs : ndarray, shape (batch, input_dim), or (batch, 4 units) with implementation 0
-            A timestep of what `preprocess_input` returned.
-        states : list
-            h and c, (batch, units) each, then the two lists of `get_constants`.
-
-        Returns
-        -------
-        h : ndarray, shape (batch, units)
-        states : list of ndarray
-            The new h and c.
-        """
-        h, c, input_masks, recurrent_masks = states
-        bias = 0 if self.bias is None else self.bias.value
-        gates = []
-        for g in range(4):
-            mask = 0 if self.implementation == 2 else g
-            part = slice(g * self.units, (g + 1) * self.units)
-            if self.implementation == 0:
-                z = inputs[:, part]
-            else:
-                z = (inputs * input_masks[mask]) @ self.kernel.value[:, part]
-                z = z + (bias if self.bias is None else bias[part])
-            gates.append(z + (h * recurrent_masks[mask]) @ self.recurrent_kernel.value[:, part])
-        i, f, o = (self.recurrent_activation(gates[g]) for g in (0, 1, 3))
-        c = f * c + i * self.activation(gates[2])
-        h = o * self.activation(c)
-        return h, [h, c]
-
-
-def _never_read(problem: dict[str, Any]) -> Any:
-    """Index of the rows whose last output is zero: unrolled, and masked at every timestep."""
-    mask = problem["mask"]
-    if mask is None or not problem["zero_leading"] or mask.shape[1] == 0:
-        return slice(0)
-    return ~mask.any(axis=1)

@@ -1,0 +1,125 @@
+"""LSTMSteps: the members of an LSTM that draw dropout and compute single steps in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cylstm import _checks, _random
+
+__all__ = ["LSTMSteps"]
+
+
+class LSTMSteps:
+    """Dropout masks, and one step at a time: what a subclass of `LSTM` may override."""
+
+    def get_constants(self, inputs: np.ndarray, training: bool | None = None) -> list:
+        """The scaled dropout masks: [of the inputs, of the outputs fed back], for i, f, c, o.
+
+        A subclass that overrides it decides the masks. Each is an array, (batch, input_dim) or
+        (batch, units), or 1. With `implementation` 2 the first serves all gates; with 0 those of
+        the inputs are drawn by `preprocess_input` instead, as in TensorFlow.
+        """
+        batch = len(inputs)
+        rate = self.dropout if training and self.implementation != 0 else 0.0
+        recurrent_rate = self.recurrent_dropout if training else 0.0
+        return [
+            self._drawn_masks(rate, (batch, inputs.shape[-1])),
+            self._drawn_masks(recurrent_rate, (batch, self.units)),
+        ]
+
+    def _drawn_masks(self, rate: float, shape: tuple[int, int]) -> list:
+        """Four masks of zeros and ``1 / (1 - rate)``, or four times the same, or four ones."""
+        if not 0 < rate < 1:
+            return [self._dtype.type(1)] * 4
+        draws = 1 if self.implementation == 2 else 4
+        kept = _random.default_generator().random((draws, *shape)) >= rate
+        masks = kept.astype(self._dtype) * self._dtype.type(1 / (1 - rate))
+        return list(masks) if draws == 4 else [masks[0]] * 4
+
+    def _dropout_masks(
+        self, x: np.ndarray, training: bool
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The masks as the core takes them: (1 or 4, batch, size), or None where all are 1."""
+        drops = training and (self.dropout > 0 or self.recurrent_dropout > 0)
+        if not drops and type(self).get_constants is LSTMSteps.get_constants:
+            return None, None
+        of_inputs, of_states = self.get_constants(x, training)
+        if self.implementation == 0:
+            rate = self.dropout if training else 0.0
+            of_inputs = self._drawn_masks(rate, (len(x), self.input_dim))
+        return (
+            self._stacked(of_inputs, (len(x), self.input_dim), "input"),
+            self._stacked(of_states, (len(x), self.units), "recurrent"),
+        )
+
+    def _stacked(self, masks: Sequence, shape: tuple[int, int], kind: str) -> np.ndarray | None:
+        if len(masks) != 4:
+            raise ValueError(f"Expected 4 {kind} dropout masks of get_constants, got {len(masks)}.")
+        shared = self.implementation == 2 or all(m is masks[0] for m in masks)
+        masks = list(masks[:1]) if shared else list(masks)
+        if all(np.ndim(m) == 0 and m == 1 for m in masks):
+            return None
+        stack = np.empty((len(masks), *shape), self._dtype)
+        for place, mask in zip(stack, masks, strict=True):
+            place[:] = _checks.as_array(mask, self._dtype, f"The {kind} dropout mask")
+        return stack
+
+    # ------------------------------------------------------------------ one step at a time
+
+    def preprocess_input(self, inputs: np.ndarray, training: bool | None = None) -> np.ndarray:
+        """What `step` reads: with `implementation` 0 the input product of all timesteps.
+
+        Returns
+        -------
+        ndarray
+            (batch, timesteps, 4 units) with `implementation` 0, else `inputs`.
+        """
+        if self.implementation != 0:
+            return inputs
+        x = _checks.as_array(inputs, self._dtype, f"Input 0 of layer {self.name}")
+        rate = self.dropout if training else 0.0
+        masks = self._drawn_masks(rate, (len(x), self.input_dim))
+        kernels = (self.kernel_i, self.kernel_f, self.kernel_c, self.kernel_o)
+        product = np.concatenate(
+            [
+                (x if np.ndim(m) == 0 else x * m[:, None]) @ w
+                for m, w in zip(masks, kernels, strict=True)
+            ],
+            axis=2,
+        )
+        return product if self.bias is None else product + self.bias.value
+
+    def step(self, inputs: np.ndarray, states: list) -> tuple[np.ndarray, list]:
+        """One timestep in NumPy, for subclasses; the layer itself runs the compiled core.
+
+        Parameters
+        ----------
+        inputs : ndarray, shape (batch, input_dim), or (batch, 4 units) with implementation 0
+            A timestep of what `preprocess_input` returned.
+        states : list
+            h and c, (batch, units) each, then the two lists of `get_constants`.
+
+        Returns
+        -------
+        h : ndarray, shape (batch, units)
+        states : list of ndarray
+            The new h and c.
+        """
+        h, c, input_masks, recurrent_masks = states
+        bias = 0 if self.bias is None else self.bias.value
+        gates = []
+        for g in range(4):
+            mask = 0 if self.implementation == 2 else g
+            part = slice(g * self.units, (g + 1) * self.units)
+            if self.implementation == 0:
+                z = inputs[:, part]
+            else:
+                z = (inputs * input_masks[mask]) @ self.kernel.value[:, part]
+                z = z + (bias if self.bias is None else bias[part])
+            gates.append(z + (h * recurrent_masks[mask]) @ self.recurrent_kernel.value[:, part])
+        i, f, o = (self.recurrent_activation(gates[g]) for g in (0, 1, 3))
+        c = f * c + i * self.activation(gates[2])
+        h = o * self.activation(c)
+        return h, [h, c]
