@@ -50,7 +50,7 @@ from cylstm._activations cimport ACTIVATION_COUNT
 from cylstm._blas cimport gemm as blas_gemm, real
 from cylstm._blas_passes cimport backward_by_blas, forward_by_blas
 from cylstm._fused cimport (
-    Pass, allocate, forward_piece, plan_forward, run_backward, run_forward,
+    Pass, allocate, forward_piece, operations, plan_forward, run_backward, run_forward,
 )
 from cylstm._kernels cimport (
     LSTM_ACTIVATIONS, LSTM_KEPT_FROM, int64_t, lstm_find_kernels, lstm_flush_denormals, lstm_give,

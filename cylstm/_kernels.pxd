@@ -11,6 +11,7 @@ cdef extern from "_simd/lstm.h" nogil:
     ctypedef struct lstm_problem:
         int64_t batch, steps, inputs, units
         int64_t begin, end
+        int64_t from_ "from"
         int activation, recurrent_activation
         int go_backwards, zero_leading
         const void* x
@@ -37,6 +38,7 @@ cdef extern from "_simd/lstm.h" nogil:
         void* dz
         void* d_initial_h
         void* d_initial_c
+        int skip_initial
         const void* kernel_transposed_pack
         int add_gradients
         void* d_kernel
@@ -62,11 +64,11 @@ cdef extern from "_simd/lstm.h" nogil:
         size_t (*forward_work)(const lstm_problem* p, int64_t rows, int members) noexcept nogil
         size_t (*backward_work)(const lstm_problem* p, int64_t rows, int members) noexcept nogil
         size_t (*weight_gradients_work)(const lstm_problem* p) noexcept nogil
-        void (*forward)(
+        int64_t (*forward)(
             const lstm_problem* p, int64_t first, int64_t rows, void* work, lstm_team* team,
             int member,
         ) noexcept nogil
-        void (*backward)(
+        int64_t (*backward)(
             const lstm_problem* p, int64_t first, int64_t rows, void* work, lstm_team* team,
             int member,
         ) noexcept nogil
@@ -74,7 +76,7 @@ cdef extern from "_simd/lstm.h" nogil:
             const lstm_problem* p, int64_t first, int64_t rows, int64_t column, int64_t columns,
             void* work,
         ) noexcept nogil
-        void (*input_gradients)(const lstm_problem* p, int64_t first, int64_t rows) noexcept nogil
+        void (*input_gradients)(const lstm_problem* p, int64_t first, int64_t pairs) noexcept nogil
         void (*activate)(int activation, int64_t n, const void* x, void* y) noexcept nogil
 
     const lstm_kernels* lstm_find_kernels(const char* name, int is_double) noexcept
@@ -99,9 +101,10 @@ cdef extern from "_simd/threads.h" nogil:
     void lstm_pool_free(lstm_pool* pool) noexcept
     void lstm_pool_run(
         lstm_pool* pool, int parts, void (*job)(void* context, int part) noexcept nogil,
-        void* context,
+        void* context, int eager,
     ) noexcept
     void lstm_team_run(
         lstm_pool* pool, int members,
         void (*job)(void* context, lstm_team* team, int member) noexcept nogil, void* context,
+        int eager,
     ) noexcept

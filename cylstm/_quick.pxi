@@ -316,12 +316,12 @@ cdef class Weights:
             let_go(&views)
 
 
-cdef double operations(const lstm_problem* p) noexcept:
-    """The floating point operations of the products of a pass."""
-    return 8.0 * p.batch * p.steps * p.units * (p.inputs + p.units)
-
-
 # One step at a time -------------------------------------------------------------------------------
+
+
+cdef enum:
+    # Operations from which a step lets other threads of Python run, and is shared among threads.
+    LONG_STEP = 100000
 
 
 cdef class Stepper:
@@ -376,7 +376,7 @@ cdef class Stepper:
         self.plan.kernels = packed.kernels
         self.plan.problem = p
         self.plan.work = <char*>allocate(plan_forward(&self.plan, threads_of(pool)))
-        self.long_steps = p.batch * p.units * (p.inputs + p.units) > 100000
+        self.long_steps = operations(p) > LONG_STEP
 
     def __dealloc__(self):
         let_go(&self.state)

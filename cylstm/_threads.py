@@ -12,9 +12,9 @@ from cylstm import _checks, _core
 
 __all__ = ["get_num_threads", "pool", "set_num_threads"]
 
-# Floating point operations below which a call stays on one thread. At some 100 of them a
-# nanosecond this is 0.3 ms, next to 0.04 ms for waking a thread.
-_LEAST_WORK = 3e7
+# Floating point operations below which a call stays on one thread: some 5 microseconds of work.
+# Below 3e7 the core does without threads that sleep.
+_LEAST_WORK = 1e5
 
 _lock = threading.Lock()
 _count: int | None = None

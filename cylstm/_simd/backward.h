@@ -19,6 +19,7 @@ typedef struct {
     const lstm_problem *p;
     int64_t first, rows, padded;
     int member;
+    int64_t step;
     int64_t begin, end; /* the units of this member, whole panels */
     REAL *dh, *dc;      /* (rows, padded) */
     REAL *zeros;        /* (padded) */
@@ -234,6 +235,33 @@ LOCAL void masked_product(backward_run *run, int64_t n)
     }
 }
 
+/* Brings to the L2 cache what `undo` will read of the step before for the rows and units of a tile:
+ * 4 to 8 % less time, and 40 % for 256 rows of 32 units. Beyond NEAR bytes it would drive the weights
+ * out. */
+#define NEAR (256 << 10)
+LOCAL void prefetch_step_before(const void *context, int64_t i, int64_t rows, int64_t unit,
+                                int64_t count)
+{
+    const backward_run *run = context;
+    const lstm_problem *p = run->p;
+    const int64_t units = p->units, step = run->step - 1, time = FN(time_of)(p, step),
+                  before = step > 0 ? FN(time_of)(p, step - 1) : time;
+    unit += run->begin;
+    for (int64_t r = i; r < i + rows; r++) {
+        const int64_t row = run->row_of[r] * p->steps;
+        const REAL *gates = (const REAL *)p->gates + (row + time) * 4 * units;
+        const REAL *cells = (const REAL *)p->cells + (row + before) * units;
+        const REAL *d_output =
+            p->d_outputs ? (const REAL *)p->d_outputs + (row + step) * units : cells;
+        for (int64_t u = unit; u < unit + count; u += LSTM_LINE / sizeof(REAL)) {
+            for (int g = 0; g < 4; g++)
+                LSTM_PREFETCH_L2(gates + g * units + u);
+            LSTM_PREFETCH_L2(cells + u);
+            LSTM_PREFETCH_L2(d_output + u);
+        }
+    }
+}
+
 LOCAL void backward_start(backward_run *run)
 {
     const lstm_problem *p = run->p;
@@ -247,11 +275,14 @@ LOCAL void backward_start(backward_run *run)
 
 /* The steps of this call for `rows` rows of the batch from `first` on. A member needs dz of all
  * units for dh of its own, so a team meets once a step, between the two. */
-LOCAL void backward(const lstm_problem *p, int64_t first, int64_t rows, void *work, lstm_team *team,
-                    int member)
+LOCAL int64_t backward(const lstm_problem *p, int64_t first, int64_t rows, void *work,
+                       lstm_team *team, int member)
 {
     backward_run run;
     const int64_t units = p->units;
+    const int near = rows * units * 6 * (int64_t)sizeof(REAL) <= NEAR;
+    int64_t step = p->from;
+    int leave = 0;
     const undo_fn undo_rows = undo_for(p);
     backward_layout(&run, p, first, rows, team, member, work);
     for (int64_t r = 0; r < rows; r++) {
@@ -266,17 +297,20 @@ LOCAL void backward(const lstm_problem *p, int64_t first, int64_t rows, void *wo
     if (team)
         lstm_team_wait(team);
 
-    for (int64_t step = p->end - 1; step >= p->begin; step--) {
+    while (step > p->begin && !leave) {
+        run.step = --step;
         int64_t n = backward_select(&run, step);
         undo_rows(&run, n);
         if (team)
-            lstm_team_wait(team);
+            leave = lstm_team_wait(team);
+        if (step == 0 && p->skip_initial)
+            continue;
         if (p->recurrent_masks)
             masked_product(&run, n);
         else
             multiply_rows(n, run.end - run.begin, 4 * units, run.dz_rows,
                           (const REAL *)p->transposed_pack + run.begin * 4 * units, run.starts,
-                          run.dh_rows);
+                          run.dh_rows, near && step > 0 ? prefetch_step_before : NULL, &run);
     }
 
     if (team)
@@ -287,4 +321,5 @@ LOCAL void backward(const lstm_problem *p, int64_t first, int64_t rows, void *wo
         memcpy((REAL *)p->d_initial_c + (first + r) * units, run.dc + r * run.padded,
                (size_t)units * sizeof(REAL));
     }
+    return step;
 }

@@ -291,7 +291,7 @@ LOCAL void forward_inputs(forward_run *run, int64_t step, int64_t end)
     if (!gated) {
         multiply_rows(n, (run->end - run->begin) * BLOCK, p->inputs, run->x_rows,
                       (const REAL *)p->kernel_pack + run->begin * BLOCK * p->inputs, run->starts,
-                      run->z_rows);
+                      run->z_rows, NULL, NULL);
         return;
     }
     for (int64_t block = run->begin; block < run->end; block++)
@@ -439,11 +439,13 @@ LOCAL void forward_start(forward_run *run)
 }
 
 /* The steps of this call for `rows` rows of the batch from `first` on. */
-LOCAL void forward(const lstm_problem *p, int64_t first, int64_t rows, void *work, lstm_team *team,
-                   int member)
+LOCAL int64_t forward(const lstm_problem *p, int64_t first, int64_t rows, void *work,
+                      lstm_team *team, int member)
 {
     forward_run run;
     const int64_t units = p->units;
+    int64_t step = p->begin;
+    int leave = 0;
     const size_t size = (size_t)units * sizeof(REAL);
     const update_fn finish = update_for(p);
     forward_layout(&run, p, first, rows, team, member, work);
@@ -455,13 +457,13 @@ LOCAL void forward(const lstm_problem *p, int64_t first, int64_t rows, void *wor
     if (team)
         lstm_team_wait(team);
 
-    for (int64_t step = p->begin; step < p->end; step++) {
+    for (; step < p->end && !leave; step++) {
         if (run.ahead && (step - p->begin) % run.ahead == 0)
             forward_inputs(&run, step, step + run.ahead < p->end ? step + run.ahead : p->end);
         int64_t n = forward_select(&run, step);
         forward_step(&run, n, (int)(step & 1), finish);
         if (team)
-            lstm_team_wait(team);
+            leave = lstm_team_wait(team);
     }
 
     for (int64_t r = 0; member == 0 && r < rows; r++) {
@@ -471,4 +473,5 @@ LOCAL void forward(const lstm_problem *p, int64_t first, int64_t rows, void *wor
         if (p->final_c)
             memcpy((REAL *)p->final_c + (first + r) * units, run.c + r * run.padded, size);
     }
+    return step;
 }

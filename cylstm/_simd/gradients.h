@@ -16,17 +16,20 @@
 #define FACTOR_STRIDE                                                                              \
     (DEPTH * MAX_ROWS + 16) /* not a power of two: panels would share their cache sets */
 
-/* to[r][v] += sum over k of a[k][r] b[k][v]: `rows` numbers against PANEL vectors, both contiguous
- * for each k */
+/* to[r][v] (+)= sum over k of a[k][r] b[k][v]: `rows` numbers against PANEL vectors, both
+ * contiguous for each k; added if `add`. Not to clear `to` before saves up to a half of short
+ * sums. */
 INLINE void outer_product(const int rows, int64_t depth, const REAL *a, const REAL *b, REAL *to,
-                          int64_t to_stride)
+                          int64_t to_stride, int add)
 {
     vec sum[MAX_ROWS][PANEL];
     LSTM_UNROLL
     for (int r = 0; r < rows; r++)
         LSTM_UNROLL
-    for (int v = 0; v < PANEL; v++)
+    for (int v = 0; v < PANEL; v++) {
+        LSTM_PREFETCH(to + r * to_stride + v * LANES);
         sum[r][v] = vec_set1(0);
+    }
     for (int64_t k = 0; k < depth; k++, a += MAX_ROWS, b += COLUMNS) {
         vec w[PANEL];
         LSTM_UNROLL
@@ -42,16 +45,20 @@ INLINE void outer_product(const int rows, int64_t depth, const REAL *a, const RE
     for (int r = 0; r < rows; r++)
         LSTM_UNROLL
     for (int v = 0; v < PANEL; v++)
-        vec_store(to + r * to_stride + v * LANES,
-                  vec_load(to + r * to_stride + v * LANES) + sum[r][v]);
+    {
+        REAL *at = to + r * to_stride + v * LANES;
+        if (add)
+            sum[r][v] = vec_load(at) + sum[r][v];
+        vec_store(at, sum[r][v]);
+    }
 }
 
-typedef void (*outer_product_fn)(int64_t, const REAL *, const REAL *, REAL *, int64_t);
+typedef void (*outer_product_fn)(int64_t, const REAL *, const REAL *, REAL *, int64_t, int);
 #define OUTER_PRODUCT(rows)                                                                        \
     LOCAL void FN(outer_product_##rows)(int64_t depth, const REAL *a, const REAL *b, REAL *to,     \
-                                        int64_t to_stride)                                         \
+                                        int64_t to_stride, int add)                                \
     {                                                                                              \
-        outer_product(rows, depth, a, b, to, to_stride);                                           \
+        outer_product(rows, depth, a, b, to, to_stride, add);                                      \
     }
 OUTER_PRODUCT(1)
 OUTER_PRODUCT(2)
@@ -114,18 +121,33 @@ LOCAL size_t weight_gradients_work(const lstm_problem *p)
     return gradient_layout(&run, p, 0, 0, NULL);
 }
 
+/* Where x or h of pair k of the chunk is */
+INLINE const REAL *FN(factor_row)(const gradient_run *run, const gradient_factor *factor, int64_t k)
+{
+    return factor->rows + run->pairs[2 * k] * factor->row_stride +
+           run->pairs[2 * k + 1] * factor->step_stride;
+}
+
+/* The columns of dz of pair k of the chunk */
+INLINE const REAL *FN(dz_columns)(const gradient_run *run, int64_t k, int64_t column)
+{
+    return FN(dz_row)(run->p, run->pairs[2 * k] - run->first, run->pairs[2 * k + 1]) + column;
+}
+
 /* Rows of x or h of the chunk's n pairs -> panels [size / 6][k][6] */
 LOCAL void pack_factor(gradient_run *run, const gradient_factor *factor, int64_t n, int group)
 {
     const int64_t size = factor->size, whole = size / MAX_ROWS, rest = size % MAX_ROWS;
     for (int64_t k = 0; k < n; k++) {
-        const int64_t row = run->pairs[2 * k], time = run->pairs[2 * k + 1];
-        const REAL *from = factor->rows + row * factor->row_stride + time * factor->step_stride;
+        const REAL *from = FN(factor_row)(run, factor, k);
         REAL *to = factor->panels + k * MAX_ROWS;
+        if (k + 4 < n) /* the whole gradient of the weights takes 1 to 6 % less time */
+            for (int64_t i = 0; i < size; i += LSTM_LINE / sizeof(REAL))
+                LSTM_PREFETCH(FN(factor_row)(run, factor, k + 4) + i);
         if (factor->masks) {
             const int64_t g = factor->groups > 1 ? group : 0;
-            apply_masks(1, size, from, factor->masks + (g * run->p->batch + row) * size, 0,
-                        run->row, 0);
+            const int64_t of = g * run->p->batch + run->pairs[2 * k];
+            apply_masks(1, size, from, factor->masks + of * size, 0, run->row, 0);
             from = run->row;
         }
         for (int64_t i = 0; i < whole; i++)
@@ -145,8 +167,10 @@ LOCAL void pack_dz(gradient_run *run, int64_t n, int64_t column, int64_t some)
     for (int v = 0; v < PANEL; v++)
         sum[v] = vec_set1(0);
     for (int64_t k = 0; k < n; k++) {
-        const REAL *from =
-            FN(dz_row)(p, run->pairs[2 * k] - run->first, run->pairs[2 * k + 1]) + column;
+        const REAL *from = FN(dz_columns)(run, k, column);
+        if (k + 8 < n) /* 1 % less time */
+            for (int v = 0; v < PANEL; v++)
+                LSTM_PREFETCH(FN(dz_columns)(run, k + 8, column) + v * LANES);
         for (int v = 0; v < PANEL; v++) {
             const int64_t left = some - v * LANES;
             vec dz = left >= LANES ? vec_load(from + v * LANES)
@@ -166,7 +190,7 @@ LOCAL void pack_dz(gradient_run *run, int64_t n, int64_t column, int64_t some)
 
 /* gradient[:, column : column + some] += factor^T panel for the chunk's n pairs */
 LOCAL void add_outer_products(gradient_run *run, const gradient_factor *factor, int64_t n,
-                              int64_t column, int64_t some)
+                              int64_t column, int64_t some, int add)
 {
     const int64_t stride = 4 * run->p->units;
     for (int64_t i = 0; i < factor->size; i += MAX_ROWS) {
@@ -174,19 +198,20 @@ LOCAL void add_outer_products(gradient_run *run, const gradient_factor *factor, 
         const REAL *a = factor->panels + i / MAX_ROWS * FACTOR_STRIDE;
         REAL *to = factor->gradient + i * stride + column;
         if (some == COLUMNS) {
-            outer_products[rows - 1](n, a, run->panel, to, stride);
+            outer_products[rows - 1](n, a, run->panel, to, stride, add);
             continue;
         }
-        memset(run->tile, 0, MAX_ROWS * COLUMNS * sizeof(REAL));
-        outer_products[rows - 1](n, a, run->panel, run->tile, COLUMNS);
+        outer_products[rows - 1](n, a, run->panel, run->tile, COLUMNS, 0);
         for (int64_t r = 0; r < rows; r++)
-            for (int64_t j = 0; j < some; j++)
-                to[r * stride + j] += run->tile[r * COLUMNS + j];
+            for (int64_t j = 0; j < some; j++) {
+                const REAL sum = run->tile[r * COLUMNS + j];
+                to[r * stride + j] = add ? to[r * stride + j] + sum : sum;
+            }
     }
 }
 
 /* The chunk's part of columns [column, end) */
-LOCAL void add_chunk(gradient_run *run, int64_t n, int64_t column, int64_t end)
+LOCAL void add_chunk(gradient_run *run, int64_t n, int64_t column, int64_t end, int add)
 {
     const int64_t units = run->p->units;
     const int gated = (run->factors[0].masks && run->factors[0].groups > 1) ||
@@ -201,7 +226,7 @@ LOCAL void add_chunk(gradient_run *run, int64_t n, int64_t column, int64_t end)
             const int64_t some = stop - column < COLUMNS ? stop - column : COLUMNS;
             pack_dz(run, n, column, some);
             for (int f = 0; f < 2; f++)
-                add_outer_products(run, &run->factors[f], n, column, some);
+                add_outer_products(run, &run->factors[f], n, column, some, add);
         }
         column = stop;
     }
@@ -214,14 +239,9 @@ LOCAL void weight_gradients(const lstm_problem *p, int64_t first, int64_t rows, 
 {
     gradient_run run;
     gradient_layout(&run, p, first, rows, work);
-    if (!p->add_gradients) {
-        for (int f = 0; f < 2; f++)
-            for (int64_t i = 0; i < run.factors[f].size; i++)
-                memset(run.factors[f].gradient + i * 4 * p->units + column, 0,
-                       (size_t)columns * sizeof(REAL));
-        if (p->d_bias)
-            memset((REAL *)p->d_bias + column, 0, (size_t)columns * sizeof(REAL));
-    }
+    int add = p->add_gradients;
+    if (!add && p->d_bias)
+        memset((REAL *)p->d_bias + column, 0, (size_t)columns * sizeof(REAL));
     const int64_t begin = FN(first_time)(p), end = begin + p->end - p->begin;
     int64_t n = 0;
     for (int64_t row = first; row < first + rows; row++)
@@ -231,36 +251,38 @@ LOCAL void weight_gradients(const lstm_problem *p, int64_t first, int64_t rows, 
             run.pairs[2 * n] = row;
             run.pairs[2 * n + 1] = time;
             if (++n == DEPTH) {
-                add_chunk(&run, n, column, column + columns);
+                add_chunk(&run, n, column, column + columns, add);
+                add = 1;
                 n = 0;
             }
         }
-    if (n)
-        add_chunk(&run, n, column, column + columns);
+    if (n || !add) /* without any pair the sums are zero */
+        add_chunk(&run, n, column, column + columns, add);
 }
 
-/* d_inputs = sum over g of masks[g] * (dz_g W_g^T) for `rows` rows of the batch; 0 at masked steps.
- * kernel_transposed_pack is packed as (D, 4U), so that gates are neighbours in its depth. */
-LOCAL void input_gradients(const lstm_problem *p, int64_t first, int64_t rows)
+/* d_inputs = sum over g of masks[g] * (dz_g W_g^T); 0 at masked steps. kernel_transposed_pack is
+ * packed as (D, 4U), so that gates are neighbours in its depth. */
+LOCAL void input_gradients(const lstm_problem *p, int64_t first, int64_t pairs)
 {
     const int groups = p->input_masks ? p->input_groups : 1;
     const int64_t inputs = p->inputs, depth = 4 * p->units / groups,
                   vectors = (inputs + LANES - 1) / LANES;
     REAL zeros[COLUMNS] = {0}, sums[MAX_ROWS][COLUMNS];
     const REAL *starts[MAX_ROWS] = {zeros, zeros, zeros, zeros, zeros, zeros};
-    const int64_t begin = FN(first_time)(p), end = begin + p->end - p->begin;
-    int64_t row = begin < end ? 0 : rows, time = begin;
-    while (row < rows) {
+    const int64_t steps = p->end - p->begin;
+    int64_t pair = first;
+    while (pair < first + pairs) {
         const REAL *dz[MAX_ROWS];
         REAL *dx[MAX_ROWS], *to[MAX_ROWS];
         int64_t of[MAX_ROWS], n = 0;
-        for (; row < rows && n < MAX_ROWS; time + 1 < end ? time++ : (row++, time = begin)) {
-            REAL *at = (REAL *)p->d_inputs + ((first + row) * p->steps + time) * inputs;
-            if (FN(is_masked)(p, first + row, time)) {
+        for (; pair < first + pairs && n < MAX_ROWS; pair++) {
+            const int64_t row = pair / steps, time = FN(first_time)(p) + pair % steps;
+            REAL *at = (REAL *)p->d_inputs + (row * p->steps + time) * inputs;
+            if (FN(is_masked)(p, row, time)) {
                 memset(at, 0, (size_t)inputs * sizeof(REAL));
                 continue;
             }
-            of[n] = first + row;
+            of[n] = row;
             dx[n] = at;
             dz[n++] = FN(dz_row)(p, row, time);
         }

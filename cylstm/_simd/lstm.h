@@ -45,6 +45,7 @@ typedef struct lstm_problem {
     int64_t batch, steps, inputs, units;
     int64_t begin, end; /* the steps of this call: begin <= s < end. A sequence may be run in
                          * several calls, the state of one being the initial state of the next. */
+    int64_t from;       /* backward only: the last step plus one, end unless a team has stopped */
     int activation, recurrent_activation; /* ids above */
     int go_backwards, zero_leading;
 
@@ -74,6 +75,7 @@ typedef struct lstm_problem {
     void *dz; /* OUT (rows of the call, end - begin, 4U) by input time from that of the first
                *     step on, 0 at masked steps. It serves one call after the other. */
     void *d_initial_h, *d_initial_c; /* OUT (B, U) */
+    int skip_initial; /* d_initial_h of step 0 is not wanted: leave its product out */
 
     /* weight_gradients and input_gradients, from x, hidden, dz, mask, dropout masks */
     const void *kernel_transposed_pack;  /* IN  pack_columns of the kernel (D, 4U) */
@@ -84,11 +86,12 @@ typedef struct lstm_problem {
 } lstm_problem;
 
 /* Threads that share one call: each computes some of the units and waits for the others once a
- * step. It pays for few rows and weights beyond the L2 cache, which each core then streams only a
- * part of. NULL: alone. */
+ * step. It pays for few rows, for which a step is as fast as its weights are read: each core then
+ * reads a part of them. NULL: alone. */
 typedef struct lstm_team {
     int members;
     int arrived, generation; /* of the barrier; start with zeros */
+    int leave;               /* the generation after which all leave, or 0 */
 } lstm_team;
 
 /* The kernels of one instruction set and precision. `first`, `rows`: the range of batch rows to
@@ -110,15 +113,20 @@ typedef struct lstm_kernels {
     size_t (*forward_work)(const lstm_problem *p, int64_t rows, int members);
     size_t (*backward_work)(const lstm_problem *p, int64_t rows, int members);
     size_t (*weight_gradients_work)(const lstm_problem *p);
-    void (*forward)(const lstm_problem *p, int64_t first, int64_t rows, void *work, lstm_team *team,
-                    int member);
-    void (*backward)(const lstm_problem *p, int64_t first, int64_t rows, void *work,
-                     lstm_team *team, int member);
+    /* Both return how far they came: forward, the steps before that one are done, which is `end`;
+     * backward, those from it on, which is `begin`. A team may stop halfway; the final states are
+     * then those of that step, with which another call can go on. */
+    int64_t (*forward)(const lstm_problem *p, int64_t first, int64_t rows, void *work,
+                       lstm_team *team, int member);
+    int64_t (*backward)(const lstm_problem *p, int64_t first, int64_t rows, void *work,
+                        lstm_team *team, int member);
     /* Columns [column, column + columns) of the weight gradients; ranges of columns may run in
      * parallel. */
     void (*weight_gradients)(const lstm_problem *p, int64_t first, int64_t rows, int64_t column,
                              int64_t columns, void *work);
-    void (*input_gradients)(const lstm_problem *p, int64_t first, int64_t rows);
+    /* The gradients of the inputs for `pairs` pairs of a row and a step of this call from `first` on,
+     * counted row by row in the order of the times; ranges may run in parallel. */
+    void (*input_gradients)(const lstm_problem *p, int64_t first, int64_t pairs);
     /* y[i] = activation(x[i]) */
     void (*activate)(int activation, int64_t n, const void *x, void *y);
 } lstm_kernels;
@@ -133,8 +141,9 @@ typedef struct lstm_kernels {
  * or not on this CPU. */
 LSTM_HIDDEN const lstm_kernels *lstm_find_kernels(const char *name, int is_double);
 
-/* Waits until all members of the team are here. */
-LSTM_HIDDEN void lstm_team_wait(lstm_team *team);
+/* Waits until all members of the team are here. Returns, to all of them alike, whether to give up
+ * sharing: one had to wait so long that another seems to have lost its core to somebody else. */
+LSTM_HIDDEN int lstm_team_wait(lstm_team *team);
 
 /* Between these two denormal numbers are read and written as zeros: an adversarial state would
  * otherwise cost 10 to 30 times the time. The setting belongs to the calling thread; `lstm_restore`

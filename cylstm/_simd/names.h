@@ -15,10 +15,12 @@
 #define LSTM_ALWAYS_INLINE static inline __attribute__((always_inline, unused))
 #define LSTM_NOINLINE static __attribute__((noinline, unused))
 #define LSTM_PREFETCH(address) __builtin_prefetch(address)
+#define LSTM_PREFETCH_L2(address) __builtin_prefetch(address, 0, 2)
 #else
 #define LSTM_ALWAYS_INLINE static __forceinline
 #define LSTM_NOINLINE static __declspec(noinline)
 #define LSTM_PREFETCH(address) ((void)0)
+#define LSTM_PREFETCH_L2(address) ((void)0)
 #endif
 #if defined(__clang__)
 #define LSTM_UNROLL _Pragma("clang loop unroll(full)")
@@ -27,6 +29,7 @@
 #else
 #define LSTM_UNROLL
 #endif
+#define LSTM_LINE 64 /* bytes that a prefetch brings */
 
 /* Every function of a template starts with one of these: the target attribute lets one binary hold
  * all paths. */
@@ -67,6 +70,7 @@
 #define products FN(products)
 #define gated_products FN(gated_products)
 #define tile_rows FN(tile_rows)
+#define before_tile_fn FN(before_tile_fn)
 #define multiply_rows FN(multiply_rows)
 #define gates_size FN(gates_size)
 #define pack_gates FN(pack_gates)
@@ -111,6 +115,8 @@
 #define undo_other FN(undo_other)
 #define undo_for FN(undo_for)
 #define masked_product FN(masked_product)
+#define prefetch_step_before FN(prefetch_step_before)
+#define prefetch_pair FN(prefetch_pair)
 /* gradients.h */
 #define gradient_factor FN(gradient_factor)
 #define gradient_run FN(gradient_run)

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define LOAD(place) __atomic_load_n(&(place), __ATOMIC_ACQUIRE)
 #define STORE(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELEASE)
@@ -22,7 +23,10 @@ struct lstm_pool {
     int done; /* finished parts */
     int busy; /* a caller owns the pool */
     int servers, sleepers, closed;
-    int forks; /* how many forks lay behind when the pool was opened */
+    int forks;     /* how many forks lay behind when the pool was opened */
+    int64_t ended; /* when the last job did, in nanoseconds */
+    int row;       /* how many jobs have begun shortly after the one before */
+    int64_t left, rest; /* when a team had to leave, and how long there is to be none after it */
     pthread_mutex_t mutex;
     pthread_cond_t wake;
 };
@@ -47,6 +51,24 @@ static void wait_round(int *round)
         pause_briefly();
     else
         sched_yield();
+}
+
+/* From so many jobs in a row on even small ones wake the servers. */
+#define LOOP 8
+/* In nanoseconds: less than a server spins before it sleeps; */
+#define SHORTLY 15000
+/* how long a member of a team waits until it says that another one has lost its core (a virtual
+ * machine takes one away for 0.1 to 1 ms some ten times a second even when it has nothing to do); */
+#define LATE 1000000
+/* and how long there is no team after that: at first, and at most. */
+#define FIRST_REST 5000000
+#define LAST_REST 1000000000
+
+static int64_t nanoseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * (int64_t)1000000000 + now.tv_nsec;
 }
 
 lstm_pool *lstm_pool_open(void)
@@ -112,16 +134,34 @@ void lstm_pool_close(lstm_pool *pool)
 
 void lstm_pool_free(lstm_pool *pool) { free(pool); }
 
-void lstm_pool_run(lstm_pool *pool, int parts, void (*job)(void *, int), void *context)
+/* Whether the servers are to be called for a job. The answer may be out of date: it only saves
+ * time. */
+static int is_worth_calling(lstm_pool *pool, int eager)
+{
+    if (!pool || pool->forks != forks || !LOAD(pool->servers) || LOAD(pool->busy))
+        return 0;
+    if (eager || LOAD(pool->sleepers) < LOAD(pool->servers))
+        return 1;
+    if (nanoseconds() - LOAD(pool->ended) < SHORTLY)
+        return ADD(pool->row, 1) >= LOOP;
+    STORE(pool->row, 0);
+    return 0;
+}
+
+static void note_end(lstm_pool *pool, int eager)
+{
+    if (pool && !eager)
+        STORE(pool->ended, nanoseconds());
+}
+
+/* All parts, with the servers, unless another caller has them. */
+static int share(lstm_pool *pool, int parts, void (*job)(void *, int), void *context)
 {
     int expected = 0;
-    if (!pool || parts < 2 || parts > 0xffff || pool->forks != forks || !LOAD(pool->servers) ||
+    if (parts < 2 || parts > 0xffff ||
         !__atomic_compare_exchange_n(&pool->busy, &expected, 1, 0, __ATOMIC_ACQ_REL,
-                                     __ATOMIC_ACQUIRE)) {
-        for (int part = 0; part < parts; part++)
-            job(context, part);
-        return;
-    }
+                                     __ATOMIC_ACQUIRE))
+        return 0;
     pool->job = job;
     pool->context = context;
     pool->done = 0;
@@ -138,6 +178,15 @@ void lstm_pool_run(lstm_pool *pool, int parts, void (*job)(void *, int), void *c
     for (int round = 0; LOAD(pool->done) < parts;)
         wait_round(&round);
     STORE(pool->busy, 0);
+    return 1;
+}
+
+void lstm_pool_run(lstm_pool *pool, int parts, void (*job)(void *, int), void *context, int eager)
+{
+    if (parts < 2 || !is_worth_calling(pool, eager) || !share(pool, parts, job, context))
+        for (int part = 0; part < parts; part++)
+            job(context, part);
+    note_end(pool, eager);
 }
 
 /* A team gathers before it works, as its members wait for each other. */
@@ -146,7 +195,8 @@ typedef struct {
     void (*job)(void *, lstm_team *, int);
     void *context;
     int wanted;
-    int joined; /* servers that came; CLOSED added when the caller begins */
+    int patience; /* for how many pauses the caller waits for servers */
+    int joined;   /* servers that came; CLOSED added when the caller begins */
     int ready;
 } gathering;
 
@@ -165,34 +215,61 @@ static void join_team(void *context, int part)
         g->job(g->context, &g->team, member);
         return;
     }
-    for (round = 0; round < 3 * LSTM_SPIN && LOAD(g->joined) < g->wanted - 1; round++)
+    for (round = 0; round < g->patience && LOAD(g->joined) < g->wanted - 1; round++)
         pause_briefly();
     g->team.members = (__atomic_fetch_or(&g->joined, CLOSED, __ATOMIC_ACQ_REL) & (CLOSED - 1)) + 1;
     STORE(g->ready, 1);
     g->job(g->context, g->team.members > 1 ? &g->team : NULL, 0);
 }
 
-void lstm_team_run(lstm_pool *pool, int members, void (*job)(void *, lstm_team *, int),
-                   void *context)
+/* A team had to leave: there is none for a while, for longer if that happens again soon. */
+static void note_leaving(lstm_pool *pool)
 {
-    gathering g = {{1, 0, 0}, job, context, members, 0, 0};
-    if (!pool || members < 2 || pool->forks != forks || !LOAD(pool->servers) || LOAD(pool->busy)) {
-        job(context, NULL, 0);
-        return;
-    }
-    lstm_pool_run(pool, members, join_team, &g);
+    const int64_t now = nanoseconds(), last = LOAD(pool->rest);
+    const int64_t next = 4 * last < LAST_REST ? 4 * last : LAST_REST;
+    const int again = last && now - LOAD(pool->left) < 2 * last;
+    STORE(pool->rest, again ? next : FIRST_REST);
+    STORE(pool->left, now);
 }
 
-void lstm_team_wait(lstm_team *team)
+void lstm_team_run(lstm_pool *pool, int members, void (*job)(void *, lstm_team *, int),
+                   void *context, int eager)
+{
+    gathering g = {{1, 0, 0, 0}, job, context, members, LSTM_SPIN / 10, 0, 0};
+    int together = members > 1 && is_worth_calling(pool, eager);
+    if (together && LOAD(pool->rest) && nanoseconds() - LOAD(pool->left) < LOAD(pool->rest))
+        together = 0;
+    if (together && LOAD(pool->sleepers))
+        g.patience = 3 * LSTM_SPIN;
+    if (!together || !share(pool, members, join_team, &g))
+        job(context, NULL, 0);
+    else if (g.team.leave)
+        note_leaving(pool);
+    else if (g.team.members == 1 && !eager) /* called in vain: not again for some time */
+        STORE(pool->row, -100 * LOOP);
+    note_end(pool, eager);
+}
+
+int lstm_team_wait(lstm_team *team)
 {
     const int generation = LOAD(team->generation);
+    int leave;
     if (ADD(team->arrived, 1) + 1 == team->members) {
         STORE(team->arrived, 0);
         STORE(team->generation, generation + 1);
-        return;
+    } else {
+        int64_t since = 0;
+        for (int round = 0; LOAD(team->generation) == generation;) {
+            wait_round(&round);
+            if (round >= LSTM_SPIN && !since)
+                since = nanoseconds();
+        }
+        /* It takes effect one generation later, when all have seen it. */
+        if (since && nanoseconds() - since > LATE && !LOAD(team->leave))
+            STORE(team->leave, generation + 2);
     }
-    for (int round = 0; LOAD(team->generation) == generation;)
-        wait_round(&round);
+    leave = LOAD(team->leave);
+    return leave && leave <= generation + 1;
 }
 
 #else
@@ -201,19 +278,25 @@ lstm_pool *lstm_pool_open(void) { return NULL; }
 void lstm_pool_serve(lstm_pool *pool) { (void)pool; }
 void lstm_pool_close(lstm_pool *pool) { (void)pool; }
 void lstm_pool_free(lstm_pool *pool) { (void)pool; }
-void lstm_pool_run(lstm_pool *pool, int parts, void (*job)(void *, int), void *context)
+void lstm_pool_run(lstm_pool *pool, int parts, void (*job)(void *, int), void *context, int eager)
 {
     (void)pool;
+    (void)eager;
     for (int part = 0; part < parts; part++)
         job(context, part);
 }
 void lstm_team_run(lstm_pool *pool, int members, void (*job)(void *, lstm_team *, int),
-                   void *context)
+                   void *context, int eager)
 {
     (void)pool;
     (void)members;
+    (void)eager;
     job(context, NULL, 0);
 }
-void lstm_team_wait(lstm_team *team) { (void)team; }
+int lstm_team_wait(lstm_team *team)
+{
+    (void)team;
+    return 0;
+}
 
 #endif

@@ -9,7 +9,8 @@
  * pool taken and works alone.
  *
  * A server that has nothing to do spins for LSTM_SPIN pauses, some 30 microseconds, in which the
- * next job reaches it at once, and then sleeps; waking it takes 40.
+ * next job reaches it at once, and then sleeps; waking it takes 40. A small job (not `eager`) wakes
+ * nobody, unless jobs follow each other so closely that the server will stay awake.
  */
 #ifndef CYLSTM_THREADS_H
 #define CYLSTM_THREADS_H
@@ -29,12 +30,12 @@ lstm_pool_free(lstm_pool *pool); /* a closed pool, or one that came through a fo
 /* job(context, part) for part = 0..parts-1, in any order and on any of the threads. `pool` NULL:
  * all in the caller. */
 LSTM_HIDDEN void lstm_pool_run(lstm_pool *pool, int parts, void (*job)(void *context, int part),
-                               void *context);
+                               void *context, int eager);
 
 /* job(context, team, member) on at most `members` threads at once, as many as are there within 0.1
- * ms; `team` is NULL if the caller is alone. */
+ * ms; `team` is NULL if the caller is alone, and for a while after a team had to leave. */
 LSTM_HIDDEN void lstm_team_run(lstm_pool *pool, int members,
                                void (*job)(void *context, lstm_team *team, int member),
-                               void *context);
+                               void *context, int eager);
 
 #endif

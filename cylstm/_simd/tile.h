@@ -144,10 +144,15 @@ INLINE int64_t tile_rows(int64_t left)
     return (left + tiles - 1) / tiles;
 }
 
+/* What is done before each tile of rows [i, i + rows) and columns [column, column + columns). */
+typedef void (*before_tile_fn)(const void *context, int64_t i, int64_t rows, int64_t column,
+                               int64_t columns);
+
 /* out[i][column] = start[i][column] + sum_k a[i][k] pack[k][column] for n rows and all columns of
- * one packed matrix */
+ * one packed matrix. `before` may be NULL. */
 LOCAL void multiply_rows(int64_t n, int64_t columns, int64_t depth, const REAL *const *a,
-                         const REAL *pack, const REAL *const *start, REAL *const *out)
+                         const REAL *pack, const REAL *const *start, REAL *const *out,
+                         before_tile_fn before, const void *context)
 {
     const int64_t vectors = (columns + LANES - 1) / LANES;
     int taken;
@@ -160,6 +165,8 @@ LOCAL void multiply_rows(int64_t n, int64_t columns, int64_t depth, const REAL *
             product_fn tile = width < PANEL ? products[width - 1][rows - 1]
                               : n == rows ? FN(widest_product)(rows, (vectors - v) / PANEL, &taken)
                                           : products[PANEL - 1][rows - 1];
+            if (before)
+                before(context, i, rows, v * LANES, taken * width * LANES);
             tile(&part, 1, start + i, v * LANES, out + i, v * LANES);
         }
     }
