@@ -61,7 +61,7 @@ def _builtin(product: VectorJacobianProduct) -> Callable[[Activation], Activatio
 
 
 def _softmax_vjp(x: Any, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    return y * (dy - np.sum(dy * y, axis=-1, keepdims=True))
+    return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
 
 
 @_builtin(_softmax_vjp)
@@ -98,8 +98,8 @@ def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
             "add a batch axis, as in x[None]"
         )
     with np.errstate(invalid="ignore"):
-        e = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-np.inf))
-        return e / np.sum(e, axis=axis, keepdims=True)
+        e = np.exp(x - x.max(axis=axis, keepdims=True, initial=-np.inf))
+        return e / e.sum(axis=axis, keepdims=True)
 
 
 def _elu_vjp(x: Any, y: np.ndarray, dy: np.ndarray) -> np.ndarray:

@@ -114,6 +114,23 @@ class Variable:
         self._value = self.checked(value)
         self.version += 1
 
+    def take_over(self, value: np.ndarray) -> None:
+        """As `assign`, without a copy: the array must fit, and belongs to the variable from now on.
+
+        Raises
+        ------
+        ValueError
+            If the shape, the dtype or the layout differs; the variable is then unchanged.
+        """
+        if (value.shape, value.dtype, value.flags.c_contiguous) != (self.shape, self.dtype, True):
+            raise ValueError(
+                f"{self.name} takes C-contiguous arrays of {self.dtype} and the shape "
+                f"{self.shape}, but was given {value.dtype} and {value.shape}."
+            )
+        value.flags.writeable = False
+        self._value = value
+        self.version += 1
+
     def numpy(self) -> np.ndarray:
         """A writable copy of the value."""
         return self._value.copy()

@@ -11,7 +11,7 @@ import pytest
 import cylstm
 from cylstm import layers
 from cylstm.callbacks import LambdaCallback, TerminateOnNaN
-from cylstm.training._steps import HeldInterrupt
+from cylstm.training._interrupts import HeldInterrupt, WatchedInterrupt
 
 X = np.sin(np.arange(96.0)).reshape(8, 4, 3)
 Y = np.cos(np.arange(16.0)).reshape(8, 2)
@@ -348,6 +348,39 @@ def test_held_interrupts_nest():
     with pytest.raises(KeyboardInterrupt):
         nested()
     assert reached == [True]
+
+
+def test_what_is_not_held_interrupts_at_once():
+    handler = signal.getsignal(signal.SIGINT)
+    reached = []
+
+    def watched():
+        with WatchedInterrupt():
+            with HeldInterrupt():
+                reached.append("held")
+            press_ctrl_c()
+            reached.append("too late")
+
+    with pytest.raises(KeyboardInterrupt):
+        watched()
+    assert reached == ["held"]
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert WatchedInterrupt.current is None
+
+
+def test_a_handler_that_a_callback_installs_stays():
+    def own(*arguments):
+        raise AssertionError
+
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with WatchedInterrupt():
+            signal.signal(signal.SIGINT, own)
+            with HeldInterrupt():
+                pass
+        assert signal.getsignal(signal.SIGINT) is own
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_other_threads_train_without_touching_handlers():

@@ -21,6 +21,7 @@ __all__ = [
     "builtin",
     "check_target",
     "clip",
+    "clip_with_gradient",
     "gradient",
     "with_gradient",
 ]
@@ -200,12 +201,25 @@ def check_target(loss: Loss, target_shape: _targets.Shape, output_shape: _target
     check(name, target_shape, output_shape)
 
 
-def clip(x: np.ndarray, greatest: float | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Clip to [epsilon, greatest], by default 1 - epsilon; tell where the gradient passes.
+def clip(x: np.ndarray, greatest: float | None = None) -> np.ndarray:
+    """Clip to [epsilon, greatest], by default 1 - epsilon.
 
     The bounds are those of TensorFlow 1.4, which rounds epsilon to float32 even for float64;
-    1 - epsilon is 1 - 2**-23 in float32. A value on a bound passes the gradient.
+    1 - epsilon is 1 - 2**-23 in float32.
     """
-    least = x.dtype.type(np.float32(EPSILON))
-    greatest = 1 - least if greatest is None else x.dtype.type(greatest)
-    return np.clip(x, least, greatest), (x >= least) & (x <= greatest)
+    return np.minimum(np.maximum(x, _least(x)), _greatest(x, greatest))
+
+
+def clip_with_gradient(
+    x: np.ndarray, greatest: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same, and where the gradient passes: a value on a bound lets it."""
+    return clip(x, greatest), (x >= _least(x)) & (x <= _greatest(x, greatest))
+
+
+def _least(x: np.ndarray) -> np.floating:
+    return x.dtype.type(np.float32(EPSILON))
+
+
+def _greatest(x: np.ndarray, given: float | None) -> np.floating:
+    return 1 - _least(x) if given is None else x.dtype.type(given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cylstm.losses._differentiable import builtin, clip
+from cylstm.losses._differentiable import builtin, clip, clip_with_gradient
 
 __all__ = [
     "categorical_hinge",
@@ -84,7 +84,7 @@ def mean_absolute_error(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
 
 
 def _percentage_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    size, _ = clip(np.abs(y_true), np.inf)
+    size = clip(np.abs(y_true), np.inf)
     return 100 * np.sign(y_pred - y_true) / size / y_pred.shape[-1]
 
 
@@ -112,13 +112,13 @@ def mean_absolute_percentage_error(y_true: np.ndarray, y_pred: np.ndarray) -> np
     >>> mean_absolute_percentage_error([[4.0, -1.0]], [[5.0, -1.5]]).tolist()
     [37.5]
     """
-    size, _ = clip(np.abs(y_true), np.inf)
+    size = clip(np.abs(y_true), np.inf)
     return 100 * np.mean(np.abs((y_true - y_pred) / size), axis=-1)
 
 
 def _logarithmic_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    clipped, inside = clip(y_pred, np.inf)
-    difference = np.log(clipped + 1) - np.log(clip(y_true, np.inf)[0] + 1)
+    clipped, inside = clip_with_gradient(y_pred, np.inf)
+    difference = np.log(clipped + 1) - np.log(clip(y_true, np.inf) + 1)
     return inside * (2 * difference / (clipped + 1) / y_pred.shape[-1])
 
 
@@ -146,7 +146,7 @@ def mean_squared_logarithmic_error(y_true: np.ndarray, y_pred: np.ndarray) -> np
     >>> print(mean_squared_logarithmic_error([[3.0]], [[7.0]]).round(4))  # log(2)**2
     [0.4805]
     """
-    first, second = (np.log(clip(y, np.inf)[0] + 1) for y in (y_pred, y_true))
+    first, second = (np.log(clip(y, np.inf) + 1) for y in (y_pred, y_true))
     return np.mean(np.square(first - second), axis=-1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cylstm.losses._differentiable import EPSILON, builtin, clip
+from cylstm.losses._differentiable import EPSILON, builtin, clip, clip_with_gradient
 
 __all__ = [
     "binary_crossentropy",
@@ -16,11 +16,11 @@ __all__ = [
 
 
 def _categorical_crossentropy_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    total = np.sum(y_pred, axis=-1, keepdims=True)
+    total = y_pred.sum(axis=-1, keepdims=True)
     shares = y_pred / total
-    clipped, inside = clip(shares)
+    clipped, inside = clip_with_gradient(shares)
     slopes = inside * (-y_true / clipped)
-    return (slopes - np.sum(slopes * shares, axis=-1, keepdims=True)) / total
+    return (slopes - (slopes * shares).sum(axis=-1, keepdims=True)) / total
 
 
 @builtin(_categorical_crossentropy_gradient)
@@ -48,12 +48,12 @@ def categorical_crossentropy(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarr
     >>> print(categorical_crossentropy([[0, 1, 0]], [[1, 2, 5]]).round(4))  # log(4)
     [1.3863]
     """
-    shares = y_pred / np.sum(y_pred, axis=-1, keepdims=True)
-    return -np.sum(y_true * np.log(clip(shares)[0]), axis=-1)
+    shares = y_pred / y_pred.sum(axis=-1, keepdims=True)
+    return -(y_true * np.log(clip(shares))).sum(axis=-1)
 
 
 def _sparse_crossentropy_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    clipped, inside = clip(y_pred)
+    clipped, inside = clip_with_gradient(y_pred)
     slopes = np.repeat(1 / np.sum(clipped, axis=-1, keepdims=True), y_pred.shape[-1], axis=-1)
     true = y_true[..., None]
     at_true = np.take_along_axis(slopes, true, -1) - 1 / np.take_along_axis(clipped, true, -1)
@@ -87,13 +87,13 @@ def sparse_categorical_crossentropy(y_true: np.ndarray, y_pred: np.ndarray) -> n
     >>> print(sparse_categorical_crossentropy([[1]], [[0.5, 0.25, 0.25]]).round(4))  # log(4)
     [1.3863]
     """
-    clipped, _ = clip(y_pred)
+    clipped = clip(y_pred)
     true = np.take_along_axis(clipped, y_true[..., None], axis=-1)[..., 0]
     return np.log(np.sum(clipped, axis=-1)) - np.log(true)
 
 
 def _binary_crossentropy_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    clipped, inside = clip(y_pred)
+    clipped, inside = clip_with_gradient(y_pred)
     return inside * ((clipped - y_true) / (clipped * (1 - clipped)) / y_pred.shape[-1])
 
 
@@ -122,7 +122,7 @@ def binary_crossentropy(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     >>> print(binary_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).round(4))  # log(2)
     [0.6931]
     """
-    clipped, _ = clip(y_pred)
+    clipped = clip(y_pred)
     # By way of the logit z, as TensorFlow does: the rounding of values near 0 is then the same.
     logits = np.log(clipped / (1 - clipped))
     values = np.maximum(logits, 0) - logits * y_true + np.log1p(np.exp(-np.abs(logits)))
@@ -130,8 +130,8 @@ def binary_crossentropy(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
 
 
 def _divergence_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    clipped, inside = clip(y_pred, 1)
-    return inside * (-clip(y_true, 1)[0] / clipped)
+    clipped, inside = clip_with_gradient(y_pred, 1)
+    return inside * (-clip(y_true, 1) / clipped)
 
 
 @builtin(_divergence_gradient)
@@ -158,8 +158,8 @@ def kullback_leibler_divergence(y_true: np.ndarray, y_pred: np.ndarray) -> np.nd
     >>> print(kullback_leibler_divergence([[1.0, 1.0]], [[0.5, 1.0]]).round(4))  # log(2)
     [0.6931]
     """
-    true = clip(y_true, 1)[0]
-    return np.sum(true * np.log(true / clip(y_pred, 1)[0]), axis=-1)
+    true = clip(y_true, 1)
+    return np.sum(true * np.log(true / clip(y_pred, 1)), axis=-1)
 
 
 def _poisson_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cylstm import _core
 from cylstm._checks import as_array
 from cylstm._numbers import Hyperparameter, single
 from cylstm._registry import Configurable
@@ -25,7 +26,8 @@ class State:
     """What an optimizer keeps for one variable.
 
     The slots exist twice: an update is computed from `slots` into `new_slots`, and both change
-    places when the update of all variables is known to succeed.
+    places when the update of all variables is known to succeed. `delta` becomes the new value of
+    the variable.
 
     Attributes
     ----------
@@ -48,8 +50,9 @@ class State:
 
     def commit(self, value: np.ndarray) -> None:
         """Make the computed update the current one."""
-        self.variable.assign(value)
+        self.variable.take_over(value)
         self.slots, self.new_slots = self.new_slots, self.slots
+        self.delta = _core.empty(self.variable.shape, self.variable.dtype)
 
 
 class Optimizer(Configurable, ABC):

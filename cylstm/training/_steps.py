@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from cylstm import regularizers
 from cylstm.training._data import Samples
+from cylstm.training._interrupts import HeldInterrupt
 from cylstm.training._objective import Objective
 from cylstm.variables import Variable
 
-__all__ = ["HeldInterrupt", "NaNError", "Steps"]
+__all__ = ["NaNError", "Steps"]
 
 
 class NaNError(ValueError):
@@ -32,39 +30,6 @@ class NaNError(ValueError):
     def __init__(self, message: str, values: list[float]) -> None:
         super().__init__(message)
         self.values = values
-
-
-class HeldInterrupt:
-    """Hold Ctrl-C back within a ``with`` statement; what it does by then happens at the end.
-
-    Only the main thread is told of signals, so elsewhere this does nothing; nor where Ctrl-C is
-    ignored, or handled outside of Python.
-    """
-
-    def __init__(self) -> None:
-        self._before: Any = None
-        self._held: tuple[Any, ...] | None = None
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            handler = signal.getsignal(signal.SIGINT)
-            if callable(handler):
-                self._before = handler
-                signal.signal(signal.SIGINT, self._hold)
-
-    def _hold(self, *arguments: Any) -> None:
-        self._held = arguments
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            if self._held is not None:
-                self._before(*self._held)
 
 
 class Steps:

@@ -142,6 +142,8 @@ def _mean_pullback(shape: tuple[int, ...], axes: tuple[int, ...]) -> Pullback:
 
     def pullback(upstream: Any) -> np.ndarray:
         share = upstream / upstream.dtype.type(count)
+        if not share.ndim:
+            return np.full(shape, share)
         return np.broadcast_to(np.reshape(share, kept), shape)
 
     return pullback

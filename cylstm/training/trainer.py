@@ -20,9 +20,10 @@ from cylstm.training._data import (
 )
 from cylstm.training._feeding import ArrayFeed, is_generated, parts_of_item
 from cylstm.training._generated import GeneratedTraining
+from cylstm.training._interrupts import HeldInterrupt, WatchedInterrupt
 from cylstm.training._loops import Fitting, average, predict_arrays
 from cylstm.training._objective import Objective
-from cylstm.training._steps import HeldInterrupt, Steps
+from cylstm.training._steps import Steps
 
 __all__ = ["Classifier", "Trainer"]
 
@@ -223,7 +224,8 @@ class Trainer(GeneratedTraining):
             validation = self._validation_feed(validation_data, size, validation_steps)
         fitting = Fitting(self, steps, feed, validation, callbacks, verbose)
         epochs = self._default_epochs if epochs is None else epochs
-        return fitting.run(epochs, initial_epoch, None if steps_per_epoch else size)
+        with WatchedInterrupt():
+            return fitting.run(epochs, initial_epoch, None if steps_per_epoch else size)
 
     def evaluate(
         self,
