@@ -1,4 +1,7 @@
-"""Streams: one frame in, one frame out, with a state of their own."""
+"""Streams: one frame in, one frame out, with a state of their own.
+
+`layer.stream()` and `model.stream()` make them.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _checks, _core, _threads
+from cylstm import _checks, _core, _threads, activations
 
-__all__ = ["LayerStream", "Stream"]
+__all__ = ["ChainStream", "DenseStream", "FrameStream", "LayerStream", "Stream"]
 
 
 class _Streaming:
     """What the streams share: a state, and how to change it."""
 
-    _state: Sequence[np.ndarray]
+    _state: Sequence[np.ndarray] = ()
 
     @property
     def state(self) -> list[np.ndarray]:
@@ -148,10 +151,128 @@ class LayerStream(_Streaming):
                 f"{len(self._state[0])}, got {x.shape}."
             )
         output, *state = self._layer(x[:, None], initial_state=self.state)
-        self._state = [np.array(array) for array in state]
+        for own, new in zip(self._state, state, strict=True):
+            own[:] = new
         output.flags.writeable = False
         return output
 
     def copy(self) -> LayerStream:
         """An independent stream with the same weights and state."""
         return type(self)(self._layer, self._state)
+
+
+class FrameStream(_Streaming):
+    """A layer whose outputs at a timestep depend on that timestep alone.
+
+    Parameters
+    ----------
+    layer : Layer
+        A built layer, copied.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        self._layer = copy.deepcopy(layer)
+        spec = layer.input_spec and layer.input_spec[0]
+        self._has_time = not (spec and spec.ndim == 2)  # behind an LSTM without return_sequences
+
+    def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
+        x = np.asarray(frame)
+        return self._layer(x[:, None])[:, 0] if self._has_time else self._layer(x)
+
+    def copy(self) -> FrameStream:
+        """The stream itself: it has no state that a copy could have of its own."""
+        return self
+
+
+class DenseStream(_Streaming):
+    """A dense layer that is fed a frame at a time, without new arrays.
+
+    A call takes a frame, (batch_size, input_dim), and returns a read-only array, (batch_size,
+    units), which the next call overwrites.
+
+    Parameters
+    ----------
+    kernel : ndarray, shape (input_dim, units)
+        Kept, not copied: the values of weights never change.
+    bias : ndarray, shape (units,), or None
+        Likewise.
+    activation : callable
+        Applied to the product.
+    batch_size : int
+        How many sequences go side by side.
+    """
+
+    def __init__(
+        self, kernel: np.ndarray, bias: np.ndarray | None, activation: Any, batch_size: int
+    ) -> None:
+        self._made_of = kernel, bias, activation, batch_size
+        self._kernel, self._bias, self._activation = kernel, bias, activation
+        number = _core.ACTIVATIONS.get(getattr(activation, "__name__", ""))
+        built_in = number is not None and activations.get(activation.__name__) is activation
+        self._number = number if built_in and activation is not activations.softmax else None
+        self._shape = batch_size, kernel.shape[0]
+        self._buffer = np.empty((batch_size, kernel.shape[1]), kernel.dtype)
+        self._flat = self._buffer.reshape(-1)
+        self._output = self._buffer.view()
+        self._output.flags.writeable = False
+
+    def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
+        x = _checks.as_array(frame, self._kernel.dtype, "A frame")
+        if x.shape != self._shape:
+            raise ValueError(
+                f"A frame must have the shape (batch_size, input_dim) = {self._shape}, "
+                f"got {x.shape}."
+            )
+        np.matmul(x, self._kernel, out=self._buffer)
+        if self._bias is not None:
+            np.add(self._buffer, self._bias, out=self._buffer)
+        if self._number is None:
+            self._buffer[:] = self._activation(self._buffer)
+        else:
+            _core.activate(self._number, self._flat, self._flat)
+        return self._output
+
+    def copy(self) -> DenseStream:
+        """An independent stream with the same weights."""
+        return type(self)(*self._made_of)
+
+
+class ChainStream(_Streaming):
+    """Streams one after the other, each fed with what the one before gives; of a model.
+
+    Parameters
+    ----------
+    streams : list
+        At least one.
+
+    Attributes
+    ----------
+    state : list of ndarray
+        Copies of the states of all streams, in their order; assign to set them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cylstm
+    >>> from cylstm.layers import LSTM, Dense
+    >>> model = cylstm.Sequential([LSTM(4, input_shape=(None, 3)), Dense(2)])
+    >>> x = np.random.default_rng(0).normal(size=(1, 5, 3)).astype("float32")
+    >>> stream = model.stream()
+    >>> for t in range(5):
+    ...     y = stream(x[:, t])
+    >>> bool(np.allclose(y, model.predict(x), atol=1e-6))
+    True
+    """
+
+    def __init__(self, streams: Sequence[Any]) -> None:
+        self._streams = list(streams)
+        self._state = [array for stream in self._streams for array in stream._state]
+
+    def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
+        for stream in self._streams:
+            frame = stream(frame)
+        return frame
+
+    def copy(self) -> ChainStream:
+        """An independent stream with the same weights and state."""
+        return type(self)([stream.copy() for stream in self._streams])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import cylstm
-from cylstm import streaming
+from cylstm import layers, streaming
 
 
 class Stepwise(cylstm.LSTM):
@@ -148,3 +148,129 @@ def test_layers_that_cannot_stream():
 def test_a_stream_is_not_pickled():
     with pytest.raises(TypeError, match="belong to one process"):
         pickle.dumps(make()[0].stream())
+
+
+# Models -------------------------------------------------------------------------------------------
+
+
+def randomized(model):
+    rng = np.random.default_rng(2)
+    model.set_weights([np.abs(0.5 * rng.normal(size=w.shape)) for w in model.get_weights()])
+    return model
+
+
+MODELS = {
+    "stack": lambda: [
+        layers.LSTM(6, return_sequences=True, input_shape=(None, 7)),
+        layers.Dropout(0.5),
+        layers.LSTM(5, return_sequences=True, recurrent_activation="sigmoid"),
+        layers.Dense(4, activation="softmax"),
+    ],
+    "last output": lambda: [
+        layers.Dense(6, activation="relu", input_shape=(None, 7)),
+        layers.LSTM(5),
+        layers.BatchNormalization(),
+        layers.Dense(3, activation=lambda x: x**2, use_bias=False),
+    ],
+    "framewise": lambda: [
+        layers.TimeDistributed(layers.Dense(6), input_shape=(None, 7)),
+        layers.TimeDistributed(layers.Activation("tanh")),
+        layers.LayerNormalization(),
+        layers.SpatialDropout1D(0.2),
+        layers.GaussianNoise(1.0),
+        layers.LeakyReLU(),
+        layers.LSTM(5, return_sequences=True, activation="softmax"),
+        layers.Activation("sigmoid"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_model_streams(name, batch):
+    model = randomized(cylstm.Sequential(MODELS[name]()))
+    x = np.random.default_rng(1).normal(size=(batch, 8, 7)).astype("float32")
+    stream = model.stream(batch)
+    for t in range(8):
+        expected = model.predict(x[:, : t + 1])
+        last = expected if expected.ndim == 2 else expected[:, -1]
+        np.testing.assert_allclose(stream(x[:, t]), last, rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_within_a_model_and_embeddings_stream():
+    inner = cylstm.Sequential([layers.LSTM(5, return_sequences=True, input_shape=(None, 3))])
+    tokens = cylstm.Input((None,), dtype="int32")
+    outputs = layers.Dense(2)(inner(layers.Embedding(10, 3)(tokens)))
+    model = randomized(cylstm.Model(tokens, outputs))
+    x = np.array([[3, 1, 4, 1, 5], [9, 2, 6, 5, 3]])
+    stream = model.stream(2)
+    frames = [stream(x[:, t]).copy() for t in range(5)]
+    np.testing.assert_allclose(np.stack(frames, 1), model.predict(x), rtol=1e-5, atol=1e-6)
+
+
+def test_state_reset_and_copy_of_a_model():
+    model = randomized(cylstm.Sequential(MODELS["stack"]()))
+    x = np.random.default_rng(1).normal(size=(2, 8, 7)).astype("float32")
+    stream = model.stream(2)
+    whole = stack(stream, x)
+    assert [s.shape for s in stream.state] == [(2, 6), (2, 6), (2, 5), (2, 5)]
+    stream.reset()
+    np.testing.assert_array_equal(stack(stream, x[:, :4]), whole[:, :4])
+    twin, state = stream.copy(), stream.state
+    for one in (stream, twin):
+        np.testing.assert_array_equal(stack(one, x[:, 4:]), whole[:, 4:])
+    stream.state = state
+    np.testing.assert_array_equal(stack(stream, x[:, 4:]), whole[:, 4:])
+    model.set_weights([0 * w for w in model.get_weights()])
+    stream.state = state
+    np.testing.assert_array_equal(stack(stream, x[:, 4:]), whole[:, 4:])
+    with pytest.raises(ValueError, match="A stream has 4 states, got 1"):
+        stream.state = [np.zeros((2, 6))]
+
+
+def test_frames_that_do_not_fit_a_dense_layer():
+    layer = layers.Dense(2)
+    layer.build((None, 3))
+    stream = layer.stream(2)
+    with pytest.raises(ValueError, match=r"\(batch_size, input_dim\) = \(2, 3\), got \(3,\)"):
+        stream(np.zeros(3))
+    with pytest.raises(ValueError, match="read-only"):
+        stream(np.zeros((2, 3)))[:] = 0
+
+
+def test_models_that_cannot_stream():
+    with pytest.raises(ValueError, match="not built"):
+        cylstm.Sequential([layers.LSTM(3)]).stream()
+    for layer in (
+        layers.Flatten(), layers.Masking(), layers.RepeatVector(2), layers.Conv1D(2, 3),
+        layers.BatchNormalization(axis=1), layers.Embedding(4, 2, mask_zero=True),
+        layers.Bidirectional(layers.LSTM(2)),
+    ):  # fmt: skip
+        shape = {"RepeatVector": (4,), "Embedding": (5,)}.get(type(layer).__name__, (5, 4))
+        model = cylstm.Sequential([layers.Activation("linear", input_shape=shape), layer])
+        with pytest.raises(ValueError, match=f"{layer.name} .*more than one timestep"):
+            model.stream()
+    x, z = cylstm.Input((None, 3)), cylstm.Input((None, 3))
+    branches = layers.add([layers.LSTM(2)(x), layers.LSTM(2)(x)])
+    states = layers.LSTM(2, return_state=True)(x)
+    two = layers.LSTM(2, return_sequences=True)(x)
+    for model in (
+        cylstm.Model(x, branches),
+        cylstm.Model(x, states),
+        cylstm.Model([x, z], layers.add([x, z])),
+        cylstm.Model(x, [two, layers.LSTM(2)(two)]),
+    ):
+        with pytest.raises(ValueError, match="not a chain of layers"):
+            model.stream()
+
+
+def test_a_layer_of_your_own_streams_if_it_says_so():
+    class Half(layers.Layer):
+        framewise = True
+
+        def call(self, inputs):
+            return inputs / 2
+
+    half = Half()
+    half(np.zeros((1, 2, 3)))
+    assert half.stream()(np.ones((1, 3))).tolist() == [[0.5, 0.5, 0.5]]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cylstm import _checks, activations, constraints, initializers, regularizers
+from cylstm import _checks, activations, constraints, initializers, regularizers, streaming
 from cylstm._numbers import real
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
@@ -66,6 +66,8 @@ class Dense(Differentiable):
     (4, 5, 2)
     """
 
+    framewise = True
+
     def __init__(
         self,
         units: int,
@@ -119,6 +121,12 @@ class Dense(Differentiable):
             )
         self.input_spec = [InputSpec(min_ndim=2, axes={-1: input_dim})]
         self.built = True
+
+    def stream(self, batch_size: int = 1) -> streaming.DenseStream:
+        """See `Layer.stream`."""
+        self._check_stream(batch_size)
+        bias = None if self.bias is None else self.bias.value
+        return streaming.DenseStream(self.kernel.value, bias, self.activation, batch_size)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """(batch, ..., units)."""
@@ -179,6 +187,8 @@ class Activation(Differentiable):
     [[0.0, 2.0]]
     """
 
+    framewise = True
+
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
@@ -227,6 +237,8 @@ class LeakyReLU(Differentiable):
     >>> LeakyReLU(0.25)(np.array([[-2.0, 3.0]])).tolist()
     [[-0.5, 3.0]]
     """
+
+    framewise = True
 
     def __init__(self, alpha: float = 0.3, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -90,6 +90,11 @@ class Embedding(Differentiable):
         self.embeddings_constraint = constraints.get(embeddings_constraint)
         self.mask_zero = bool(mask_zero)
 
+    @property
+    def framewise(self) -> bool:  # type: ignore[override]
+        """Whether it may stream: not where it masks, as streams skip no timesteps."""
+        return not self.mask_zero
+
     def build(self, input_shape: Any) -> None:
         """Create the vectors; the input shape does not matter to them."""
         self.embeddings = self.add_weight(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _blank, _checks, _registry, regularizers
+from cylstm import _blank, _checks, _registry, regularizers, streaming
 from cylstm.graph import Connectable, Node, SymbolicTensor, is_symbolic
 from cylstm.layers._losses import LossHolder, as_list
 from cylstm.layers._weights import WeightHolder
@@ -93,6 +93,9 @@ class Layer(WeightHolder, LossHolder, Connectable):
     >>> Scale()(np.ones((1, 2))).tolist()
     [[1.0, 1.0]]
     """
+
+    framewise = False
+    """Whether the outputs at a timestep depend on that timestep of the inputs alone."""
 
     def __init__(
         self,
@@ -193,6 +196,41 @@ class Layer(WeightHolder, LossHolder, Connectable):
             "which returns the outputs and a function from their gradients to Gradients(inputs, "
             "initial_state, weights)."
         )
+
+    def stream(self, batch_size: int = 1) -> Any:
+        """A stream: an object that is called with one timestep after the other.
+
+        Parameters
+        ----------
+        batch_size : int, default 1
+            How many sequences go side by side.
+
+        Returns
+        -------
+        stream
+            Called with (batch_size, features), it returns what the layer gives at that timestep. It
+            keeps the weights of this moment. See `cylstm.streaming`.
+
+        Raises
+        ------
+        ValueError
+            If the layer is not built, or needs more than one timestep at a time; a layer of your
+            own says by ``framewise = True`` that it does not.
+        """
+        self._check_stream(batch_size)
+        if not self.framewise:
+            raise ValueError(
+                f"Layer {self.name} ({type(self).__name__}) needs more than one timestep at a "
+                "time, as far as is known, so it cannot stream."
+            )
+        return streaming.FrameStream(self)
+
+    def _check_stream(self, batch_size: int) -> None:
+        _checks.positive_int(batch_size, "batch_size")
+        if not self.built:
+            raise ValueError(
+                f"Layer {self.name} is not built: call it, or `build` it with an input shape."
+            )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the outputs for inputs of this shape; by default the same."""

@@ -324,18 +324,14 @@ class LSTM(LSTMSteps, Recurrent):
         Stream
             Called with (batch_size, input_dim), it returns (batch_size, units), as the layer with
             `return_sequences` gives it at that timestep, starting from zeros. See
-            `cylstm.streaming`.
+            `cylstm.streaming.Stream`.
 
         Raises
         ------
         ValueError
             If the layer is not built, or goes backwards.
         """
-        batch_size = _checks.positive_int(batch_size, "batch_size")
-        if not self.built:
-            raise ValueError(
-                f"Layer {self.name} is not built: call it, or `build` it with an input shape."
-            )
+        self._check_stream(batch_size)
         if self.go_backwards:
             raise ValueError(f"Layer {self.name} goes backwards: it starts with the last frame.")
         state = [np.zeros((batch_size, self.units), self._dtype) for _ in range(2)]

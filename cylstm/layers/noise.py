@@ -60,6 +60,8 @@ class Dropout(Differentiable):
     [0.0, 2.0]
     """
 
+    framewise = True
+
     def __init__(
         self,
         rate: float,
@@ -189,6 +191,8 @@ class GaussianNoise(Differentiable):
     >>> bool((layer(np.zeros((1, 2)), training=True) != 0).all())
     True
     """
+
+    framewise = True
 
     def __init__(self, stddev: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -47,6 +47,11 @@ class _Normalization(Differentiable):
         self.gamma_constraint = constraints.get(gamma_constraint)
         self.supports_masking = True
 
+    @property
+    def framewise(self) -> bool:  # type: ignore[override]
+        """Whether each timestep is treated by itself: where the features are the last axis."""
+        return self.axis in (-1, [-1], (-1,))
+
     def build(self, input_shape: Any) -> None:
         """Create the weights for inputs of this shape; the normalized axes must be known."""
         ndim = len(input_shape)

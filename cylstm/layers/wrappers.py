@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cylstm import _checks, _registry
+from cylstm.layers.core import Dense
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Layer
@@ -117,6 +118,8 @@ class TimeDistributed(Wrapper):
     (2, 6, 4)
     """
 
+    framewise = True
+
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
         super().__init__(layer, **kwargs)
         if getattr(layer, "stateful", False):
@@ -127,6 +130,11 @@ class TimeDistributed(Wrapper):
         if self.activity_regularizer is None:
             self.activity_regularizer = layer.activity_regularizer
         self.input_spec = [InputSpec(min_ndim=3)]
+
+    def stream(self, batch_size: int = 1) -> Any:
+        """See `Layer.stream`."""
+        dense = isinstance(self.layer, Dense)
+        return self.layer.stream(batch_size) if dense else super().stream(batch_size)
 
     def build(self, input_shape: Any) -> None:
         """Build the layer for what a timestep of (batch, timesteps, ...) holds."""

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from cylstm import _checks
+from cylstm import _checks, streaming
 from cylstm._version import __version__
 from cylstm.graph import SymbolicTensor, walk
 from cylstm.layers.input_layer import InputLayer
@@ -230,6 +230,40 @@ class Model(Trainer, Savable, Nested):
             )
 
         return _one_or_list(outputs), pullback
+
+    def stream(self, batch_size: int = 1) -> streaming.ChainStream:
+        """A stream: called with one timestep after the other, it goes through the layers.
+
+        Parameters
+        ----------
+        batch_size : int, default 1
+            How many sequences go side by side.
+
+        Returns
+        -------
+        ChainStream
+            Called with (batch_size, features), it returns what the model gives at the last of the
+            timesteps so far, starting from zeros.
+
+        Raises
+        ------
+        ValueError
+            If the model is not built or not a chain of layers, or a layer needs more than one
+            timestep at a time: LSTM, Dense, Embedding, activations, normalizations and what acts in
+            training only do not.
+        """
+        self._check_stream(batch_size)
+        layers, tensor = [], self.inputs[0]
+        for node in self._nodes:
+            if isinstance(node.layer, InputLayer):
+                continue
+            if [id(t) for t in node.input_tensors] != [id(tensor)] or node.arguments:
+                raise ValueError(f"Model {self.name} cannot stream: it is not a chain of layers.")
+            layers.append(node.layer)
+            tensor = node.output_tensors[0]
+        if len(self.inputs) > 1 or [id(t) for t in self.outputs] != [id(tensor)]:
+            raise ValueError(f"Model {self.name} cannot stream: it is not a chain of layers.")
+        return streaming.ChainStream([layer.stream(batch_size) for layer in layers])
 
     def _run(self, inputs: Any, mask: Any, training: bool, *, keep: bool) -> Run:
         arrays = inputs if isinstance(inputs, list) else [inputs]
