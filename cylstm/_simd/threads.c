@@ -111,10 +111,10 @@ void lstm_pool_serve(lstm_pool *pool)
         if (parts_left(LOAD(pool->word)) || LOAD(pool->closed))
             continue;
         pthread_mutex_lock(&pool->mutex);
-        pool->sleepers++;
+        ADD(pool->sleepers, 1);
         while (!parts_left(LOAD(pool->word)) && !pool->closed)
             pthread_cond_wait(&pool->wake, &pool->mutex);
-        pool->sleepers--;
+        ADD(pool->sleepers, -1);
         pthread_mutex_unlock(&pool->mutex);
     }
     ADD(pool->servers, -1);
