@@ -36,6 +36,7 @@ cdef enum:
     DZ_SIZE = 524288
 
 
+# Each thread copies the problem to its own stack: all around the original the caller writes.
 cdef struct Pass:
     const lstm_kernels* kernels
     lstm_problem* problem
@@ -112,19 +113,20 @@ cdef inline void share_rows(Pass* run, int threads) noexcept nogil:
 cdef inline void forward_part(void* context, int part) noexcept nogil:
     """(F1) to (F5) for some rows."""
     cdef Pass* run = <Pass*>context
-    cdef int64_t first = part_begin(run.problem.batch, part, run.row_parts)
-    cdef int64_t last = part_begin(run.problem.batch, part + 1, run.row_parts)
+    cdef lstm_problem p = run.problem[0]
+    cdef int64_t first = part_begin(p.batch, part, run.row_parts)
+    cdef int64_t last = part_begin(p.batch, part + 1, run.row_parts)
     cdef uint64_t saved = lstm_flush_denormals()
-    run.kernels.forward(run.problem, first, last - first, run.work + part * run.work_size, NULL, 0)
+    run.kernels.forward(&p, first, last - first, run.work + part * run.work_size, NULL, 0)
     lstm_restore(saved)
 
 
 cdef inline void forward_member(void* context, lstm_team* team, int member) noexcept nogil:
     """(F1) to (F5) for some units."""
     cdef Pass* run = <Pass*>context
+    cdef lstm_problem p = run.problem[0]
     cdef uint64_t saved = lstm_flush_denormals()
-    cdef int64_t reached = run.kernels.forward(run.problem, 0, run.problem.batch, run.work, team,
-                                               member)
+    cdef int64_t reached = run.kernels.forward(&p, 0, p.batch, run.work, team, member)
     if member == 0:
         run.reached = reached
     lstm_restore(saved)
@@ -212,9 +214,9 @@ cdef inline void backward_part(void* context, int part) noexcept nogil:
 cdef inline void backward_member(void* context, lstm_team* team, int member) noexcept nogil:
     """(B5) to (B2) for some units, except dU."""
     cdef Pass* run = <Pass*>context
+    cdef lstm_problem p = run.problem[0]
     cdef uint64_t saved = lstm_flush_denormals()
-    cdef int64_t reached = run.kernels.backward(run.problem, 0, run.problem.batch, run.work, team,
-                                                member)
+    cdef int64_t reached = run.kernels.backward(&p, 0, p.batch, run.work, team, member)
     if member == 0:
         run.reached = reached
     lstm_restore(saved)
@@ -238,20 +240,20 @@ cdef inline void backward_piece(Pass* run, lstm_pool* pool) noexcept nogil:
 cdef inline void gradients_part(void* context, int part) noexcept nogil:
     """(B2) and (B1): dU, dW and dw for some columns, or dx for some pairs of a row and a step."""
     cdef Pass* run = <Pass*>context
-    cdef const lstm_problem* p = run.problem
+    cdef lstm_problem p = run.problem[0]
     cdef int64_t first, last, panels = (4 * p.units + COLUMNS - 1) // COLUMNS
     cdef int64_t pairs = p.batch * (p.end - p.begin)
     cdef uint64_t saved = lstm_flush_denormals()
     if part < run.column_parts:
         first = COLUMNS * part_begin(panels, part, run.column_parts)
         last = min(4 * p.units, COLUMNS * part_begin(panels, part + 1, run.column_parts))
-        run.kernels.weight_gradients(p, 0, p.batch, first, last - first,
+        run.kernels.weight_gradients(&p, 0, p.batch, first, last - first,
                                      run.work + part * run.work_size)
     else:
         part -= run.column_parts
         first = part_begin(pairs, part, run.pair_parts)
         last = part_begin(pairs, part + 1, run.pair_parts)
-        run.kernels.input_gradients(p, first, last - first)
+        run.kernels.input_gradients(&p, first, last - first)
     lstm_restore(saved)
 
 

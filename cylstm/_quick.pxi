@@ -321,7 +321,7 @@ cdef class Weights:
 
 cdef enum:
     # Operations from which a step lets other threads of Python run, and is shared among threads.
-    LONG_STEP = 100000
+    LONG_STEP = 250000
 
 
 cdef class Stepper:

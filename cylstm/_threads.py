@@ -12,9 +12,9 @@ from cylstm import _checks, _core
 
 __all__ = ["get_num_threads", "pool", "set_num_threads"]
 
-# Floating point operations below which a call stays on one thread: some 5 microseconds of work.
+# Floating point operations below which a call stays on one thread: at batch 1 some 5 microseconds.
 # Below 3e7 the core does without threads that sleep.
-_LEAST_WORK = 1e5
+_LEAST_WORK = 2.5e5
 
 _lock = threading.Lock()
 _count: int | None = None

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -165,6 +166,21 @@ def test_many_callers_share_the_threads():
         caller.join()
     cylstm.set_num_threads(1)
     assert wrong == []
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no affinities")
+def test_threads_keep_the_cpus_they_may_run_on():
+    # who wakes a thread keeps it off its own CPU for a moment
+    before = os.sched_getaffinity(0)
+    layer, x, mask = make_layer()
+    cylstm.set_num_threads(3)
+    for _ in range(20):
+        all_results(layer, x, mask)
+        time.sleep(0.001)
+    time.sleep(0.1)  # until all sleep
+    tasks = [int(task) for task in os.listdir("/proc/self/task")]
+    assert [os.sched_getaffinity(task) for task in tasks] == [before] * len(tasks)
+    cylstm.set_num_threads(1)
 
 
 def test_threads_end_with_their_pool():

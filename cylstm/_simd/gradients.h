@@ -299,17 +299,17 @@ LOCAL void input_gradients(const lstm_problem *p, int64_t first, int64_t pairs)
                 }
                 operand part = {a, depth, panel + g * depth * width * LANES, 0};
                 products[width - 1][n - 1](&part, 1, starts, 0, to, 0);
-                if (direct)
-                    continue;
-                for (int64_t r = 0; r < n; r++)
-                    for (int64_t j = 0; j < some; j++) {
-                        REAL value = sums[r][j];
-                        if (p->input_masks)
-                            value *=
-                                ((const REAL *)
-                                     p->input_masks)[(g * p->batch + of[r]) * inputs + column + j];
-                        dx[r][column + j] = g ? dx[r][column + j] + value : value;
+                for (int64_t r = 0; r < n && !direct; r++) {
+                    if (!p->input_masks) {
+                        memcpy(dx[r] + column, sums[r], (size_t)some * sizeof(REAL));
+                        continue;
                     }
+                    const REAL *masks = (const REAL *)p->input_masks +
+                                        (g * p->batch + of[r]) * inputs + column;
+                    for (int64_t j = 0; j < some; j++)
+                        dx[r][column + j] =
+                            (g ? dx[r][column + j] : (REAL)0) + masks[j] * sums[r][j];
+                }
             }
         }
     }

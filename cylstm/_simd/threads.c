@@ -1,5 +1,8 @@
 /* threads.c: see threads.h. Needs GNU atomics and POSIX threads; elsewhere everything runs in the
  * caller. */
+#if defined(__linux__)
+#define _GNU_SOURCE /* sched_setaffinity */
+#endif
 #include "threads.h"
 
 #if defined(__GNUC__) && !defined(_WIN32)
@@ -9,9 +12,25 @@
 #include <stdlib.h>
 #include <time.h>
 
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #define LOAD(place) __atomic_load_n(&(place), __ATOMIC_ACQUIRE)
 #define STORE(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELEASE)
 #define ADD(place, value) __atomic_fetch_add(&(place), (value), __ATOMIC_ACQ_REL)
+
+#define MOST_SERVERS 256
+
+/* A server that sleeps, under the mutex of the pool. */
+typedef struct {
+    int thread; /* as the system numbers it; 0: none */
+    int moved;  /* whether it has to set `cpus` when it wakes */
+#if defined(__linux__)
+    cpu_set_t cpus;
+#endif
+} sleeper;
 
 struct lstm_pool {
     /* One job: epoch << 32 | parts << 16 | parts taken. A part is taken by compare-and-swap of the
@@ -29,6 +48,7 @@ struct lstm_pool {
     int64_t left, rest; /* when a team had to leave, and how long there is to be none after it */
     pthread_mutex_t mutex;
     pthread_cond_t wake;
+    sleeper asleep[MOST_SERVERS];
 };
 
 static int forks; /* in this process's line of parents */
@@ -53,8 +73,10 @@ static void wait_round(int *round)
         sched_yield();
 }
 
-/* From so many jobs in a row on even small ones wake the servers. */
+/* Each LOOP small jobs in a row wake the servers; if they are not there after AWAITED of them,
+ * somebody else has their cores. */
 #define LOOP 8
+#define AWAITED 64
 /* In nanoseconds: less than a server spins before it sleeps; */
 #define SHORTLY 15000
 /* how long a member of a team waits until it says that another one has lost its core (a virtual
@@ -101,6 +123,54 @@ static void take_parts(lstm_pool *pool)
     }
 }
 
+/* Linux may put a thread that wakes on the very core of the one that wakes it, where it waits for
+ * milliseconds while another core is idle: a virtual machine takes an idle core for one that the
+ * host has taken away. So the waker keeps sleepers off its own core, and they undo that at once. */
+static void keep_off_this_core(lstm_pool *pool)
+{
+#if defined(__linux__)
+    const int here = sched_getcpu();
+    for (int i = 0; i < MOST_SERVERS && here >= 0; i++) {
+        sleeper *s = &pool->asleep[i];
+        cpu_set_t others;
+        if (!s->thread || s->moved || sched_getaffinity(s->thread, sizeof s->cpus, &s->cpus))
+            continue;
+        others = s->cpus;
+        CPU_CLR((size_t)here, &others);
+        s->moved = CPU_COUNT(&others) && !sched_setaffinity(s->thread, sizeof others, &others);
+    }
+#else
+    (void)pool;
+#endif
+}
+
+static void sleep_until_woken(lstm_pool *pool)
+{
+    int place = 0, moved = 0;
+    pthread_mutex_lock(&pool->mutex);
+    while (place < MOST_SERVERS - 1 && pool->asleep[place].thread)
+        place++;
+#if defined(__linux__)
+    cpu_set_t cpus;
+    pool->asleep[place] = (sleeper){(int)syscall(SYS_gettid), 0, {{0}}};
+#endif
+    ADD(pool->sleepers, 1);
+    /* even if the job is done when it wakes, it stays awake for the next one */
+    if (!parts_left(LOAD(pool->word)) && !pool->closed)
+        pthread_cond_wait(&pool->wake, &pool->mutex);
+    ADD(pool->sleepers, -1);
+#if defined(__linux__)
+    moved = pool->asleep[place].moved;
+    cpus = pool->asleep[place].cpus;
+#endif
+    pool->asleep[place].thread = 0;
+    pthread_mutex_unlock(&pool->mutex);
+#if defined(__linux__)
+    if (moved)
+        sched_setaffinity(0, sizeof cpus, &cpus);
+#endif
+}
+
 void lstm_pool_serve(lstm_pool *pool)
 {
     ADD(pool->servers, 1);
@@ -108,14 +178,8 @@ void lstm_pool_serve(lstm_pool *pool)
         take_parts(pool);
         for (int i = 0; i < LSTM_SPIN && !parts_left(LOAD(pool->word)) && !LOAD(pool->closed); i++)
             pause_briefly();
-        if (parts_left(LOAD(pool->word)) || LOAD(pool->closed))
-            continue;
-        pthread_mutex_lock(&pool->mutex);
-        ADD(pool->sleepers, 1);
-        while (!parts_left(LOAD(pool->word)) && !pool->closed)
-            pthread_cond_wait(&pool->wake, &pool->mutex);
-        ADD(pool->sleepers, -1);
-        pthread_mutex_unlock(&pool->mutex);
+        if (!parts_left(LOAD(pool->word)) && !LOAD(pool->closed))
+            sleep_until_woken(pool);
     }
     ADD(pool->servers, -1);
 }
@@ -134,32 +198,54 @@ void lstm_pool_close(lstm_pool *pool)
 
 void lstm_pool_free(lstm_pool *pool) { free(pool); }
 
+/* Whether somebody else needed the servers' cores a short time ago. */
+static int is_resting(const lstm_pool *pool)
+{
+    const int64_t rest = LOAD(pool->rest);
+    return rest && nanoseconds() - LOAD(pool->left) < rest;
+}
+
+/* A server has no core, or has lost it: there is a rest, a longer one if that happens again soon. */
+static void note_late(lstm_pool *pool)
+{
+    const int64_t now = nanoseconds(), last = LOAD(pool->rest);
+    const int64_t next = 4 * last < LAST_REST ? 4 * last : LAST_REST;
+    const int again = last && now - LOAD(pool->left) < 2 * last;
+    STORE(pool->rest, again ? next : FIRST_REST);
+    STORE(pool->left, now);
+}
+
 /* Whether the servers are to be called for a job. The answer may be out of date: it only saves
  * time. */
 static int is_worth_calling(lstm_pool *pool, int eager)
 {
+    int row;
     if (!pool || pool->forks != forks || !LOAD(pool->servers) || LOAD(pool->busy))
         return 0;
-    if (eager || LOAD(pool->sleepers) < LOAD(pool->servers))
+    if (eager)
         return 1;
-    if (nanoseconds() - LOAD(pool->ended) < SHORTLY)
-        return ADD(pool->row, 1) >= LOOP;
-    STORE(pool->row, 0);
-    return 0;
+    if (is_resting(pool))
+        return 0;
+    if (LOAD(pool->sleepers) < LOAD(pool->servers))
+        return 1;
+    if (nanoseconds() - LOAD(pool->ended) > SHORTLY) {
+        STORE(pool->row, 0);
+        return 0;
+    }
+    row = ADD(pool->row, 1) + 1;
+    if (row > AWAITED) {
+        STORE(pool->row, 0);
+        note_late(pool);
+    }
+    return row % LOOP == 0;
 }
 
-static void note_end(lstm_pool *pool, int eager)
-{
-    if (pool && !eager)
-        STORE(pool->ended, nanoseconds());
-}
-
-/* All parts, with the servers, unless another caller has them. */
+/* All parts, with the servers. Returns 0, and nothing is done, if another caller has them. */
 static int share(lstm_pool *pool, int parts, void (*job)(void *, int), void *context)
 {
     int expected = 0;
-    if (parts < 2 || parts > 0xffff ||
-        !__atomic_compare_exchange_n(&pool->busy, &expected, 1, 0, __ATOMIC_ACQ_REL,
+    int64_t since = 0;
+    if (!__atomic_compare_exchange_n(&pool->busy, &expected, 1, 0, __ATOMIC_ACQ_REL,
                                      __ATOMIC_ACQUIRE))
         return 0;
     pool->job = job;
@@ -169,24 +255,33 @@ static int share(lstm_pool *pool, int parts, void (*job)(void *, int), void *con
      * and its sleep */
     pthread_mutex_lock(&pool->mutex);
     STORE(pool->word, ((pool->word >> 32) + 1) << 32 | (uint64_t)parts << 16 | 1);
-    if (pool->sleepers)
+    if (LOAD(pool->sleepers)) {
+        keep_off_this_core(pool);
         pthread_cond_broadcast(&pool->wake);
+    }
     pthread_mutex_unlock(&pool->mutex);
     job(context, 0);
     ADD(pool->done, 1);
     take_parts(pool);
-    for (int round = 0; LOAD(pool->done) < parts;)
+    for (int round = 0; LOAD(pool->done) < parts;) {
         wait_round(&round);
+        if (round >= LSTM_SPIN && !since)
+            since = nanoseconds();
+    }
+    if (since && nanoseconds() - since > LATE)
+        note_late(pool);
     STORE(pool->busy, 0);
     return 1;
 }
 
 void lstm_pool_run(lstm_pool *pool, int parts, void (*job)(void *, int), void *context, int eager)
 {
-    if (parts < 2 || !is_worth_calling(pool, eager) || !share(pool, parts, job, context))
+    if (parts < 2 || parts > 0xffff || !is_worth_calling(pool, eager) ||
+        !share(pool, parts, job, context))
         for (int part = 0; part < parts; part++)
             job(context, part);
-    note_end(pool, eager);
+    if (pool && !eager)
+        STORE(pool->ended, nanoseconds());
 }
 
 /* A team gathers before it works, as its members wait for each other. */
@@ -222,32 +317,22 @@ static void join_team(void *context, int part)
     g->job(g->context, g->team.members > 1 ? &g->team : NULL, 0);
 }
 
-/* A team had to leave: there is none for a while, for longer if that happens again soon. */
-static void note_leaving(lstm_pool *pool)
-{
-    const int64_t now = nanoseconds(), last = LOAD(pool->rest);
-    const int64_t next = 4 * last < LAST_REST ? 4 * last : LAST_REST;
-    const int again = last && now - LOAD(pool->left) < 2 * last;
-    STORE(pool->rest, again ? next : FIRST_REST);
-    STORE(pool->left, now);
-}
-
 void lstm_team_run(lstm_pool *pool, int members, void (*job)(void *, lstm_team *, int),
                    void *context, int eager)
 {
     gathering g = {{1, 0, 0, 0}, job, context, members, LSTM_SPIN / 10, 0, 0};
-    int together = members > 1 && is_worth_calling(pool, eager);
-    if (together && LOAD(pool->rest) && nanoseconds() - LOAD(pool->left) < LOAD(pool->rest))
-        together = 0;
-    if (together && LOAD(pool->sleepers))
-        g.patience = 3 * LSTM_SPIN;
-    if (!together || !share(pool, members, join_team, &g))
+    int alone = 1;
+    if (members > 1 && is_worth_calling(pool, eager) && !is_resting(pool)) {
+        if (LOAD(pool->sleepers))
+            g.patience = 3 * LSTM_SPIN;
+        alone = !share(pool, members, join_team, &g);
+    }
+    if (alone)
         job(context, NULL, 0);
     else if (g.team.leave)
-        note_leaving(pool);
-    else if (g.team.members == 1 && !eager) /* called in vain: not again for some time */
-        STORE(pool->row, -100 * LOOP);
-    note_end(pool, eager);
+        note_late(pool);
+    if (pool && !eager)
+        STORE(pool->ended, nanoseconds());
 }
 
 int lstm_team_wait(lstm_team *team)

@@ -8,9 +8,9 @@
  * a job ends even if no server runs any more, as in the child of a fork. A second caller finds the
  * pool taken and works alone.
  *
- * A server that has nothing to do spins for LSTM_SPIN pauses, some 30 microseconds, in which the
- * next job reaches it at once, and then sleeps; waking it takes 40. A small job (not `eager`) wakes
- * nobody, unless jobs follow each other so closely that the server will stay awake.
+ * A server that has nothing to do spins for LSTM_SPIN pauses, 30 to 50 microseconds, in which the
+ * next job reaches it at once, and then sleeps; waking it takes 20 to 110. A small job (not `eager`)
+ * wakes it only where jobs follow each other so closely that it will stay awake.
  */
 #ifndef CYLSTM_THREADS_H
 #define CYLSTM_THREADS_H
