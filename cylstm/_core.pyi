@@ -23,6 +23,20 @@ class Block:
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[_Real]) -> NDArray[_Real]: ...
 def kept_bytes() -> int: ...
+def average(
+    old: NDArray[_Real],
+    new: NDArray[_Real],
+    rate: float,
+    out: NDArray[_Real],
+    squares: bool = False,
+) -> None: ...
+def divide_by_root(
+    a: NDArray[_Real],
+    squares: NDArray[_Real],
+    scale: float,
+    epsilon: float,
+    out: NDArray[_Real],
+) -> None: ...
 
 class Pool:
     threads: int

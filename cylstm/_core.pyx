@@ -40,9 +40,10 @@ softmax, which BLAS computes.
 """
 
 from cpython.buffer cimport (
-    PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release,
-    PyObject_CheckBuffer, PyObject_GetBuffer,
+    PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_IsContiguous,
+    PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
 )
+from libc.math cimport sqrt, sqrtf
 from libc.stdlib cimport getenv
 from libc.string cimport memset, strcmp
 
@@ -247,6 +248,7 @@ cdef inline int threads_of(Pool pool) noexcept:
 
 include "_packed.pxi"
 include "_quick.pxi"
+include "_updates.pxi"
 
 
 # What Python calls --------------------------------------------------------------------------------

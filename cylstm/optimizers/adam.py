@@ -10,8 +10,9 @@ import math
 
 import numpy as np
 
+from cylstm._core import average, divide_by_root
 from cylstm._numbers import Hyperparameter
-from cylstm.optimizers.descent import Decaying, average
+from cylstm.optimizers.descent import Decaying
 from cylstm.optimizers.optimizer import Optimizer, State
 
 __all__ = ["Adam", "Adamax", "Nadam"]
@@ -106,15 +107,10 @@ class Adam(_Adaptive):
     def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
         """Compute one update of one variable; see `Optimizer.update`."""
         (lr,) = numbers
-        delta, scratch = state.delta, state.scratch
         (mean, square), (new_mean, new_square) = state.slots, state.new_slots
-        average(mean, gradient, self.beta_1, out=new_mean, scratch=scratch)
-        np.square(gradient, out=scratch)
-        average(square, scratch, self.beta_2, out=new_square, scratch=scratch)
-        np.sqrt(new_square, out=scratch)
-        np.add(scratch, self.epsilon, out=scratch)
-        np.multiply(new_mean, lr, out=delta)
-        np.divide(delta, scratch, out=delta)
+        average(mean, gradient, self.beta_1, new_mean)
+        average(square, gradient, self.beta_2, new_square, squares=True)
+        divide_by_root(new_mean, new_square, lr, self.epsilon, state.delta)
 
 
 class Adamax(_Adaptive):
@@ -181,7 +177,7 @@ class Adamax(_Adaptive):
         (lr,) = numbers
         delta, scratch = state.delta, state.scratch
         (mean, largest), (new_mean, new_largest) = state.slots, state.new_slots
-        average(mean, gradient, self.beta_1, out=new_mean, scratch=scratch)
+        average(mean, gradient, self.beta_1, new_mean)
         np.abs(gradient, out=scratch)
         np.multiply(largest, self.beta_2, out=new_largest)
         np.maximum(new_largest, scratch, out=new_largest)
@@ -285,9 +281,8 @@ class Nadam(Optimizer):
         of_gradient, of_mean, of_square = numbers
         delta, scratch = state.delta, state.scratch
         (mean, square), (new_mean, new_square) = state.slots, state.new_slots
-        average(mean, gradient, self.beta_1, out=new_mean, scratch=scratch)
-        np.square(gradient, out=scratch)
-        average(square, scratch, self.beta_2, out=new_square, scratch=scratch)
+        average(mean, gradient, self.beta_1, new_mean)
+        average(square, gradient, self.beta_2, new_square, squares=True)
         np.multiply(gradient, of_gradient, out=delta)
         np.multiply(new_mean, of_mean, out=scratch)
         np.add(delta, scratch, out=delta)

@@ -8,19 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from cylstm._core import average, divide_by_root
 from cylstm._numbers import Hyperparameter
 from cylstm.optimizers.optimizer import Optimizer, State
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "RMSprop"]
-
-
-def average(
-    old: np.ndarray, new: np.ndarray, rate: float, *, out: np.ndarray, scratch: np.ndarray
-) -> None:
-    """out = rate old + (1 - rate) new; `new` may be the scratch array."""
-    np.multiply(new, 1 - rate, out=scratch)
-    np.multiply(old, rate, out=out)
-    np.add(out, scratch, out=out)
 
 
 class Decaying(Optimizer):
@@ -170,14 +162,9 @@ class RMSprop(Decaying):
     def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
         """Compute one update of one variable; see `Optimizer.update`."""
         (lr,) = numbers
-        delta, scratch = state.delta, state.scratch
         (accumulator,), (new_accumulator,) = state.slots, state.new_slots
-        np.square(gradient, out=scratch)
-        average(accumulator, scratch, self.rho, out=new_accumulator, scratch=scratch)
-        np.sqrt(new_accumulator, out=scratch)
-        np.add(scratch, self.epsilon, out=scratch)
-        np.multiply(gradient, lr, out=delta)
-        np.divide(delta, scratch, out=delta)
+        average(accumulator, gradient, self.rho, new_accumulator, squares=True)
+        divide_by_root(gradient, new_accumulator, lr, self.epsilon, state.delta)
 
 
 class Adagrad(Decaying):
@@ -235,14 +222,10 @@ class Adagrad(Decaying):
     def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
         """Compute one update of one variable; see `Optimizer.update`."""
         (lr,) = numbers
-        delta, scratch = state.delta, state.scratch
         (accumulator,), (new_accumulator,) = state.slots, state.new_slots
-        np.square(gradient, out=scratch)
-        np.add(accumulator, scratch, out=new_accumulator)
-        np.sqrt(new_accumulator, out=scratch)
-        np.add(scratch, self.epsilon, out=scratch)
-        np.multiply(gradient, lr, out=delta)
-        np.divide(delta, scratch, out=delta)
+        np.square(gradient, out=state.scratch)
+        np.add(accumulator, state.scratch, out=new_accumulator)
+        divide_by_root(gradient, new_accumulator, lr, self.epsilon, state.delta)
 
 
 class Adadelta(Decaying):
@@ -307,14 +290,12 @@ class Adadelta(Decaying):
         (lr,) = numbers
         delta, scratch = state.delta, state.scratch
         (accumulator, squares), (new_accumulator, new_squares) = state.slots, state.new_slots
-        np.square(gradient, out=scratch)
-        average(accumulator, scratch, self.rho, out=new_accumulator, scratch=scratch)
+        average(accumulator, gradient, self.rho, new_accumulator, squares=True)
         np.add(new_accumulator, self.epsilon, out=scratch)
         np.sqrt(scratch, out=scratch)
         np.add(squares, self.epsilon, out=delta)
         np.sqrt(delta, out=delta)
         np.multiply(delta, gradient, out=delta)
         np.divide(delta, scratch, out=delta)
-        np.square(delta, out=scratch)
-        average(squares, scratch, self.rho, out=new_squares, scratch=scratch)
+        average(squares, delta, self.rho, new_squares, squares=True)
         np.multiply(delta, lr, out=delta)
