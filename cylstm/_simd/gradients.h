@@ -158,9 +158,9 @@ LOCAL void pack_factor(gradient_run *run, const gradient_factor *factor, int64_t
     }
 }
 
-/* Columns [column, column + some) of the chunk's n pairs of dz -> the panel; their sum is added to
+/* Columns [column, column + some) of the chunk's n pairs of dz -> a panel; their sum is added to
  * d_bias. */
-LOCAL void pack_dz(gradient_run *run, int64_t n, int64_t column, int64_t some)
+LOCAL void pack_dz(gradient_run *run, int64_t n, int64_t column, int64_t some, REAL *panel)
 {
     const lstm_problem *p = run->p;
     vec sum[PANEL];
@@ -175,7 +175,7 @@ LOCAL void pack_dz(gradient_run *run, int64_t n, int64_t column, int64_t some)
             const int64_t left = some - v * LANES;
             vec dz = left >= LANES ? vec_load(from + v * LANES)
                                    : vec_load_some(from + v * LANES, left > 0 ? left : 0);
-            vec_store(run->panel + k * COLUMNS + v * LANES, dz);
+            vec_store(panel + k * COLUMNS + v * LANES, dz);
             sum[v] = sum[v] + dz;
         }
     }
@@ -188,32 +188,34 @@ LOCAL void pack_dz(gradient_run *run, int64_t n, int64_t column, int64_t some)
     }
 }
 
-/* gradient[:, column : column + some] += factor^T panel for the chunk's n pairs */
+/* gradient[:, column : end] += factor^T panels for the chunk's n pairs */
 LOCAL void add_outer_products(gradient_run *run, const gradient_factor *factor, int64_t n,
-                              int64_t column, int64_t some, int add)
+                              int64_t column, int64_t end, int add)
 {
     const int64_t stride = 4 * run->p->units;
     for (int64_t i = 0; i < factor->size; i += MAX_ROWS) {
         const int64_t rows = factor->size - i < MAX_ROWS ? factor->size - i : MAX_ROWS;
-        const REAL *a = factor->panels + i / MAX_ROWS * FACTOR_STRIDE;
-        REAL *to = factor->gradient + i * stride + column;
-        if (some == COLUMNS) {
-            outer_products[rows - 1](n, a, run->panel, to, stride, add);
-            continue;
-        }
-        outer_products[rows - 1](n, a, run->panel, run->tile, COLUMNS, 0);
-        for (int64_t r = 0; r < rows; r++)
-            for (int64_t j = 0; j < some; j++) {
-                const REAL sum = run->tile[r * COLUMNS + j];
-                to[r * stride + j] = add ? to[r * stride + j] + sum : sum;
+        const REAL *a = factor->panels + i / MAX_ROWS * FACTOR_STRIDE, *panel = run->panel;
+        for (int64_t at = column; at < end; at += COLUMNS, panel += n * COLUMNS) {
+            REAL *to = factor->gradient + i * stride + at;
+            if (end - at >= COLUMNS) {
+                outer_products[rows - 1](n, a, panel, to, stride, add);
+                continue;
             }
+            outer_products[rows - 1](n, a, panel, run->tile, COLUMNS, 0);
+            for (int64_t r = 0; r < rows; r++)
+                for (int64_t j = 0; j < end - at; j++) {
+                    const REAL sum = run->tile[r * COLUMNS + j];
+                    to[r * stride + j] = add ? to[r * stride + j] + sum : sum;
+                }
+        }
     }
 }
 
 /* The chunk's part of columns [column, end) */
 LOCAL void add_chunk(gradient_run *run, int64_t n, int64_t column, int64_t end, int add)
 {
-    const int64_t units = run->p->units;
+    const int64_t units = run->p->units, width = DEPTH / (n ? n : 1) * COLUMNS;
     const int gated = (run->factors[0].masks && run->factors[0].groups > 1) ||
                       (run->factors[1].masks && run->factors[1].groups > 1);
     while (column < end) {
@@ -222,13 +224,14 @@ LOCAL void add_chunk(gradient_run *run, int64_t n, int64_t column, int64_t end, 
                       stop = gated && (gate + 1) * units < end ? (gate + 1) * units : end;
         for (int f = 0; f < 2; f++)
             pack_factor(run, &run->factors[f], n, (int)gate);
-        for (; column < stop; column += COLUMNS) {
-            const int64_t some = stop - column < COLUMNS ? stop - column : COLUMNS;
-            pack_dz(run, n, column, some);
+        for (int64_t last; column < stop; column = last) {
+            last = stop - column < width ? stop : column + width;
+            for (int64_t at = column; at < last; at += COLUMNS)
+                pack_dz(run, n, at, last - at < COLUMNS ? last - at : COLUMNS,
+                        run->panel + (at - column) * n);
             for (int f = 0; f < 2; f++)
-                add_outer_products(run, &run->factors[f], n, column, some, add);
+                add_outer_products(run, &run->factors[f], n, column, last, add);
         }
-        column = stop;
     }
 }
 

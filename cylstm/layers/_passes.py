@@ -168,11 +168,13 @@ class Run:
 
     def _is_quick(self) -> bool:
         """Whether the core has a short way for it."""
-        return all(m is None for m in self.masks) and self._is_fused()
+        x_masks, h_masks = self.masks
+        return x_masks is None and h_masks is None and self._is_fused()
 
     def _is_fused(self) -> bool:
         """Whether the core has fused kernels for it."""
-        return not any(callable(a) or a == _SOFTMAX for a in self.options[:2])
+        first, second, _, _ = self.options
+        return not (callable(first) or callable(second) or _SOFTMAX in (first, second))
 
     def _sizes(self) -> tuple[int, int, int]:
         batch, timesteps, _ = self.inputs.shape

@@ -279,10 +279,11 @@ class LSTM(LSTMSteps, Recurrent):
             If an argument does not fit, as for calling the layer; TypeError also where a custom
             activation has no derivative, or a subclass has a `step` of its own.
         """
-        self._check_that_gradients_are_known()
         states: Any = None if initial_state is None else list(as_list(initial_state))
         found, x = None, self._plain(inputs, training)
-        if x is not None:
+        if x is None:
+            self._check_that_gradients_are_known()
+        else:
             weights, options = self._current_weights(), self._options()
             found = weights.forward(
                 x, mask, states, *options, self.return_sequences, self.return_state, True,
@@ -420,7 +421,9 @@ class LSTM(LSTMSteps, Recurrent):
 
     def _in_order_of(self, variables: list, gradients: list) -> list[np.ndarray]:
         """The gradients of the kernel, the recurrent kernel and the bias, for these variables."""
-        own = self.kernel, self.recurrent_kernel, self.bias
+        own = [self.kernel, self.recurrent_kernel, self.bias]
+        if variables == own:
+            return gradients
         found = {id(v): g for v, g in zip(own, gradients, strict=True) if v is not None}
         return [found[id(v)] if id(v) in found else np.zeros(v.shape, v.dtype) for v in variables]
 
