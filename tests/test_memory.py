@@ -3,7 +3,10 @@
 import gc
 import os
 import pickle
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,35 @@ from cylstm import _core
 
 FLOAT = np.dtype("float32")
 LIMIT = 256 * 2**20
+
+# In a process of its own: how much its peak grows by a call, in numbers per step, row and unit.
+GROWTH = """
+import resource, sys
+import numpy as np, cylstm
+
+def peak():
+    try:  # a new process of Linux inherits the other number
+        lines = open("/proc/self/status").read().split("VmHWM:")[1].split()
+        return 1024 * int(lines[0])
+    except OSError:
+        size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return size if sys.platform == "darwin" else 1024 * size
+
+def infer(x):
+    layer(x)
+
+def train(x):
+    y, pullback = layer.vjp(x, training=True)
+    pullback(y)
+
+layer = cylstm.LSTM(64)
+x = np.ones((32, 2000, 4), "float32")
+run = {"infer": infer, "train": train}[sys.argv[1]]
+run(x[:, :5].copy())
+before = peak()
+run(x)
+print((peak() - before) / (32 * 2000 * 64 * 4))
+"""
 
 
 def address(array):
@@ -95,6 +127,14 @@ def test_repeated_training_allocates_nothing_that_grows():
     places = {train()[0] for _ in range(300)}
     assert _core.kept_bytes() <= 2 * waiting
     assert len(places) < 8
+
+
+@pytest.mark.parametrize(("job", "least", "most"), [("infer", 0, 0.25), ("train", 5, 7)])
+def test_what_a_call_needs_beyond_inputs_and_outputs(job, least, most):
+    environment = os.environ | {"PYTHONPATH": str(Path(cylstm.__file__).parents[1])}
+    command = [sys.executable, "-c", GROWTH, job]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert least <= float(run.stdout) <= most
 
 
 def test_threads_never_share_memory():
