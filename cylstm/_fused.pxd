@@ -7,6 +7,7 @@ between which signals are looked at, do not depend on the threads, so neither do
 """
 
 from libc.stddef cimport size_t
+from libc.stdlib cimport qsort
 
 from cylstm._kernels cimport (
     int64_t, lstm_flush_denormals, lstm_give, lstm_kernels, lstm_pool, lstm_pool_run, lstm_problem,
@@ -21,8 +22,6 @@ cdef enum:
     LEAST_ROWS = 4
     # Bytes of recurrent weights from which threads share the units of each step.
     LEAST_TEAM_WEIGHTS = 65536
-    # Rows of ragged length are cut into more parts than threads, of at least so many rows.
-    LEAST_RAGGED_ROWS = 8
     # Columns of the gradients of the weights come in whole panels of vectors.
     COLUMNS = 64
     # dz is kept for so many pairs of a row and a step at least: what the kernels sum at a time.
@@ -60,8 +59,8 @@ cdef inline void* allocate(size_t size) except NULL nogil:
 
 
 cdef inline int64_t part_begin(int64_t count, int part, int parts) noexcept nogil:
-    """Where a part of a range begins; part = parts is its end."""
-    return count * part // parts
+    """Where a part of a range begins; part = parts is its end. The first may have one more."""
+    return part * (count // parts) + min(<int64_t>part, count % parts)
 
 
 cdef inline int count_parts(int64_t rows, int64_t least, int most) noexcept nogil:
@@ -85,26 +84,46 @@ cdef inline double operations(const lstm_problem* p) noexcept nogil:
 cdef inline int64_t count_members(
     const lstm_kernels* kernels, const lstm_problem* p, int threads
 ) noexcept nogil:
-    """How many threads are to share the units of each step.
-
-    They do for few rows, and for ragged ones, whose work no cut of the batch shares out evenly (at
-    inference 7 to 12 % less time; in training each thread would have to read what others wrote).
-    """
+    """How many threads are to share the units of each step: one unless there are few rows."""
     cdef int64_t recurrent_size = 4 * p.units * p.units * <int64_t>kernels.item
-    cdef bint ragged = p.mask != NULL and p.gates == NULL
-    if p.batch == 0 or recurrent_size < LEAST_TEAM_WEIGHTS:
-        return 1
-    if p.batch >= 2 * LEAST_ROWS and not ragged:
+    if p.batch == 0 or p.batch >= 2 * LEAST_ROWS or recurrent_size < LEAST_TEAM_WEIGHTS:
         return 1
     return max(<int64_t>1, min(<int64_t>threads, p.units // (4 * kernels.lanes)))
 
 
-cdef inline void share_rows(Pass* run, int threads) noexcept nogil:
-    """Cut the batch into parts."""
-    cdef const lstm_problem* p = run.problem
-    run.row_parts = count_parts(p.batch, LEAST_ROWS, threads)
-    if p.mask != NULL and run.row_parts > 1:
-        run.row_parts = max(run.row_parts, count_parts(p.batch, LEAST_RAGGED_ROWS, 2 * threads))
+cdef inline int compare_numbers(const void* a, const void* b) noexcept nogil:
+    cdef int64_t first = (<const int64_t*>a)[0], second = (<const int64_t*>b)[0]
+    return (first > second) - (first < second)
+
+
+cdef inline void deal_rows(Pass* run, int64_t* order) noexcept nogil:
+    """Share rows of ragged length out evenly: each part has as many active ones in every step.
+
+    From the longest to the shortest they are dealt like cards, in every second round from the last
+    part to the first. `order` has room for twice the rows.
+    """
+    cdef lstm_problem* p = run.problem
+    cdef int64_t parts = run.row_parts, row, step, masked, part
+    cdef int64_t* keys = order + p.batch
+    if p.mask == NULL or parts < 2:
+        return
+    for row in range(p.batch):
+        masked = 0
+        for step in range(p.steps):
+            masked += p.mask[row * p.steps + step] == 0
+        keys[row] = masked * p.batch + row
+    qsort(keys, <size_t>p.batch, sizeof(int64_t), compare_numbers)
+    for row in range(p.batch):
+        part = row % parts
+        if row // parts % 2 and row // parts < p.batch // parts:
+            part = parts - 1 - part
+        order[part_begin(p.batch, <int>part, <int>parts) + row // parts] = keys[row] % p.batch
+    p.order = order
+
+
+cdef inline size_t order_size(const lstm_problem* p) noexcept nogil:
+    """The bytes that `deal_rows` needs."""
+    return 0 if p.mask == NULL else 2 * p.batch * sizeof(int64_t)
 
 
 # Forward ------------------------------------------------------------------------------------------
@@ -136,7 +155,7 @@ cdef inline size_t plan_forward(Pass* run, int threads) noexcept nogil:
     """Share the work out; return the size of the work space that it needs."""
     cdef lstm_problem* p = run.problem
     run.members = <int>count_members(run.kernels, p, threads)
-    share_rows(run, threads)
+    run.row_parts = count_parts(p.batch, LEAST_ROWS, threads)
     run.eager = operations(p) > EAGER_WORK
     if run.members > 1:
         run.row_parts = 1
@@ -176,8 +195,9 @@ cdef inline int run_forward(
     p.begin = 0
     p.end = min(p.steps, steps)
     work_size = plan_forward(&run, threads)
-    run.work = <char*>allocate(work_size + 2 * state_size)
-    state = run.work + work_size
+    run.work = <char*>allocate(work_size + order_size(p) + 2 * state_size)
+    deal_rows(&run, <int64_t*>(run.work + work_size))
+    state = run.work + work_size + order_size(p)
     if p.final_h == NULL:
         p.final_h = state
     if p.final_c == NULL:
@@ -206,7 +226,6 @@ cdef inline void backward_part(void* context, int part) noexcept nogil:
     cdef int64_t first = part_begin(p.batch, part, run.row_parts)
     cdef int64_t last = part_begin(p.batch, part + 1, run.row_parts)
     cdef uint64_t saved = lstm_flush_denormals()
-    p.dz = <char*>p.dz + first * (p.end - p.begin) * 4 * p.units * <int64_t>run.kernels.item
     run.kernels.backward(&p, first, last - first, run.work + part * run.work_size, NULL, 0)
     lstm_restore(saved)
 
@@ -247,8 +266,7 @@ cdef inline void gradients_part(void* context, int part) noexcept nogil:
     if part < run.column_parts:
         first = COLUMNS * part_begin(panels, part, run.column_parts)
         last = min(4 * p.units, COLUMNS * part_begin(panels, part + 1, run.column_parts))
-        run.kernels.weight_gradients(&p, 0, p.batch, first, last - first,
-                                     run.work + part * run.work_size)
+        run.kernels.weight_gradients(&p, first, last - first, run.work + part * run.work_size)
     else:
         part -= run.column_parts
         first = part_begin(pairs, part, run.pair_parts)
@@ -276,7 +294,7 @@ cdef inline int run_backward(
     run.kernels = kernels
     run.problem = p
     run.members = <int>count_members(kernels, p, threads)
-    share_rows(&run, threads)
+    run.row_parts = count_parts(p.batch, LEAST_ROWS, threads)
     run.eager = operations(p) > EAGER_WORK
     if operations(p) < SHARED_GRADIENTS:
         threads = 1
@@ -288,10 +306,13 @@ cdef inline int run_backward(
                         kernels.weight_gradients_work(p))
     dz_size -= dz_size % ALIGNMENT
     parts = max(run.row_parts, run.column_parts)
-    run.work = <char*>allocate(dz_size + parts * run.work_size + 2 * state_size)
+    run.work = <char*>allocate(
+        dz_size + parts * run.work_size + order_size(p) + 2 * state_size
+    )
     p.dz = run.work
     run.work += dz_size
-    state = run.work + parts * run.work_size
+    deal_rows(&run, <int64_t*>(run.work + parts * run.work_size))
+    state = run.work + parts * run.work_size + order_size(p)
     p.skip_initial = p.d_initial_h == NULL
     if p.d_initial_h == NULL:
         p.d_initial_h = state

@@ -23,6 +23,7 @@ cdef extern from "_simd/lstm.h" nogil:
         const void* initial_h
         const void* initial_c
         const uint8_t* mask
+        const int64_t* order
         const void* input_masks
         const void* recurrent_masks
         int input_groups, recurrent_groups
@@ -73,8 +74,7 @@ cdef extern from "_simd/lstm.h" nogil:
             int member,
         ) noexcept nogil
         void (*weight_gradients)(
-            const lstm_problem* p, int64_t first, int64_t rows, int64_t column, int64_t columns,
-            void* work,
+            const lstm_problem* p, int64_t column, int64_t columns, void* work,
         ) noexcept nogil
         void (*input_gradients)(const lstm_problem* p, int64_t first, int64_t pairs) noexcept nogil
         void (*activate)(int activation, int64_t n, const void* x, void* y) noexcept nogil

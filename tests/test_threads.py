@@ -91,20 +91,38 @@ def make_layer(**options):
     rng = np.random.default_rng(0)
     layer.set_weights([0.3 * rng.normal(size=w.shape) for w in layer.get_weights()])
     x = rng.normal(size=(29, 40, 11)).astype(layer.dtype)
-    return layer, x, rng.random((29, 40)) < 0.7
+    return layer, x
+
+
+def masks(kind):
+    rng = np.random.default_rng(3)
+    lengths = rng.integers(0, 41, size=(29, 1))
+    return {
+        "none": None,
+        "holes": rng.random((29, 40)) < 0.7,
+        "padded behind": np.arange(40) < lengths,
+        "padded before": np.arange(40) >= lengths,
+    }[kind]
 
 
 def all_results(layer, x, mask):
-    y, pullback = layer.vjp(x, mask=mask)
-    gradients = pullback(np.cos(y))
-    return [layer(x), y, gradients.inputs, *gradients.weights]
+    rng = np.random.default_rng(4)
+    states = list(0.5 * rng.normal(size=(2, len(x), layer.units)).astype(layer.dtype))
+    cylstm.utils.set_random_seed(5)
+    outputs = layer(x, mask=mask, training=True, initial_state=states)
+    y, pullback = layer.vjp(x, mask=mask, training=True, initial_state=states)
+    gradients = pullback([np.cos(array) for array in y])
+    return [*outputs, *y, gradients.inputs, *gradients.initial_state, *gradients.weights]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("masked", [False, True])
-def test_the_count_changes_no_bit(dtype, masked):
-    layer, x, mask = make_layer(dtype=dtype)
-    mask = mask if masked else None
+@pytest.mark.parametrize("kind", ["none", "holes", "padded behind", "padded before"])
+@pytest.mark.parametrize(
+    "options", [{}, {"go_backwards": True}, {"dropout": 0.2, "recurrent_dropout": 0.3}], ids=str
+)
+def test_the_count_changes_no_bit(dtype, kind, options):
+    layer, x = make_layer(dtype=dtype, return_state=True, **options)
+    mask = masks(kind)
     cylstm.set_num_threads(1)
     expected = all_results(layer, x, mask)
     for count in (2, 3, 40):
@@ -144,7 +162,8 @@ def test_threads_that_share_the_units_change_no_bit(batch, masked, dtype):
 
 
 def test_many_callers_share_the_threads():
-    layer, x, mask = make_layer()
+    layer, x = make_layer(return_state=True)
+    mask = masks("holes")
     cylstm.set_num_threads(2)
     expected = all_results(layer, x, mask)
     wrong = []
@@ -172,7 +191,8 @@ def test_many_callers_share_the_threads():
 def test_threads_keep_the_cpus_they_may_run_on():
     # who wakes a thread keeps it off its own CPU for a moment
     before = os.sched_getaffinity(0)
-    layer, x, mask = make_layer()
+    layer, x = make_layer(return_state=True)
+    mask = masks("holes")
     cylstm.set_num_threads(3)
     for _ in range(20):
         all_results(layer, x, mask)
@@ -193,7 +213,8 @@ def test_threads_end_with_their_pool():
 
 
 def test_a_child_of_a_fork_computes_the_same():
-    layer, x, mask = make_layer()
+    layer, x = make_layer(return_state=True)
+    mask = masks("holes")
     cylstm.set_num_threads(2)
     expected = all_results(layer, x, mask)
     reader, writer = os.pipe()

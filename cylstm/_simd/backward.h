@@ -158,10 +158,10 @@ LOCAL size_t backward_work(const lstm_problem *p, int64_t rows, int members)
     return backward_layout(&run, p, 0, rows, &team, 0, NULL);
 }
 
-/* Where dz is of row r of the call at an input time */
-INLINE REAL *FN(dz_row)(const lstm_problem *p, int64_t r, int64_t time)
+/* Where dz is of a row of the batch at an input time */
+INLINE REAL *FN(dz_row)(const lstm_problem *p, int64_t row, int64_t time)
 {
-    return (REAL *)p->dz + (r * (p->end - p->begin) + time - FN(first_time)(p)) * 4 * p->units;
+    return (REAL *)p->dz + (row * (p->end - p->begin) + time - FN(first_time)(p)) * 4 * p->units;
 }
 
 /* Lists the rows that are active in `step`; a masked one passes its gradients through. */
@@ -171,11 +171,11 @@ LOCAL int64_t backward_select(backward_run *run, int64_t step)
     const int64_t units = p->units, time = FN(time_of)(p, step);
     int64_t n = 0;
     for (int64_t r = 0; r < run->rows; r++) {
-        const int64_t row = run->first + r, at = row * p->steps + time;
+        const int64_t row = FN(batch_row)(p, run->first + r), at = row * p->steps + time;
         const REAL *d_output =
             p->d_outputs ? (const REAL *)p->d_outputs + (row * p->steps + step) * units : NULL;
         const REAL *before = run->zeros;
-        REAL *dh = run->dh + r * run->padded, *dz = FN(dz_row)(p, r, time);
+        REAL *dh = run->dh + r * run->padded, *dz = FN(dz_row)(p, row, time);
         if (FN(is_masked)(p, row, time)) {
             if (run->member == 0)
                 memset(dz, 0, (size_t)units * 4 * sizeof(REAL));
@@ -265,11 +265,8 @@ LOCAL void prefetch_step_before(const void *context, int64_t i, int64_t rows, in
 LOCAL void backward_start(backward_run *run)
 {
     const lstm_problem *p = run->p;
-    const int64_t units = p->units, first = run->first;
-    copy_padded(run->rows, units, run->padded,
-                p->d_final_h ? (const REAL *)p->d_final_h + first * units : NULL, run->dh);
-    copy_padded(run->rows, units, run->padded,
-                p->d_final_c ? (const REAL *)p->d_final_c + first * units : NULL, run->dc);
+    take_states(p, run->first, run->rows, run->padded, p->d_final_h, run->dh);
+    take_states(p, run->first, run->rows, run->padded, p->d_final_c, run->dc);
     memset(run->zeros, 0, (size_t)run->padded * sizeof(REAL));
 }
 
@@ -286,10 +283,10 @@ LOCAL int64_t backward(const lstm_problem *p, int64_t first, int64_t rows, void 
     const undo_fn undo_rows = undo_for(p);
     backward_layout(&run, p, first, rows, team, member, work);
     for (int64_t r = 0; r < rows; r++) {
+        const int64_t row = FN(batch_row)(p, first + r);
         run.starts[r] = run.zeros;
         run.begins[r] = 0;
-        while (run.begins[r] < p->steps &&
-               FN(is_masked)(p, first + r, FN(time_of)(p, run.begins[r])))
+        while (run.begins[r] < p->steps && FN(is_masked)(p, row, FN(time_of)(p, run.begins[r])))
             run.begins[r]++;
     }
     if (member == 0)
@@ -316,9 +313,10 @@ LOCAL int64_t backward(const lstm_problem *p, int64_t first, int64_t rows, void 
     if (team)
         lstm_team_wait(team);
     for (int64_t r = 0; member == 0 && r < rows; r++) {
-        memcpy((REAL *)p->d_initial_h + (first + r) * units, run.dh + r * run.padded,
+        const int64_t row = FN(batch_row)(p, first + r);
+        memcpy((REAL *)p->d_initial_h + row * units, run.dh + r * run.padded,
                (size_t)units * sizeof(REAL));
-        memcpy((REAL *)p->d_initial_c + (first + r) * units, run.dc + r * run.padded,
+        memcpy((REAL *)p->d_initial_c + row * units, run.dc + r * run.padded,
                (size_t)units * sizeof(REAL));
     }
     return step;

@@ -109,13 +109,20 @@ INLINE update_fn update_for(const lstm_problem *p)
     return update_other;
 }
 
-/* Copies rows of `units` into rows padded with zeros; `from` NULL: all zeros. */
-LOCAL void copy_padded(int64_t rows, int64_t units, int64_t padded, const REAL *from, REAL *to)
+/* The row of the batch at a place of the ranges that the kernels are given */
+INLINE int64_t FN(batch_row)(const lstm_problem *p, int64_t place)
+{
+    return p->order ? p->order[place] : place;
+}
+
+/* The states (B, U) of a range of rows, padded with zeros; `from` NULL: all zeros. */
+LOCAL void take_states(const lstm_problem *p, int64_t first, int64_t rows, int64_t padded,
+                       const REAL *from, REAL *to)
 {
     memset(to, 0, (size_t)(rows * padded) * sizeof(REAL));
-    if (from)
-        for (int64_t row = 0; row < rows; row++)
-            memcpy(to + row * padded, from + row * units, (size_t)units * sizeof(REAL));
+    for (int64_t r = 0; from && r < rows; r++)
+        memcpy(to + r * padded, from + FN(batch_row)(p, first + r) * p->units,
+               (size_t)p->units * sizeof(REAL));
 }
 
 /* to[g][i] = from * masks[g]: the copies of one row that gated products read */
@@ -276,12 +283,13 @@ LOCAL void forward_inputs(forward_run *run, int64_t step, int64_t end)
     const int64_t slots = run->ahead * run->rows;
     int64_t n = 0;
     for (int64_t r = 0; r < run->rows; r++) {
+        const int64_t row = FN(batch_row)(p, run->first + r);
         run->z_of_row[r] = n;
         for (int64_t s = step; s < end; s++) {
             int64_t time = FN(time_of)(p, s);
-            if (FN(is_masked)(p, run->first + r, time))
+            if (FN(is_masked)(p, row, time))
                 continue;
-            run->x_rows[n] = FN(input_row)(run, run->first + r, time, n, slots);
+            run->x_rows[n] = FN(input_row)(run, row, time, n, slots);
             run->starts[n] = (const REAL *)p->bias_pack + run->begin * BLOCK;
             run->z_rows[n] = run->z + n * 4 * run->padded + run->begin * BLOCK;
             n++;
@@ -331,7 +339,7 @@ LOCAL int64_t forward_select(forward_run *run, int64_t step)
     const int64_t units = p->units, time = FN(time_of)(p, step);
     int64_t n = 0;
     for (int64_t r = 0; r < run->rows; r++) {
-        const int64_t row = run->first + r, at = row * p->steps + time;
+        const int64_t row = FN(batch_row)(p, run->first + r), at = row * p->steps + time;
         REAL *h = run->h[run->turn[r]] + r * run->padded;
         forward_row line = {
             run->c + r * run->padded,
@@ -428,14 +436,14 @@ LOCAL void forward_start(forward_run *run)
 {
     const lstm_problem *p = run->p;
     const int64_t units = p->units, first = run->first;
-    copy_padded(run->rows, units, run->padded,
-                p->initial_h ? (const REAL *)p->initial_h + first * units : NULL, run->h[0]);
-    copy_padded(run->rows, units, run->padded,
-                p->initial_c ? (const REAL *)p->initial_c + first * units : NULL, run->c);
+    take_states(p, first, run->rows, run->padded, p->initial_h, run->h[0]);
+    take_states(p, first, run->rows, run->padded, p->initial_c, run->c);
     if (p->hidden && p->begin < p->end)
-        for (int64_t r = 0; r < run->rows; r++)
-            memcpy((REAL *)p->hidden + ((first + r) * p->steps + FN(time_of)(p, p->begin)) * units,
+        for (int64_t r = 0; r < run->rows; r++) {
+            const int64_t row = FN(batch_row)(p, first + r);
+            memcpy((REAL *)p->hidden + (row * p->steps + FN(time_of)(p, p->begin)) * units,
                    run->h[0] + r * run->padded, (size_t)units * sizeof(REAL));
+        }
 }
 
 /* The steps of this call for `rows` rows of the batch from `first` on. */
@@ -451,7 +459,7 @@ LOCAL int64_t forward(const lstm_problem *p, int64_t first, int64_t rows, void *
     forward_layout(&run, p, first, rows, team, member, work);
     memset(run.turn, 0, (size_t)rows);
     for (int64_t r = 0; r < rows; r++)
-        run.begun[r] = p->zero_leading && FN(has_begun)(p, first + r);
+        run.begun[r] = p->zero_leading && FN(has_begun)(p, FN(batch_row)(p, first + r));
     if (member == 0)
         forward_start(&run);
     if (team)
@@ -467,11 +475,11 @@ LOCAL int64_t forward(const lstm_problem *p, int64_t first, int64_t rows, void *
     }
 
     for (int64_t r = 0; member == 0 && r < rows; r++) {
+        const int64_t row = FN(batch_row)(p, first + r);
         if (p->final_h)
-            memcpy((REAL *)p->final_h + (first + r) * units, run.h[run.turn[r]] + r * run.padded,
-                   size);
+            memcpy((REAL *)p->final_h + row * units, run.h[run.turn[r]] + r * run.padded, size);
         if (p->final_c)
-            memcpy((REAL *)p->final_c + (first + r) * units, run.c + r * run.padded, size);
+            memcpy((REAL *)p->final_c + row * units, run.c + r * run.padded, size);
     }
     return step;
 }

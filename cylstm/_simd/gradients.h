@@ -83,7 +83,6 @@ typedef struct {
 
 typedef struct {
     const lstm_problem *p;
-    int64_t first, rows;
     gradient_factor factors[2];
     int64_t *pairs; /* of this chunk: row of the batch, time */
     REAL *panel;    /* [DEPTH][PANEL][LANES] of dz */
@@ -91,13 +90,10 @@ typedef struct {
     REAL *tile;     /* a tile at the right margin */
 } gradient_run;
 
-LOCAL size_t gradient_layout(gradient_run *run, const lstm_problem *p, int64_t first, int64_t rows,
-                             char *at)
+LOCAL size_t gradient_layout(gradient_run *run, const lstm_problem *p, char *at)
 {
     char *begin = at;
     run->p = p;
-    run->first = first;
-    run->rows = rows;
     run->factors[0] =
         (gradient_factor){p->x,           p->x_row_stride, p->x_step_stride, p->inputs,
                           p->input_masks, p->input_groups, p->d_kernel,      NULL};
@@ -118,7 +114,7 @@ LOCAL size_t gradient_layout(gradient_run *run, const lstm_problem *p, int64_t f
 LOCAL size_t weight_gradients_work(const lstm_problem *p)
 {
     gradient_run run;
-    return gradient_layout(&run, p, 0, 0, NULL);
+    return gradient_layout(&run, p, NULL);
 }
 
 /* Where x or h of pair k of the chunk is */
@@ -131,7 +127,7 @@ INLINE const REAL *FN(factor_row)(const gradient_run *run, const gradient_factor
 /* The columns of dz of pair k of the chunk */
 INLINE const REAL *FN(dz_columns)(const gradient_run *run, int64_t k, int64_t column)
 {
-    return FN(dz_row)(run->p, run->pairs[2 * k] - run->first, run->pairs[2 * k + 1]) + column;
+    return FN(dz_row)(run->p, run->pairs[2 * k], run->pairs[2 * k + 1]) + column;
 }
 
 /* Rows of x or h of the chunk's n pairs -> panels [size / 6][k][6] */
@@ -235,19 +231,17 @@ LOCAL void add_chunk(gradient_run *run, int64_t n, int64_t column, int64_t end, 
     }
 }
 
-/* Columns [column, column + columns) of d_kernel, d_recurrent_kernel, d_bias, from `rows` rows of
- * the batch */
-LOCAL void weight_gradients(const lstm_problem *p, int64_t first, int64_t rows, int64_t column,
-                            int64_t columns, void *work)
+/* Columns [column, column + columns) of d_kernel, d_recurrent_kernel, d_bias */
+LOCAL void weight_gradients(const lstm_problem *p, int64_t column, int64_t columns, void *work)
 {
     gradient_run run;
-    gradient_layout(&run, p, first, rows, work);
+    gradient_layout(&run, p, work);
     int add = p->add_gradients;
     if (!add && p->d_bias)
         memset((REAL *)p->d_bias + column, 0, (size_t)columns * sizeof(REAL));
     const int64_t begin = FN(first_time)(p), end = begin + p->end - p->begin;
     int64_t n = 0;
-    for (int64_t row = first; row < first + rows; row++)
+    for (int64_t row = 0; row < p->batch; row++)
         for (int64_t time = begin; time < end; time++) {
             if (FN(is_masked)(p, row, time))
                 continue;

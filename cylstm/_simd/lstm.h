@@ -57,6 +57,8 @@ typedef struct lstm_problem {
     const void *transposed_pack;         /* IN  pack_columns of (U, 4U); backward only */
     const void *initial_h, *initial_c;   /* IN  (B, U), NULL: zeros */
     const uint8_t *mask;         /* IN  (B, T) by input time, 0: carry the state, NULL: all ones */
+    const int64_t *order;        /* IN  (B) the row of the batch at each place of the ranges of rows
+                                  *     below, NULL: as they stand */
     const void *input_masks;     /* IN  (G, B, D) dropout, NULL: none; forward only */
     const void *recurrent_masks; /* IN  (G, B, U) dropout, NULL: none */
     int input_groups, recurrent_groups; /*     G: 1 (one mask for all gates) or 4 */
@@ -72,8 +74,8 @@ typedef struct lstm_problem {
     /* backward */
     const void *d_outputs;             /* IN  (B, T, U) in the order of processing */
     const void *d_final_h, *d_final_c; /* IN  (B, U), NULL: zeros */
-    void *dz; /* OUT (rows of the call, end - begin, 4U) by input time from that of the first
-               *     step on, 0 at masked steps. It serves one call after the other. */
+    void *dz; /* OUT (B, end - begin, 4U) by input time from that of the first step on, 0 at masked
+               *     steps. It serves one call after the other. */
     void *d_initial_h, *d_initial_c; /* OUT (B, U) */
     int skip_initial; /* d_initial_h of step 0 is not wanted: leave its product out */
 
@@ -95,7 +97,7 @@ typedef struct lstm_team {
 } lstm_team;
 
 /* The kernels of one instruction set and precision. `first`, `rows`: the range of batch rows to
- * compute. */
+ * compute, in the order of the problem. */
 typedef struct lstm_kernels {
     const char *name; /* "generic", "avx2", "avx512" */
     int64_t lanes;
@@ -122,8 +124,7 @@ typedef struct lstm_kernels {
                         lstm_team *team, int member);
     /* Columns [column, column + columns) of the weight gradients; ranges of columns may run in
      * parallel. */
-    void (*weight_gradients)(const lstm_problem *p, int64_t first, int64_t rows, int64_t column,
-                             int64_t columns, void *work);
+    void (*weight_gradients)(const lstm_problem *p, int64_t column, int64_t columns, void *work);
     /* The gradients of the inputs for `pairs` pairs of a row and a step of this call from `first` on,
      * counted row by row in the order of the times; ranges may run in parallel. */
     void (*input_gradients)(const lstm_problem *p, int64_t first, int64_t pairs);

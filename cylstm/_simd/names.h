@@ -95,7 +95,7 @@
 #define update_tanh_hard_sigmoid FN(update_tanh_hard_sigmoid)
 #define update_other FN(update_other)
 #define update_for FN(update_for)
-#define copy_padded FN(copy_padded)
+#define take_states FN(take_states)
 #define apply_masks FN(apply_masks)
 #define products_of_unit_block FN(products_of_unit_block)
 /* backward.h */
