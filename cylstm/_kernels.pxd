@@ -14,6 +14,7 @@ cdef extern from "_simd/lstm.h" nogil:
         int64_t from_ "from"
         int activation, recurrent_activation
         int go_backwards, zero_leading
+        int odd
         const void* x
         int64_t x_row_stride, x_step_stride
         const void* kernel_pack

@@ -416,6 +416,7 @@ cdef class Stepper:
                     forward_piece(&self.plan, threads)
             else:
                 forward_piece(&self.plan, NULL)
+            p.odd = not p.odd  # for what the caches still hold of the weights: up to 8 % less time
             return True
         finally:
             let_go(&views)

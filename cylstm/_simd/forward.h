@@ -469,7 +469,7 @@ LOCAL int64_t forward(const lstm_problem *p, int64_t first, int64_t rows, void *
         if (run.ahead && (step - p->begin) % run.ahead == 0)
             forward_inputs(&run, step, step + run.ahead < p->end ? step + run.ahead : p->end);
         int64_t n = forward_select(&run, step);
-        forward_step(&run, n, (int)(step & 1), finish);
+        forward_step(&run, n, (int)((step + p->odd) & 1), finish);
         if (team)
             leave = lstm_team_wait(team);
     }

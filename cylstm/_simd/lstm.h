@@ -48,6 +48,7 @@ typedef struct lstm_problem {
     int64_t from;       /* backward only: the last step plus one, end unless a team has stopped */
     int activation, recurrent_activation; /* ids above */
     int go_backwards, zero_leading;
+    int odd; /* forward only: whether an odd number of steps of the same sequence went before */
 
     const void *x;                       /* IN  (B, T, D), elements of a row of D contiguous */
     int64_t x_row_stride, x_step_stride; /* between rows and between steps; may be negative */
