@@ -3,8 +3,9 @@
  * Largest errors against the exact value, in units in the last place, float32 / float64: tanh 2.0 /
  * 2.1 (2.3 without fused multiply-add), sigmoid 2.0 / 2.0, hard_sigmoid 0.5 / 0.5, elu 1.2 / 1.2,
  * selu 1.8 / 3.2, softplus 2.7 / 2.7, softsign 1.5 / 1.5; of tanh and sigmoid in float32 over all
- * arguments (1.99 and 1.9991), of the others over millions. NaN gives NaN. Results below the smallest normal number are 0, and such arguments count as 0: the
- * kernels run with denormals flushed.
+ * arguments (1.99 and 1.9991), of the others over millions. NaN gives NaN. Results below the
+ * smallest normal number are 0, and such arguments count as 0: the kernels run with denormals
+ * flushed.
  *
  * Everything rests on one polynomial: with n = round(x / ln 2) and r = x - n ln 2, |r| <= ln(2)/2,
  *     q = expm1(r) = r + r^2 P(r),    s = 2^n,    exp(x) = s q + s,    expm1(x) = s q + (s - 1).
