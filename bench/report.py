@@ -85,6 +85,12 @@ def peak_share(row: Row, peaks: dict[str, Any] | None) -> float | None:
     return float(row["flops"] / ours["seconds"] / peak)
 
 
+def ratio_at_peak(row: Row, peaks: dict[str, Any] | None) -> float | None:
+    """What `ratio` to the best peer would be if cylstm ran at the measured peak."""
+    found, share = ratio(row, best_peer(row)), peak_share(row, peaks)
+    return None if found is None or share is None else found / share
+
+
 def read_share(row: Row, peaks: dict[str, Any] | None, caches: dict[str, int]) -> float | None:
     """The speed at which cylstm reads the weights, to that of the cache that holds them.
 
@@ -282,14 +288,29 @@ def _markdown(lines: list[list[str]]) -> str:
 
 
 def _summary(report: dict[str, Any]) -> str:
-    """The least ratio and the geometric mean of each group."""
-    lines = [["best peer's time / cylstm's", "least", "geometric mean", "shapes"]]
+    """The least ratio and the geometric mean of each group, and what the machine would allow."""
+    heads = ["best peer's time / cylstm's", "least", "geometric mean", "shapes"]
+    lines = [[*heads, "batches above 1", "those at the peak"]]
     for key, rows in groups(report["rows"]).items():
         known = [value for row in rows if (value := ratio(row, best_peer(row))) is not None]
         if known:
-            mean = geometric_mean(known)
-            lines.append([_title(key), _number(min(known)), _number(mean), str(len(known))])
-    return "### Summary\n\n" + (_markdown(lines) if len(lines) > 1 else "Nothing to compare.")
+            batches = [row for row in rows if not row["shape"].startswith("1,")]
+            lines.append(
+                [
+                    _title(key),
+                    _number(min(known)),
+                    _number(geometric_mean(known)),
+                    str(len(known)),
+                    _number(geometric_mean(ratio(row, best_peer(row)) for row in batches)),
+                    _number(geometric_mean(ratio_at_peak(row, report["peaks"]) for row in batches)),
+                ]
+            )
+    if len(lines) == 1:
+        return "### Summary\n\nNothing to compare."
+    return (
+        f"### Summary\n\n{_markdown(lines)}\n\nThe last column: the geometric mean if every "
+        "multiply-add of cylstm were done at the machine's peak, and nothing else took time."
+    )
 
 
 # -------------------------------------------------------------------------------------- plots

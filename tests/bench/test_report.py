@@ -120,7 +120,10 @@ def test_the_report_has_a_table_for_each_kind():
     assert "2.45" in mean  # of the best: 1.5 and 4
     assert "jax" not in text.split("### train")[1].split("###")[0]
     summary = text.split("### Summary")[1]
-    assert "1.50 |           2.45 |      2" in summary
+    assert "1.50 |           2.45 |      2 |" in summary
+    # of the batch of 32 alone: 629 million operations in 2 ms, 3.15 times the peak above
+    cells = lines_with(summary, "forward, float32, 1 thread")[0].split("|")
+    assert [cell.strip() for cell in cells[5:7]] == ["1.50", "0.48"]
     assert "2 threads" not in summary
     for line in ("A CPU", "by hand", "load when it began 0.02", "not installed: jax"):
         assert line in text
