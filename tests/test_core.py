@@ -8,119 +8,29 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from core_problems import (
+    CACHE,
+    ENGINES,
+    GRADIENTS,
+    MASK,
+    NAMES,
+    NUMBERS,
+    backward,
+    backward_outputs,
+    forward,
+    forward_outputs,
+    make_cotangents,
+    make_problem,
+)
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from cylstm import _core, _reference
 from cylstm.testing import numerical_gradient
 
-ENGINES = [_core, _reference]
-NAMES = list(_core.ACTIVATIONS)
-NUMBERS = _core.ACTIVATIONS
 INT_MAX = _core._INT_MAX
-GRADIENTS = ["inputs", "initial_h", "initial_c", "kernel", "recurrent_kernel", "bias"]
-CACHE = ["gates", "cells", "hidden"]
 # where a function or its derivative is not smooth
 KINKS = {"hard_sigmoid": (-2.5, 2.5), "relu": (0,), "elu": (0,), "selu": (0,), "softsign": (0,)}
-
-
-def make_problem(
-    rng,
-    batch=2,
-    timesteps=4,
-    input_dim=2,
-    units=3,
-    dtype="float64",
-    bias=True,
-    mask=None,
-    input_gates=None,
-    recurrent_gates=None,
-    activation="tanh",
-    recurrent_activation="sigmoid",
-    go_backwards=False,
-    zero_leading=False,
-    spread=0.6,
-):
-    """What both passes read: random arrays in which nothing equals anything else."""
-
-    def array(*shape):
-        return (spread * rng.normal(size=shape)).astype(dtype)
-
-    def dropout(gates, width):
-        return None if gates is None else 1 + array(gates, batch, width)
-
-    return {
-        "inputs": array(batch, timesteps, input_dim),
-        "kernel": array(input_dim, 4 * units),
-        "recurrent_kernel": array(units, 4 * units),
-        "bias": array(4 * units) if bias else None,
-        "initial_h": array(batch, units),
-        "initial_c": array(batch, units),
-        "mask": mask,
-        "input_masks": dropout(input_gates, input_dim),
-        "recurrent_masks": dropout(recurrent_gates, units),
-        "activation": NUMBERS[activation],
-        "recurrent_activation": NUMBERS[recurrent_activation],
-        "go_backwards": go_backwards,
-        "zero_leading": zero_leading,
-    }
-
-
-def empty(problem, *shape):
-    """An array to be written, so full of NaN that nothing forgotten goes unseen."""
-    return np.full(shape, np.nan, problem["inputs"].dtype)
-
-
-def forward_outputs(problem, absent=()):
-    batch, timesteps, _ = problem["inputs"].shape
-    state = batch, problem["initial_h"].shape[1]
-    sequence = batch, timesteps, state[1]
-    results = {
-        "outputs": empty(problem, *sequence),
-        "final_h": empty(problem, *state),
-        "final_c": empty(problem, *state),
-        "gates": empty(problem, batch, timesteps, 4 * state[1]),
-        "cells": empty(problem, *sequence),
-        "hidden": empty(problem, *sequence),
-    }
-    results |= dict.fromkeys(absent)
-    return results | {"packed": None, "pool": None}
-
-
-def backward_outputs(problem, absent=()):
-    results = {f"d_{name}": empty(problem, *np.shape(problem[name])) for name in GRADIENTS[:-1]}
-    results["d_bias"] = empty(problem, 4 * problem["initial_h"].shape[1])
-    results |= dict.fromkeys(absent)
-    return results | {"packed": None, "pool": None}
-
-
-def forward(engine, problem, absent=()):
-    results = forward_outputs(problem, absent)
-    engine.lstm_forward(**problem, **results)
-    del results["packed"], results["pool"]
-    return results
-
-
-def backward(engine, problem, cache, cotangents, absent=()):
-    results = backward_outputs(problem, absent)
-    cache = {name: cache[name] for name in CACHE}
-    engine.lstm_backward(**problem, **cache, **cotangents, **results)
-    del results["packed"], results["pool"]
-    return results
-
-
-def make_cotangents(rng, problem, absent=()):
-    batch, timesteps, _ = problem["inputs"].shape
-    units = problem["initial_h"].shape[1]
-    shapes = {
-        "d_outputs": (batch, timesteps, units),
-        "d_final_h": (batch, units),
-        "d_final_c": (batch, units),
-    }
-    return {
-        name: None if name in absent else rng.normal(size=shape).astype(problem["inputs"].dtype)
-        for name, shape in shapes.items()
-    }
 
 
 def assert_same(result, expected, tolerance):
@@ -253,7 +163,6 @@ def test_sizes_beyond_one_block(dtype, gates, go_backwards, name):
 
 # Finite differences -------------------------------------------------------------------------------
 
-MASK = np.array([[0, 1, 1, 0], [1, 0, 1, 1]], bool)
 OPTIONS = [
     {"mask": mask, "input_gates": a, "recurrent_gates": b, "bias": bias, "go_backwards": back,
      "zero_leading": zero}
@@ -476,104 +385,3 @@ def test_a_long_run_can_be_interrupted(which):
         function(**arguments)
     timer.join()
     assert np.isnan(arguments[written_last]).any()
-
-
-# What is refused ----------------------------------------------------------------------------------
-
-SPOILT = {
-    "missing": lambda x: None,
-    "a list": lambda x: x.tolist(),
-    "an integer": lambda x: 3,
-    "too long": lambda x: np.concatenate([x, x[:1]]),
-    "too wide": lambda x: np.concatenate([x, x[..., :1]], axis=-1),
-    "another axis": lambda x: x[None],
-    "an axis less": lambda x: np.array(x[0]),
-    "other floats": lambda x: x.astype(np.float32),
-    "integers": lambda x: np.zeros_like(x, np.int64),
-    "complex": lambda x: x.astype(complex),
-    "big-endian": lambda x: x.astype(x.dtype.newbyteorder(">")),
-    "strided": lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
-    "reversed": lambda x: x[::-1],
-    "read-only": lambda x: np.require(x.copy(), requirements="W").view(),
-}
-
-
-def spoil(arguments, name, kind):
-    array = SPOILT[kind](arguments[name])
-    if kind == "read-only":
-        array.flags.writeable = False
-    return arguments | {name: array}
-
-
-def outcome(function, arguments):
-    try:
-        function(**arguments)
-    except Exception as error:
-        return type(error)
-    return None
-
-
-def complete_calls(engine):
-    rng = np.random.default_rng(0)
-    problem = make_problem(rng, mask=MASK, input_gates=4, recurrent_gates=4)
-    cache = forward(engine, problem)
-    calls = {
-        "lstm_forward": problem | forward_outputs(problem),
-        "lstm_backward": problem
-        | {name: cache[name] for name in CACHE}
-        | make_cotangents(rng, problem)
-        | backward_outputs(problem),
-    }
-    return {name: (getattr(engine, name), arguments) for name, arguments in calls.items()}
-
-
-@pytest.mark.parametrize("kind", SPOILT)
-@pytest.mark.parametrize("name", ["lstm_forward", "lstm_backward"])
-def test_core_and_twin_refuse_the_same(name, kind):
-    compiled, arguments = complete_calls(_core)[name]
-    twin, twin_arguments = complete_calls(_reference)[name]
-    arrays = [key for key, value in arguments.items() if isinstance(value, np.ndarray)]
-    if kind == "big-endian":  # which bytes are not
-        arrays.remove("mask")
-    outcomes = {
-        key: (
-            outcome(compiled, spoil(arguments, key, kind)),
-            outcome(twin, spoil(twin_arguments, key, kind)),
-        )
-        for key in arrays
-    }
-    assert {key: pair for key, pair in outcomes.items() if pair[0] is not pair[1]} == {}
-    if kind not in ("missing", "read-only"):
-        assert None not in {pair[0] for pair in outcomes.values()}
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_shapes_in_messages(engine):
-    function, arguments = complete_calls(engine)["lstm_forward"]
-    wrong = arguments | {"kernel": np.zeros((5, 12))}
-    with pytest.raises(ValueError, match=r"kernel has the shape \(5, 12\), expected \(2, 12\)"):
-        function(**wrong)
-    wrong = arguments | {"input_masks": np.zeros((3, 2, 2))}
-    message = r"input_masks has the shape \(3, 2, 2\), expected \(4, 2, 2\)"
-    with pytest.raises(ValueError, match=message):
-        function(**wrong)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", ["lstm_forward", "lstm_backward"])
-def test_other_arguments_that_are_refused(engine, name):
-    function, arguments = complete_calls(engine)[name]
-    for key in ("activation", "recurrent_activation"):
-        for number in (-1, len(NAMES)):
-            with pytest.raises(ValueError, match=f"{number} is not the number of an activation"):
-                function(**arguments | {key: number})
-        for number in ("tanh", None):
-            with pytest.raises(TypeError):
-                function(**arguments | {key: number})
-    with pytest.raises(TypeError):
-        function(*arguments.values())
-    for key in arguments:
-        with pytest.raises(TypeError):
-            function(**{k: v for k, v in arguments.items() if k != key})
-    with pytest.raises(TypeError):
-        function(**arguments, other=None)
