@@ -45,7 +45,7 @@ from cpython.buffer cimport (
 )
 from libc.math cimport sqrt, sqrtf
 from libc.stdlib cimport getenv
-from libc.string cimport memset, strcmp
+from libc.string cimport memcpy, memset, strcmp
 
 from cylstm._activations cimport ACTIVATION_COUNT
 from cylstm._blas cimport gemm as blas_gemm, real

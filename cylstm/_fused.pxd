@@ -40,6 +40,7 @@ cdef struct Pass:
     const lstm_kernels* kernels
     lstm_problem* problem
     int members                 # threads that share the units of each step, or 1
+    bint apart                  # whether they need not meet, in a single step
     int row_parts
     int column_parts            # of the gradients of the weights
     int pair_parts              # of the gradients of the inputs
@@ -151,15 +152,31 @@ cdef inline void forward_member(void* context, lstm_team* team, int member) noex
     lstm_restore(saved)
 
 
+cdef inline void forward_member_apart(void* context, int member) noexcept nogil:
+    """(F1) to (F5) of one step for some units."""
+    cdef Pass* run = <Pass*>context
+    cdef lstm_problem p = run.problem[0]
+    cdef lstm_team team
+    cdef uint64_t saved = lstm_flush_denormals()
+    team.members = run.members
+    team.arrived = team.generation = team.leave = 0
+    team.apart = 1
+    run.kernels.forward(&p, 0, p.batch, run.work + member * run.work_size, &team, member)
+    lstm_restore(saved)
+
+
 cdef inline size_t plan_forward(Pass* run, int threads) noexcept nogil:
     """Share the work out; return the size of the work space that it needs."""
     cdef lstm_problem* p = run.problem
     run.members = <int>count_members(run.kernels, p, threads)
     run.row_parts = count_parts(p.batch, LEAST_ROWS, threads)
     run.eager = operations(p) > EAGER_WORK
+    run.apart = run.members > 1 and p.steps == 1
     if run.members > 1:
         run.row_parts = 1
         run.work_size = run.kernels.forward_work(p, p.batch, run.members)
+        if run.apart:
+            return run.members * run.work_size
     else:
         # the ranges of rows differ by one at most
         run.work_size = run.kernels.forward_work(p, p.batch // run.row_parts + 1, 1)
@@ -171,6 +188,9 @@ cdef inline void forward_piece(Pass* run, lstm_pool* pool) noexcept nogil:
     cdef lstm_problem* p = run.problem
     if run.members == 1:
         lstm_pool_run(pool, run.row_parts, forward_part, run, run.eager)
+        return
+    if run.apart:
+        lstm_pool_run(pool, run.members, forward_member_apart, run, run.eager)
         return
     lstm_team_run(pool, run.members, forward_member, run, run.eager)
     if run.reached < p.end:  # the threads could not go on together

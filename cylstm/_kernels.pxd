@@ -49,7 +49,7 @@ cdef extern from "_simd/lstm.h" nogil:
         void* d_inputs
 
     ctypedef struct lstm_team:
-        int members
+        int members, arrived, generation, leave, apart
 
     ctypedef struct lstm_kernels:
         const char* name

@@ -149,7 +149,13 @@ def test_threads_that_share_the_units_change_no_bit(batch, masked, dtype):
         gradients = pullback(np.cos(y))
         stream = layer.stream(batch)
         frames = [stream(x[:, t]).copy() for t in range(60)]
-        return [layer(x, mask=mask), y, gradients.inputs, *gradients.weights, *frames]
+        one = {"mask": None if mask is None else mask[:, :1], "initial_state": [y[:, 7], y[:, 8]]}
+        step, back = layer.vjp(x[:, :1], **one)
+        of_step = back(np.sin(step))
+        return [
+            layer(x, mask=mask), y, gradients.inputs, *gradients.weights, *frames,
+            layer(x[:, :1], **one), step, of_step.inputs, *of_step.initial_state, *of_step.weights,
+        ]  # fmt: skip
 
     cylstm.set_num_threads(1)
     expected = results()

@@ -153,7 +153,7 @@ LOCAL size_t backward_layout(backward_run *run, const lstm_problem *p, int64_t f
 
 LOCAL size_t backward_work(const lstm_problem *p, int64_t rows, int members)
 {
-    lstm_team team = {members, 0, 0};
+    lstm_team team = {members, 0, 0, 0, 0};
     backward_run run;
     return backward_layout(&run, p, 0, rows, &team, 0, NULL);
 }

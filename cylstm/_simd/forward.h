@@ -202,7 +202,7 @@ LOCAL size_t forward_layout(forward_run *run, const lstm_problem *p, int64_t fir
 LOCAL size_t forward_work(const lstm_problem *p, int64_t rows, int members)
 {
     /* the last block of a batch may be one with few rows, which make input products ahead */
-    lstm_team team = {members, 0, 0};
+    lstm_team team = {members, 0, 0, 0, 0};
     size_t most = 0;
     for (int64_t n = rows; n > 0; n = n > 4 ? 3 : n - 1) {
         forward_run run;
@@ -431,14 +431,14 @@ INLINE int FN(has_begun)(const lstm_problem *p, int64_t row)
     return 0;
 }
 
-/* Where the state begins: member 0 writes what all read. */
+/* Where the state begins: member 0 writes what all read, or each its own copy. */
 LOCAL void forward_start(forward_run *run)
 {
     const lstm_problem *p = run->p;
     const int64_t units = p->units, first = run->first;
     take_states(p, first, run->rows, run->padded, p->initial_h, run->h[0]);
     take_states(p, first, run->rows, run->padded, p->initial_c, run->c);
-    if (p->hidden && p->begin < p->end)
+    if (run->member == 0 && p->hidden && p->begin < p->end)
         for (int64_t r = 0; r < run->rows; r++) {
             const int64_t row = FN(batch_row)(p, first + r);
             memcpy((REAL *)p->hidden + (row * p->steps + FN(time_of)(p, p->begin)) * units,
@@ -454,13 +454,12 @@ LOCAL int64_t forward(const lstm_problem *p, int64_t first, int64_t rows, void *
     const int64_t units = p->units;
     int64_t step = p->begin;
     int leave = 0;
-    const size_t size = (size_t)units * sizeof(REAL);
     const update_fn finish = update_for(p);
     forward_layout(&run, p, first, rows, team, member, work);
     memset(run.turn, 0, (size_t)rows);
     for (int64_t r = 0; r < rows; r++)
         run.begun[r] = p->zero_leading && FN(has_begun)(p, FN(batch_row)(p, first + r));
-    if (member == 0)
+    if (member == 0 || team->apart)
         forward_start(&run);
     if (team)
         lstm_team_wait(team);
@@ -474,12 +473,17 @@ LOCAL int64_t forward(const lstm_problem *p, int64_t first, int64_t rows, void *
             leave = lstm_team_wait(team);
     }
 
-    for (int64_t r = 0; member == 0 && r < rows; r++) {
-        const int64_t row = FN(batch_row)(p, first + r);
+    /* the units that this member has to give */
+    const int apart = team && team->apart;
+    const int64_t from = apart ? run.begin * LANES : 0;
+    const int64_t to = apart && run.end * LANES < units ? run.end * LANES : units;
+    for (int64_t r = 0; (member == 0 || apart) && r < rows; r++) {
+        const int64_t row = FN(batch_row)(p, first + r) * units + from, at = r * run.padded + from;
+        const size_t size = (size_t)(to - from) * sizeof(REAL);
         if (p->final_h)
-            memcpy((REAL *)p->final_h + row * units, run.h[run.turn[r]] + r * run.padded, size);
+            memcpy((REAL *)p->final_h + row, run.h[run.turn[r]] + at, size);
         if (p->final_c)
-            memcpy((REAL *)p->final_c + row * units, run.c + r * run.padded, size);
+            memcpy((REAL *)p->final_c + row, run.c + at, size);
     }
     return step;
 }

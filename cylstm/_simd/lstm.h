@@ -95,6 +95,9 @@ typedef struct lstm_team {
     int members;
     int arrived, generation; /* of the barrier; start with zeros */
     int leave;               /* the generation after which all leave, or 0 */
+    int apart;               /* in one step they need not meet, which takes 5 to 25 % less time: each
+                              * member has a work space of its own; no state may be both an initial
+                              * and a final one */
 } lstm_team;
 
 /* The kernels of one instruction set and precision. `first`, `rows`: the range of batch rows to

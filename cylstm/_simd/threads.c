@@ -320,7 +320,7 @@ static void join_team(void *context, int part)
 void lstm_team_run(lstm_pool *pool, int members, void (*job)(void *, lstm_team *, int),
                    void *context, int eager)
 {
-    gathering g = {{1, 0, 0, 0}, job, context, members, LSTM_SPIN / 10, 0, 0};
+    gathering g = {{1, 0, 0, 0, 0}, job, context, members, LSTM_SPIN / 10, 0, 0};
     int alone = 1;
     if (members > 1 && is_worth_calling(pool, eager) && !is_resting(pool)) {
         if (LOAD(pool->sleepers))
@@ -339,6 +339,8 @@ int lstm_team_wait(lstm_team *team)
 {
     const int generation = LOAD(team->generation);
     int leave;
+    if (team->apart)
+        return 0;
     if (ADD(team->arrived, 1) + 1 == team->members) {
         STORE(team->arrived, 0);
         STORE(team->generation, generation + 1);
