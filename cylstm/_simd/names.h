@@ -106,7 +106,6 @@
 #define backward_work FN(backward_work)
 #define backward_start FN(backward_start)
 #define backward_select FN(backward_select)
-#define backward_step FN(backward_step)
 #define backward FN(backward)
 #define undo FN(undo)
 #define undo_fn FN(undo_fn)
@@ -116,7 +115,6 @@
 #define undo_for FN(undo_for)
 #define masked_product FN(masked_product)
 #define prefetch_step_before FN(prefetch_step_before)
-#define prefetch_pair FN(prefetch_pair)
 /* gradients.h */
 #define gradient_factor FN(gradient_factor)
 #define gradient_run FN(gradient_run)
