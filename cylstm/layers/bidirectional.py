@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
+from cylstm.layers._options import WrapperOptions
 from cylstm.layers.differentiable import Backward
 from cylstm.layers.layer import Gradients, Layer
 from cylstm.layers.recurrent import Recurrent, split_inputs
@@ -82,7 +83,7 @@ class Bidirectional(Wrapper):
         layer: Recurrent,
         merge_mode: str | None = "concat",
         weights: Sequence[npt.ArrayLike] | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[WrapperOptions],
     ) -> None:
         if not isinstance(layer, Recurrent):
             raise TypeError(f"Bidirectional wraps a recurrent layer, such as LSTM, got {layer!r}.")

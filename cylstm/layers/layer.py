@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cylstm import _blank, _checks, _registry, regularizers, streaming
+from cylstm._arguments import NamedArguments
 from cylstm.graph import Connectable, Node, SymbolicTensor, is_symbolic
 from cylstm.layers._losses import LossHolder, as_list
 from cylstm.layers._weights import WeightHolder
@@ -48,7 +49,7 @@ class Gradients(NamedTuple):
     weights: list[np.ndarray]
 
 
-class Layer(WeightHolder, LossHolder, Connectable):
+class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
     """The base of all layers, as `tf.keras.layers.Layer` of TensorFlow 1.4.
 
     A subclass defines `build` (create the weights with `add_weight`), `call` (the computation on
@@ -108,12 +109,7 @@ class Layer(WeightHolder, LossHolder, Connectable):
         batch_input_shape: Sequence[int | None] | None = None,
         batch_size: int | None = None,
         weights: Sequence[npt.ArrayLike] | None = None,
-        **unknown: Any,
     ) -> None:
-        if unknown:
-            raise TypeError(
-                f"{type(self).__name__} has no argument {', '.join(map(repr, unknown))}."
-            )
         self.name = name or unique_name(type(self).__name__)
         self.trainable = bool(trainable)
         self._dtype = np.dtype("float32" if dtype is None else _checks.float_dtype(dtype))

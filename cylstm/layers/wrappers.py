@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from cylstm import _checks, _registry
+from cylstm.layers._options import LayerOptions
 from cylstm.layers.core import Dense
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
@@ -37,7 +38,7 @@ class Wrapper(Nested, Differentiable):
         If a `dtype` is given that is not that of the layer.
     """
 
-    def __init__(self, layer: Layer, **kwargs: Any) -> None:
+    def __init__(self, layer: Layer, **kwargs: Unpack[LayerOptions]) -> None:
         if not isinstance(layer, Layer):
             raise TypeError(f"{type(self).__name__} wraps a layer, got {layer!r}.")
         super().__init__(**{"dtype": layer.dtype} | kwargs)
@@ -120,7 +121,7 @@ class TimeDistributed(Wrapper):
 
     framewise = True
 
-    def __init__(self, layer: Layer, **kwargs: Any) -> None:
+    def __init__(self, layer: Layer, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(layer, **kwargs)
         if getattr(layer, "stateful", False):
             raise ValueError(
