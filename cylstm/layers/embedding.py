@@ -139,7 +139,7 @@ class Embedding(Differentiable):
 
     def _cast(self, value: Any, what: str) -> np.ndarray:
         """The indices as integers, all in range."""
-        array = np.asarray(value)
+        array = _checks.plain_array(value, what)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{what} must hold integers, got an array of dtype {array.dtype}.")
         if array.dtype.kind == "f":

@@ -201,7 +201,8 @@ class Recurrent(Layer):
     def _checked_states(self, states: list, batch: int | None, what: str) -> list[np.ndarray]:
         if len(states) != len(self.state_spec):
             raise ValueError(
-                f"Layer {self.name} has {len(self.state_spec)} states, got {len(states)}."
+                f"Layer {self.name} has {len(self.state_spec)} states, got {len(states)}: give a "
+                "list with an array (batch, units) for each."
             )
         arrays = []
         for i, (state, spec) in enumerate(zip(states, self.state_spec, strict=True)):

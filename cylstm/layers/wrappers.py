@@ -8,6 +8,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from cylstm import _checks, _registry
+from cylstm.layers._advice import what_is_no_layer
 from cylstm.layers._options import LayerOptions
 from cylstm.layers.core import Dense
 from cylstm.layers.differentiable import Backward, Differentiable
@@ -40,7 +41,7 @@ class Wrapper(Nested, Differentiable):
 
     def __init__(self, layer: Layer, **kwargs: Unpack[LayerOptions]) -> None:
         if not isinstance(layer, Layer):
-            raise TypeError(f"{type(self).__name__} wraps a layer, got {layer!r}.")
+            raise TypeError(f"{type(self).__name__} wraps a layer, got {what_is_no_layer(layer)}.")
         super().__init__(**{"dtype": layer.dtype} | kwargs)
         if self.dtype != layer.dtype:
             raise ValueError(
