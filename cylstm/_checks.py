@@ -27,9 +27,9 @@ _FLOATS = ("float32", "float64")
 def float_dtype(dtype: Any) -> str:
     """The name of a dtype that layers compute in; ValueError for any but float32 and float64."""
     try:
-        name = np.dtype(dtype).name
+        name = str(np.dtype(dtype).name)
     except TypeError:
-        name = None
+        name = ""
     if name not in _FLOATS:
         raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}.")
     return name

@@ -22,8 +22,8 @@ def likely_reason(layer: Any, tensor: SymbolicTensor) -> str | None:
                 f"{maker.name} returns its last output only, {before.shape}: give {maker.name} "
                 "return_sequences=True."
             )
-        inner = before.node.input_tensors if maker is not None and maker.framewise else []
-        before = inner[0] if len(inner) == 1 and inner[0] is not before else None
+        node = before.node if getattr(maker, "framewise", False) else None
+        before = node.input_tensors[0] if node and len(node.input_tensors) == 1 else None
     if layer.batch_input_shape == shape and shape[0] is None:
         given = shape[1:]
         text = (

@@ -73,7 +73,7 @@ class InputSpec:
         axes: dict[int, int] | None = None,
     ) -> None:
         self.shape = None if shape is None else tuple(shape)
-        self.ndim = ndim if shape is None else len(self.shape)
+        self.ndim = ndim if self.shape is None else len(self.shape)
         self.min_ndim = min_ndim
         self.max_ndim = max_ndim
         self.axes = dict(axes or {})
@@ -81,12 +81,11 @@ class InputSpec:
     def check(self, shape: Sequence[int | None], what: str) -> None:
         """Raise ValueError if an input of this shape does not fit; `what` names the input."""
         ndim, shape = len(shape), tuple(shape)
-        advice = f" {axes_advice(shape)}" if 3 in (self.ndim, self.min_ndim) else ""
-        if self.min_ndim == 2 and ndim == 1:
-            advice = " One sample is given as x[np.newaxis]."
         if self.ndim is not None and ndim != self.ndim:
+            advice = self._advice(shape)
             raise AxesError(f"{what}: expected {self.ndim} axes, got the shape {shape}.{advice}")
         if self.min_ndim is not None and ndim < self.min_ndim:
+            advice = self._advice(shape)
             raise AxesError(f"{what}: expected at least {self.min_ndim} axes, got {shape}.{advice}")
         if self.max_ndim is not None and ndim > self.max_ndim:
             raise AxesError(f"{what}: expected at most {self.max_ndim} axes, got {shape}.")
@@ -99,10 +98,17 @@ class InputSpec:
                     f"{features}."
                 )
 
+    def _advice(self, shape: tuple[int | None, ...]) -> str:
+        if 3 in (self.ndim, self.min_ndim):
+            return f" {axes_advice(shape)}"
+        one_sample = self.min_ndim == 2 and len(shape) == 1
+        return " One sample is given as x[np.newaxis]." if one_sample else ""
+
 
 def batch_shape(
     input_shape: Any, batch_input_shape: Any, batch_size: int | None
 ) -> tuple[int | None, ...] | None:
+    """The shape with the batch axis that these arguments of a layer stand for; None for none."""
     if batch_input_shape is not None:
         return _sizes(batch_input_shape, "batch_input_shape", "(32, 10, 3)")
     if input_shape is not None:

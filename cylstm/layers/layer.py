@@ -16,6 +16,7 @@ from cylstm import _blank, _checks, _registry, regularizers, streaming
 from cylstm._arguments import NamedArguments
 from cylstm.graph import Connectable, Node, SymbolicTensor, is_symbolic
 from cylstm.layers._advice import likely_reason
+from cylstm.layers._looks import described_layer
 from cylstm.layers._losses import LossHolder, as_list
 from cylstm.layers._weights import WeightHolder
 from cylstm.layers.input_spec import AxesError, InputSpec, batch_shape
@@ -404,7 +405,7 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
         return state
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}{'' if self.built else ', not built'}>"
+        return described_layer(self, _own_arguments(type(self)))
 
 
 def _sample(tensor: SymbolicTensor, dtype: str) -> np.ndarray:

@@ -19,6 +19,7 @@ from cylstm.layers.layer import Gradients, Layer, as_list
 from cylstm.layers.nested import Nested
 from cylstm.models._connections import connect, describe, layers_of, outputs_at
 from cylstm.models._execution import Run, added_up
+from cylstm.models._looks import as_html, as_text
 from cylstm.models._savable import Savable
 from cylstm.training import Trainer
 
@@ -176,6 +177,13 @@ class Model(Trainer, Savable, Nested):
             for layer in stateful
             for update in (layer.state_updates if isinstance(layer, Model) else layer.updates)
         ]
+
+    def __repr__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return as_html(self)
 
     # ------------------------------------------------------------------ running
 
