@@ -226,7 +226,7 @@ def what_is_missing(command, include_dirs):
         node
         for node in tree.body
         if getattr(node, "name", None) in wanted
-        or (isinstance(node, ast.Assign) and node.targets[0].id in wanted)
+        or (isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) in wanted)
     ]
     names = {"os": os, "shutil": shutil}
     exec(compile(tree, "setup.py", "exec"), names)
