@@ -12,12 +12,14 @@ CYLSTM_COVERAGE=1
 """
 
 import os
+import shutil
 import sys
 import sysconfig
 from glob import glob
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError, PlatformError
 
 DEBUG = os.environ.get("CYLSTM_DEBUG", "0") not in ("", "0")
 COVERAGE = os.environ.get("CYLSTM_COVERAGE", "0") not in ("", "0")
@@ -53,10 +55,46 @@ def link_arguments():
     return arguments
 
 
+HOW_TO_GET_A_COMPILER = """
+  Debian, Ubuntu:  sudo apt install gcc python3-dev
+  Fedora:          sudo dnf install gcc python3-devel
+  Alpine:          apk add gcc musl-dev python3-dev
+  macOS:           xcode-select --install
+  Windows:         the Build Tools for Visual Studio, "Desktop development with C++"
+  conda:           conda install -c conda-forge c-compiler"""
+
+
+def what_is_missing(command, include_dirs):
+    """Why an extension could not be compiled, if that is plain to see, and what to install."""
+    if command is not None and shutil.which(command) is None:
+        return f"cylstm needs a C compiler, and {command!r} was not found:{HOW_TO_GET_A_COMPILER}"
+    if not any(os.path.exists(os.path.join(path, "Python.h")) for path in include_dirs):
+        missing = "the headers of Python, and Python.h was not found"
+        return f"cylstm needs {missing}:{HOW_TO_GET_A_COMPILER}"
+    return None
+
+
 class BuildExt(build_ext):
-    """Adds the flags above and keeps the library folder of the building Python out of the wheel."""
+    """Adds the flags above and keeps the library folder of the building Python out of the wheel.
+
+    Where a compiler or Python.h is missing it says so, and what to install.
+    """
 
     def build_extensions(self):
+        command = getattr(self.compiler, "compiler_so", [None])[0]
+        if command is not None and shutil.which(command) is None:  # before Cython takes its time
+            raise PlatformError(what_is_missing(command, self.include_dirs))
+        try:
+            self.build_them()
+        except (CompileError, PlatformError) as error:
+            if self.compiler.compiler_type == "msvc" and isinstance(error, PlatformError):
+                raise PlatformError(f"{error}{HOW_TO_GET_A_COMPILER}") from error
+            reason = what_is_missing(command, self.include_dirs)
+            if reason is None:
+                raise
+            raise PlatformError(reason) from error
+
+    def build_them(self):
         if self.compiler.compiler_type != "msvc":
             for extension in self.extensions:
                 extension.extra_compile_args += compile_arguments()

@@ -1,6 +1,48 @@
-"""cylstm: a fast LSTM for the CPU, with the behaviour of `tf.keras.layers.LSTM` (TensorFlow 1.4).
+"""cylstm: LSTM models on the CPU, as Keras 2 has them (tf.keras of TensorFlow 1.4).
 
-NumPy arrays go in and out. See `cylstm.LSTM` to begin with.
+NumPy arrays go in and out. A model that tells whether a series sums up to more than zero:
+
+>>> import numpy as np
+>>> import cylstm
+>>> from cylstm.layers import LSTM, Dense
+>>> x = np.random.default_rng(1).standard_normal((64, 20, 3))  # samples, timesteps, features
+>>> target = x.sum(axis=(1, 2)) > 0
+>>> model = cylstm.Sequential([LSTM(8, input_shape=(20, 3)), Dense(1, activation="sigmoid")])
+>>> model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+>>> history = model.fit(x, target[:, np.newaxis], epochs=2, verbose=0)
+>>> model.predict(x).shape
+(64, 1)
+
+What there is, and where
+------------------------
+LSTM, Input, Sequential, Model
+    The layer, and the models around it: `compile`, `fit`, `evaluate`, `predict`, `summary`,
+    `save`. ``layer(x)`` and ``layer.vjp(x)`` compute outputs and gradients of arrays at once,
+    ``layer.stream()`` and ``model.stream()`` one timestep after the other.
+layers
+    LSTM, Dense, Embedding, Masking, Bidirectional, TimeDistributed, Dropout, Conv1D, pooling,
+    merging, normalization, reshaping; Layer and Differentiable for layers of your own, Variable
+    for their weights.
+models
+    `load_model`, and models from their configs.
+optimizers, losses, metrics, callbacks
+    What `compile` and `fit` take, by name or as objects: Adam, "mse", "accuracy", EarlyStopping.
+activations, initializers, regularizers, constraints
+    What layers take, by name or as objects.
+preprocessing
+    Sequences and text as arrays: `sequence.pad_sequences`, `sequence.TimeseriesGenerator`,
+    `text.Tokenizer`.
+utils
+    `set_random_seed`, `to_categorical`, `Sequence`, `custom_object_scope`.
+saving
+    The file format, and `FormatError`.
+testing
+    `gradient_error`: checks the gradients of a layer of your own. To be imported by name.
+set_num_threads, get_num_threads
+    How many threads a call may use: what ``CYLSTM_NUM_THREADS`` says, else one for each CPU.
+
+``help(cylstm.LSTM)`` shows every argument with its default. ``CYLSTM_ISA`` forces the kernels
+of an instruction set: generic, avx2 or avx512.
 """
 
 from cylstm._version import __version__

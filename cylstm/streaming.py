@@ -50,6 +50,9 @@ class _Streaming:
             for array in self._state:
                 array.fill(0)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._described()})"
+
     def __copy__(self) -> Any:
         return self.copy()
 
@@ -128,6 +131,10 @@ class Stream(_Streaming, _core.Stepper):
             )
         return array
 
+    def _described(self) -> str:
+        weights, h = self._made_of[0], self._state[0]
+        return f"{len(h)} x {weights.input_dim} -> {weights.units}, {h.dtype}"
+
     def copy(self) -> Stream:
         """An independent stream with the same weights and state."""
         with self.claim:
@@ -167,6 +174,9 @@ class LayerStream(_Streaming):
         output.flags.writeable = False
         return output
 
+    def _described(self) -> str:
+        return f"{self._layer!r}, {len(self._state[0])} at a time"
+
     def copy(self) -> LayerStream:
         """An independent stream with the same weights and state."""
         with self.claim:
@@ -191,6 +201,9 @@ class FrameStream(_Streaming):
     def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
         x = np.asarray(frame)
         return self._layer(x[:, None])[:, 0] if self._has_time else self._layer(x)
+
+    def _described(self) -> str:
+        return repr(self._layer)
 
     def copy(self) -> FrameStream:
         """The stream itself: it has no state that a copy could have of its own."""
@@ -247,6 +260,10 @@ class DenseStream(_Streaming):
                 _core.activate(self._number, self._flat, self._flat)
         return self._output
 
+    def _described(self) -> str:
+        batch, inputs = self._shape
+        return f"{batch} x {inputs} -> {self._buffer.shape[1]}, {self._buffer.dtype}"
+
     def copy(self) -> DenseStream:
         """An independent stream with the same weights."""
         return type(self)(*self._made_of)
@@ -289,6 +306,9 @@ class ChainStream(_Streaming):
             for stream in self._streams:
                 frame = stream(frame)
         return frame
+
+    def _described(self) -> str:
+        return ", ".join(map(repr, self._streams))
 
     def copy(self) -> ChainStream:
         """An independent stream with the same weights and state."""

@@ -3,8 +3,10 @@
 import ast
 import importlib.util
 import inspect
+import os
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -39,7 +41,7 @@ FLOORS = [
     {"utils"},
     {"_registry"},
     {"_threads"},
-    {"_blank", "_checks", "_core", "_numbers", "_random", "_version"},
+    {"_arguments", "_blank", "_checks", "_core", "_numbers", "_random", "_version"},
 ]
 # The one arrow back: the methods of a model that write and read files import what does it when
 # they are called.
@@ -201,3 +203,45 @@ def test_no_path_of_a_machine():
         if private.search(line)
     ]
     assert found == []
+
+
+def test_help_is_a_map():
+    """The docstring of the package names every part of it, and nothing that does not exist."""
+    text = cylstm.__doc__
+    missing = [n for n in cylstm.__all__ if not re.search(rf"\b{n}\b", text) and n[0] != "_"]
+    assert missing == []
+    headings = re.findall(r"^(\w[\w, ]*)\n    \S", text.split("------\n", 1)[1], re.MULTILINE)
+    named = {name for heading in headings for name in heading.split(", ")}
+    assert named >= {"layers", "models", "Sequential"}
+    for name in named - {"testing"}:
+        assert name in cylstm.__all__
+    assert importlib.import_module("cylstm.testing").gradient_error
+
+
+def what_is_missing(command, include_dirs):
+    """The function of that name in setup.py, which cannot be imported: it would build."""
+    wanted = {"HOW_TO_GET_A_COMPILER", "what_is_missing"}
+    tree = ast.parse((CHECKOUT / "setup.py").read_text(encoding="utf-8"))
+    tree.body = [
+        node
+        for node in tree.body
+        if getattr(node, "name", None) in wanted
+        or (isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) in wanted)
+    ]
+    names = {"os": os, "shutil": shutil}
+    exec(compile(tree, "setup.py", "exec"), names)
+    return names["what_is_missing"](command, include_dirs)
+
+
+def test_a_build_without_a_compiler_says_what_to_install(tmp_path):
+    (tmp_path / "Python.h").touch()
+    here = [str(tmp_path)]
+    message = what_is_missing("no-such-compiler", here)
+    assert message.startswith("cylstm needs a C compiler, and 'no-such-compiler' was not found:")
+    for advice in ("apt install gcc python3-dev", "xcode-select --install", "Visual Studio"):
+        assert advice in message
+    message = what_is_missing(sys.executable, [str(tmp_path / "nothing")])
+    assert message.startswith("cylstm needs the headers of Python, and Python.h was not found:")
+    assert "python3-dev" in message
+    assert what_is_missing(sys.executable, here) is None
+    assert what_is_missing(None, here) is None  # a compiler that is found in its own way
