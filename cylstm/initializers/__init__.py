@@ -5,7 +5,9 @@ numbers repeatable: every call then returns the same ones. Without a seed they c
 default generator, see `cylstm.utils.set_random_seed`. Numbers are drawn in double precision and
 then rounded, so that a float32 and a float64 layer with one seed start from the same weights.
 
-Names, arguments, defaults and formulas are those of TensorFlow 1.4.
+Names, arguments and formulas are those of TensorFlow 1.4, and so are the defaults but for the spread
+of `RandomNormal`, `TruncatedNormal` and `RandomUniform`: 0.05, as in Keras 2.0 and every TensorFlow
+after 1.4.
 """
 
 from cylstm.initializers.fixed import Constant, Identity, Ones, Zeros
