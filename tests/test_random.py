@@ -12,13 +12,6 @@ import cylstm
 from cylstm import _random, layers, testing, utils
 from cylstm.preprocessing import sequence
 
-
-@pytest.fixture(autouse=True)
-def unseeded(monkeypatch):
-    """As in a new process: nobody has called `set_random_seed`."""
-    monkeypatch.setattr(_random, "_default", None)
-
-
 # set_random_seed
 
 

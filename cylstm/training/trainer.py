@@ -458,7 +458,7 @@ class Classifier(Trainer):
 
     _default_epochs = 10
 
-    def predict_proba(self, x: Any, batch_size: int | None = None, verbose: int = 1) -> np.ndarray:
+    def predict_proba(self, x: Any, batch_size: int | None = None, verbose: int = 0) -> np.ndarray:
         """Compute the outputs as `predict` does, and warn if they are no probabilities."""
         outputs = self.predict(x, batch_size, verbose)
         if outputs.size and not (0 <= outputs.min() and outputs.max() <= 1):
@@ -470,7 +470,7 @@ class Classifier(Trainer):
         return outputs
 
     def predict_classes(
-        self, x: Any, batch_size: int | None = None, verbose: int = 1
+        self, x: Any, batch_size: int | None = None, verbose: int = 0
     ) -> np.ndarray:
         """Compute the most likely class of each sample.
 
