@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -80,6 +81,7 @@ class Fitting:
             callback.validation_data = _validation_data(self._validation)
         callbacks.on_train_begin()
         model.stop_training = False
+        self._doubted = False
         for epoch in range(initial_epoch, epochs):
             callbacks.on_epoch_begin(epoch)
             try:
@@ -110,12 +112,20 @@ class Fitting:
         labels = self._steps.objective.labels
         for index, (size, batch) in enumerate(self._feed.epoch()):
             logs = ByName(batch=index, size=size)
+            self._warn(batch)
             self._callbacks.on_batch_begin(index, logs)
             logs.update(zip(labels, self._train(batch), strict=True))
             self._callbacks.on_batch_end(index, logs)
             if self._model.stop_training:
                 return False
         return True
+
+    def _warn(self, batch: Any) -> None:
+        """Tell of likely mistakes, once, as soon as there are targets to look at."""
+        if not self._doubted:
+            self._doubted = True
+            for text in self._steps.objective.doubts(batch.targets):
+                warnings.warn(text, UserWarning, stacklevel=5)
 
     def _train(self, batch: Any) -> list[float]:
         try:
