@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import math
 import operator
+import reprlib
 from typing import Any
 
 import numpy as np
 
-__all__ = ["as_array", "as_mask", "float_dtype", "fraction", "positive_int", "rank", "real_array"]
+__all__ = [
+    "as_array",
+    "as_mask",
+    "described",
+    "float_dtype",
+    "fraction",
+    "plain_array",
+    "positive_int",
+    "rank",
+    "real_array",
+]
 
 _FLOATS = ("float32", "float64")
 
@@ -31,21 +42,42 @@ def positive_int(value: Any, name: str) -> int:
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be a positive integer, got {value!r}.") from None
+        message = f"{name} must be a positive integer, got {described(value)}."
+        if hasattr(value, "shape"):
+            message += " A layer is made first, and then called on data: LSTM(4)(x)."
+        raise TypeError(message) from None
     if number < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}.")
     return number
 
 
 def fraction(value: Any, name: str) -> float:
-    """`value` clipped to [0, 1], as Keras does with dropout rates; NaN and no-numbers raise."""
+    """`value` clipped to [0, 1], as Keras does with dropout rates.
+
+    NaN and no-numbers raise, and so does what can only be a percentage.
+    """
     try:
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number from 0 to 1, got {value!r}.") from None
     if math.isnan(number):
         raise ValueError(f"{name} must be a number from 0 to 1, got NaN.")
+    if number >= 2:
+        raise ValueError(
+            f"{name} must be a number from 0 to 1, got {value!r}: half of the units is 0.5."
+        )
     return min(1.0, max(0.0, number))
+
+
+def described(value: Any) -> str:
+    """What a value is, in a few words: for errors, where a large array would fill the screen."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if isinstance(getattr(value, "shape", None), tuple):
+        kind = "an array" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+        return f"{kind} of the shape {value.shape}"
+    text = reprlib.repr(value) if isinstance(value, list | tuple | dict) else repr(value)
+    return text if len(text) <= 80 else f"a {type(value).__name__}"
 
 
 def rank(value: Any) -> int:
@@ -89,13 +121,59 @@ def real_array(value: Any, name: str) -> np.ndarray:
             f"{name} is a numpy masked array; fill it (`x.filled(0)`) and pass what is to be "
             "skipped by the `mask` argument (True where a step counts)."
         )
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} cannot be made an array: {error}") from None
+    array = plain_array(value, name)
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers, got an array of dtype {array.dtype}.")
+        raise TypeError(f"{name} must hold real numbers, got {_wrong_kind(value, array)}")
     return array
+
+
+_PADDING = (
+    "Fill them up by cylstm.preprocessing.sequence.pad_sequences, and let the model skip what was "
+    "filled in by a Masking layer, or an Embedding with mask_zero=True."
+)
+_CURES = {
+    "c": "Give the real and the imaginary part as two features.",
+    "M": "Give times as numbers, such as the hours since the first one.",
+    "U": "Text becomes numbers by cylstm.preprocessing.text.Tokenizer, digits by "
+    ".astype('float32').",
+    "O": "Where each is a number, .astype('float32') will do.",
+}
+
+
+def _wrong_kind(value: Any, array: np.ndarray) -> str:
+    """What is no array of real numbers, and what to do about it."""
+    kind = array.dtype.kind
+    if array.ndim == 0 and kind in "OU":
+        return f"{described(value)}."
+    cure = _CURES.get(kind, "")
+    if kind == "O" and any(isinstance(part, list | np.ndarray) for part in array.flat):
+        cure = f"It holds sequences of unequal lengths. {_PADDING}"
+    return f"an array of dtype {array.dtype}. {cure}".rstrip()
+
+
+def plain_array(value: Any, name: str) -> np.ndarray:
+    """`value` as an array of any dtype; ValueError for nested lists of uneven lengths."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        lengths = _uneven_lengths(value)
+        if lengths is None:
+            raise ValueError(f"{name} cannot be made an array: {error}") from None
+        raise ValueError(
+            f"{name} cannot be made an array: it holds sequences of unequal lengths, {lengths}. "
+            + _PADDING
+        ) from None
+
+
+def _uneven_lengths(value: Any, depth: int = 0) -> str | None:
+    """Two lengths that differ, of the parts of a list or of its first part that is uneven."""
+    if not isinstance(value, list | tuple) or depth > 32:
+        return None
+    lengths = [len(part) for part in value if isinstance(part, list | tuple | np.ndarray)]
+    for length in lengths:
+        if length != lengths[0]:
+            return f"such as {lengths[0]} and {length}"
+    return next((found for part in value if (found := _uneven_lengths(part, depth + 1))), None)
 
 
 def as_mask(mask: Any, shape: tuple[int, int], name: str = "mask") -> np.ndarray:

@@ -7,7 +7,6 @@ derive from `Configurable`, which reads the list of arguments from the signature
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar, Token
@@ -15,6 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+
+from cylstm._arguments import NamedArguments, near
 
 __all__ = [
     "Configurable",
@@ -246,10 +247,10 @@ def _named(name: str, known: Mapping[str, Any], kind: str) -> Any:
 def unknown_name_message(kind: str, name: object, known: Iterable[str]) -> str:
     """Return the text of the error about an unknown name, with the known names most like it."""
     names = {known_name.lower(): known_name for known_name in known}
-    near = difflib.get_close_matches(str(name).lower(), names, n=3)
+    found = near(name, names.values())
     hint = (
-        "did you mean " + " or ".join(repr(names[match]) for match in near) + "?"
-        if near
+        "did you mean " + " or ".join(map(repr, found)) + "?"
+        if found
         else "known are " + ", ".join(sorted(names.values())) + "."
     )
     return (
@@ -436,7 +437,7 @@ class Registry:
         return {**config, "class_name": spelled} if isinstance(config, Mapping) else spelled
 
 
-class Configurable:
+class Configurable(NamedArguments):
     """Base of classes whose config is what their constructor was given.
 
     `__init__` stores each argument under its own name; `get_config` reads the names from the
@@ -491,9 +492,9 @@ class Configurable:
 
 
 def argument_names(cls: type) -> tuple[str, ...]:
-    """Return the names of the arguments of a class, without `*args` and `**kwargs`."""
+    """Return the arguments of the ``__init__`` of a class, without `*args` and `**kwargs`."""
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    parameters = inspect.signature(cls).parameters.values()
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
     return tuple(p.name for p in parameters if p.kind not in variadic)
 
 

@@ -77,6 +77,17 @@ class SymbolicTensor:
             f"{self!r} has no values: make a Model(inputs, outputs) of it and call that on arrays."
         )
 
+    def _refuse(self, *others: Any) -> NoReturn:
+        raise TypeError(
+            f"{self!r} has no values to compute with: tensors are combined by layers, such as "
+            "cylstm.layers.add([a, b]), multiply or concatenate."
+        )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = (
+        _refuse
+    )
+    __matmul__ = __rmatmul__ = __pow__ = __neg__ = __getitem__ = __float__ = _refuse
+
     def __repr__(self) -> str:
         return f"<SymbolicTensor {self.name} {self.dtype} {self.shape}>"
 

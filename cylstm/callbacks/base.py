@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from cylstm._arguments import NamedArguments
 from cylstm.callbacks._names import ByName
 
 __all__ = ["Callback", "CallbackList", "LambdaCallback"]
@@ -19,7 +20,7 @@ Logs = dict[str, Any]
 _SLOW = 0.1  # seconds from which on callbacks that outweigh a batch are worth a warning
 
 
-class Callback:
+class Callback(NamedArguments):
     """Base of all callbacks: its methods do nothing, and a subclass overrides some of them.
 
     Every method gets `logs`, a dict: at the end of an epoch the means of the loss and the metrics

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from cylstm import _checks
+from cylstm.layers._options import LayerOptions
 from cylstm.layers.differentiable import Differentiable
 
 __all__ = ["Merge", "Shape"]
@@ -21,7 +22,7 @@ class Merge(Differentiable):
 
     greatest_number: float = np.inf
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _blank, constraints, initializers, regularizers
+from cylstm import _blank, _checks, constraints, initializers, regularizers
 from cylstm.variables import Variable
 
 __all__ = ["WeightHolder"]
@@ -128,9 +128,18 @@ class WeightHolder:
             If a value does not consist of real numbers; likewise.
         """
         variables = self.weights
+        if not isinstance(weights, Sequence | np.ndarray) or isinstance(weights, str):
+            raise TypeError(
+                f"Weights are given as a list of arrays, got {_checks.described(weights)}."
+            )
         if len(weights) != len(variables):
+            shapes = [f"{v.name} {v.shape}" for v in variables[:9]]
+            shapes += ["..."] if len(variables) > 9 else []
+            built = f"they are {', '.join(shapes)}" if shapes else "it has none"
+            note = built if self.built else "it is not built yet: call it, or `build` it"
             raise ValueError(
-                f"Layer {self.name} has {len(variables)} weights, but was given {len(weights)}."
+                f"Layer {self.name} has {len(variables)} weights, but was given {len(weights)}; "
+                f"{note}."
             )
         values = [v.checked(w) for v, w in zip(variables, weights, strict=True)]
         for variable, value in zip(variables, values, strict=True):

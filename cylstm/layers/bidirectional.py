@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
+from cylstm.layers._advice import what_is_no_layer
+from cylstm.layers._options import WrapperOptions
 from cylstm.layers.differentiable import Backward
 from cylstm.layers.layer import Gradients, Layer
 from cylstm.layers.recurrent import Recurrent, split_inputs
@@ -82,10 +84,13 @@ class Bidirectional(Wrapper):
         layer: Recurrent,
         merge_mode: str | None = "concat",
         weights: Sequence[npt.ArrayLike] | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[WrapperOptions],
     ) -> None:
         if not isinstance(layer, Recurrent):
-            raise TypeError(f"Bidirectional wraps a recurrent layer, such as LSTM, got {layer!r}.")
+            raise TypeError(
+                "Bidirectional wraps a recurrent layer, such as LSTM, got "
+                f"{what_is_no_layer(layer)}."
+            )
         if merge_mode not in _MERGE_MODES:
             raise ValueError(f"merge_mode must be one of {_MERGE_MODES}, got {merge_mode!r}.")
         super().__init__(layer, weights=weights, **kwargs)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from cylstm import _checks, activations, constraints, initializers, regularizers
+from cylstm.layers._options import WeightedOptions
 from cylstm.layers._windows import Windows, padding_name, single
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
@@ -104,7 +105,7 @@ class Conv1D(Differentiable):
         activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
-        **kwargs: Any,
+        **kwargs: Unpack[WeightedOptions],
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.filters = _checks.positive_int(filters, "filters")

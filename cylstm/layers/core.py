@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from cylstm import _checks, activations, constraints, initializers, regularizers, streaming
 from cylstm._numbers import real
+from cylstm.layers._options import DenseOptions, LayerOptions
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
 
@@ -80,7 +81,7 @@ class Dense(Differentiable):
         activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
-        **kwargs: Any,
+        **kwargs: Unpack[DenseOptions],
     ) -> None:
         if "input_dim" in kwargs and "input_shape" not in kwargs:
             kwargs["input_shape"] = (kwargs.pop("input_dim"),)
@@ -189,7 +190,7 @@ class Activation(Differentiable):
 
     framewise = True
 
-    def __init__(self, activation: Any, **kwargs: Any) -> None:
+    def __init__(self, activation: Any, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
         self.supports_masking = True
@@ -240,7 +241,7 @@ class LeakyReLU(Differentiable):
 
     framewise = True
 
-    def __init__(self, alpha: float = 0.3, **kwargs: Any) -> None:
+    def __init__(self, alpha: float = 0.3, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.alpha = real(alpha, "alpha", minimum=0)
         self.supports_masking = True
@@ -297,7 +298,7 @@ class Masking(Differentiable):
     (1, 3)
     """
 
-    def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, mask_value: float = 0.0, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.mask_value = real(mask_value, "mask_value")
         self.supports_masking = True

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from cylstm import _checks, constraints, initializers, regularizers
+from cylstm.layers._options import WeightedOptions
 from cylstm.layers.differentiable import Backward, Differentiable
 
 __all__ = ["Embedding"]
@@ -76,7 +77,7 @@ class Embedding(Differentiable):
         embeddings_constraint: Any = None,
         mask_zero: bool = False,
         input_length: int | Sequence[int | None] | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[WeightedOptions],
     ) -> None:
         self.input_length = _checked_length(input_length)
         if "input_shape" not in kwargs:
@@ -138,7 +139,7 @@ class Embedding(Differentiable):
 
     def _cast(self, value: Any, what: str) -> np.ndarray:
         """The indices as integers, all in range."""
-        array = np.asarray(value)
+        array = _checks.plain_array(value, what)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{what} must hold integers, got an array of dtype {array.dtype}.")
         if array.dtype.kind == "f":

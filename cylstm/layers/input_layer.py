@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cylstm._arguments import suggesting
 from cylstm.graph import Node, SymbolicTensor
 from cylstm.layers.layer import Layer, unique_name
 
@@ -82,6 +83,7 @@ class InputLayer(Layer):
         }
 
 
+@suggesting
 def Input(
     shape: Sequence[int | None] | None = None,
     batch_shape: Sequence[int | None] | None = None,

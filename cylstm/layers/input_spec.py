@@ -2,9 +2,45 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
+from typing import Any
+
+from cylstm import _checks
 
 __all__ = ["InputSpec"]
+
+
+class AxesError(ValueError):
+    """An input has another number of axes than the layer reads."""
+
+
+def axes_advice(shape: Sequence[int | None]) -> str:
+    """What to do with data of this shape where (samples, timesteps, features) is read.
+
+    Examples
+    --------
+    >>> from cylstm.layers.input_spec import axes_advice
+    >>> axes_advice((64, 20)).split(":", 1)[0]
+    'It reads (samples, timesteps, features)'
+    """
+    reads = "It reads (samples, timesteps, features): "
+    if len(shape) == 1:
+        return (
+            f"{reads}for one sample of one feature give "
+            "x[np.newaxis, :, np.newaxis], for samples of one number x[:, np.newaxis, np.newaxis]."
+        )
+    if len(shape) == 2:
+        return (
+            f"{reads}for one feature give x[:, :, np.newaxis], for one "
+            "timestep x[:, np.newaxis, :], for one sample x[np.newaxis]."
+        )
+    if len(shape) == 4:
+        return (
+            f"{reads}sequences of sequences go through "
+            "TimeDistributed(layer), and features in several axes into one by Reshape."
+        )
+    return f"{reads[:-2]}."
 
 
 class InputSpec:
@@ -45,15 +81,45 @@ class InputSpec:
     def check(self, shape: Sequence[int | None], what: str) -> None:
         """Raise ValueError if an input of this shape does not fit; `what` names the input."""
         ndim, shape = len(shape), tuple(shape)
+        advice = f" {axes_advice(shape)}" if 3 in (self.ndim, self.min_ndim) else ""
+        if self.min_ndim == 2 and ndim == 1:
+            advice = " One sample is given as x[np.newaxis]."
         if self.ndim is not None and ndim != self.ndim:
-            raise ValueError(f"{what}: expected {self.ndim} axes, got the shape {shape}.")
+            raise AxesError(f"{what}: expected {self.ndim} axes, got the shape {shape}.{advice}")
         if self.min_ndim is not None and ndim < self.min_ndim:
-            raise ValueError(f"{what}: expected at least {self.min_ndim} axes, got {shape}.")
+            raise AxesError(f"{what}: expected at least {self.min_ndim} axes, got {shape}.{advice}")
         if self.max_ndim is not None and ndim > self.max_ndim:
-            raise ValueError(f"{what}: expected at most {self.max_ndim} axes, got {shape}.")
+            raise AxesError(f"{what}: expected at most {self.max_ndim} axes, got {shape}.")
         sizes = dict(enumerate(self.shape or ())) | self.axes
         for axis, size in sizes.items():
             if size is not None and shape[axis] is not None and shape[axis] != size:
+                features = f": {shape[axis]} features, not {size}" if axis in (2, -1) else ""
                 raise ValueError(
-                    f"{what}: expected the size {size} along axis {axis}, got the shape {shape}."
+                    f"{what}: expected the size {size} along axis {axis}, got the shape {shape}"
+                    f"{features}."
                 )
+
+
+def batch_shape(
+    input_shape: Any, batch_input_shape: Any, batch_size: int | None
+) -> tuple[int | None, ...] | None:
+    if batch_input_shape is not None:
+        return _sizes(batch_input_shape, "batch_input_shape", "(32, 10, 3)")
+    if input_shape is not None:
+        return (batch_size, *_sizes(input_shape, "input_shape", "(10, 3)"))
+    return None
+
+
+def _sizes(shape: Any, name: str, example: str) -> tuple[int | None, ...]:
+    """A shape as the user gave it, as a tuple of None and integers."""
+    try:
+        sizes = tuple(None if n is None else operator.index(n) for n in shape)
+    except TypeError:
+        hint = f"; a tuple of one is written ({shape!r},)" if isinstance(shape, int) else ""
+        raise TypeError(
+            f"{name} must be a tuple of integers or None, such as {example}, got "
+            f"{_checks.described(shape)}{hint}."
+        ) from None
+    if any(n is not None and n < 0 for n in sizes):
+        raise ValueError(f"{name} must have sizes of at least 0, got {sizes}.")
+    return sizes

@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cylstm import _blank, _checks, _registry, regularizers, streaming
+from cylstm._arguments import NamedArguments
 from cylstm.graph import Connectable, Node, SymbolicTensor, is_symbolic
+from cylstm.layers._advice import likely_reason
 from cylstm.layers._losses import LossHolder, as_list
 from cylstm.layers._weights import WeightHolder
-from cylstm.layers.input_spec import InputSpec
+from cylstm.layers.input_spec import AxesError, InputSpec, batch_shape
 
 __all__ = ["Gradients", "Layer"]
 
@@ -48,7 +50,7 @@ class Gradients(NamedTuple):
     weights: list[np.ndarray]
 
 
-class Layer(WeightHolder, LossHolder, Connectable):
+class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
     """The base of all layers, as `tf.keras.layers.Layer` of TensorFlow 1.4.
 
     A subclass defines `build` (create the weights with `add_weight`), `call` (the computation on
@@ -108,17 +110,14 @@ class Layer(WeightHolder, LossHolder, Connectable):
         batch_input_shape: Sequence[int | None] | None = None,
         batch_size: int | None = None,
         weights: Sequence[npt.ArrayLike] | None = None,
-        **unknown: Any,
     ) -> None:
-        if unknown:
-            raise TypeError(
-                f"{type(self).__name__} has no argument {', '.join(map(repr, unknown))}."
-            )
+        if not isinstance(name, str | None):
+            raise TypeError(f"name must be a string, got {_checks.described(name)}.")
         self.name = name or unique_name(type(self).__name__)
         self.trainable = bool(trainable)
         self._dtype = np.dtype("float32" if dtype is None else _checks.float_dtype(dtype))
         self.activity_regularizer = regularizers.get(activity_regularizer)
-        self.batch_input_shape = _batch_shape(input_shape, batch_input_shape, batch_size)
+        self.batch_input_shape = batch_shape(input_shape, batch_input_shape, batch_size)
         self._initial_weights = weights
         self.built = False
         self.supports_masking = False
@@ -270,8 +269,10 @@ class Layer(WeightHolder, LossHolder, Connectable):
         if self.input_spec is None:
             return
         if len(shapes) != len(self.input_spec):
+            only = ": of a layer with return_state=True take the first output"
             raise ValueError(
-                f"Layer {self.name} takes {len(self.input_spec)} inputs, got {len(shapes)}."
+                f"Layer {self.name} takes {len(self.input_spec)} inputs, got {len(shapes)}"
+                f"{only if len(self.input_spec) == 1 else ''}."
             )
         for i, (shape, spec) in enumerate(zip(shapes, self.input_spec, strict=True)):
             spec.check(shape, f"Input {i} of layer {self.name}")
@@ -319,10 +320,14 @@ class Layer(WeightHolder, LossHolder, Connectable):
                     f"{type(tensor).__name__}: make an Input for it."
                 )
         shapes = [tensor.shape for tensor in tensors]
-        self._check_shapes(shapes)
         shape = shapes if len(shapes) > 1 else shapes[0]
-        self._ensure_built_for(shape)
-        results = self.compute_output_shape(shape)
+        try:
+            self._check_shapes(shapes)
+            self._ensure_built_for(shape)
+            results = self.compute_output_shape(shape)
+        except AxesError as error:
+            reason = likely_reason(self, tensors[0]) if tensors else None
+            raise (error if reason is None else ValueError(reason)) from None
         several = isinstance(results, list)
         outputs = [
             SymbolicTensor(result, self.dtype, self.name)
@@ -428,13 +433,3 @@ def _config_value(value: Any) -> Any:
     if callable(value) or hasattr(value, "get_config"):
         return _registry.serialize_object(value)
     return _registry.plain(value)
-
-
-def _batch_shape(
-    input_shape: Any, batch_input_shape: Any, batch_size: int | None
-) -> tuple[int | None, ...] | None:
-    if batch_input_shape is not None:
-        return tuple(batch_input_shape)
-    if input_shape is not None:
-        return (batch_size, *input_shape)
-    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from cylstm import (
 )
 from cylstm.layers import _passes
 from cylstm.layers._lstm_steps import LSTMSteps
+from cylstm.layers._options import LSTMOptions
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Gradients, as_list
 from cylstm.layers.recurrent import Recurrent
@@ -148,7 +149,7 @@ class LSTM(LSTMSteps, Recurrent):
         bias_constraint: Any = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
-        **kwargs: Any,
+        **kwargs: Unpack[LSTMOptions],
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.units = _checks.positive_int(units, "units")

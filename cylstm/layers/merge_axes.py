@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from cylstm.layers._merging import Merge, Shape
+from cylstm.layers._options import LayerOptions
 from cylstm.layers.differentiable import Backward
 
 __all__ = ["Concatenate", "Dot"]
@@ -46,7 +47,7 @@ class Concatenate(Merge):
     [[5.0, 1.0, 7.0]]
     """
 
-    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: int = -1, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.axis = _integer(axis, "axis", TypeError)
 
@@ -165,7 +166,9 @@ class Dot(Merge):
 
     greatest_number = 2
 
-    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Unpack[LayerOptions]
+    ) -> None:
         super().__init__(**kwargs)
         if isinstance(axes, list | tuple):
             if len(axes) != 2:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from cylstm import _checks, _random
 from cylstm._numbers import real
+from cylstm.layers._options import LayerOptions
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
 
@@ -67,7 +68,7 @@ class Dropout(Differentiable):
         rate: float,
         noise_shape: Sequence[int | None] | None = None,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.rate = real(rate, "rate", minimum=0)
@@ -150,7 +151,7 @@ class SpatialDropout1D(Dropout):
     True
     """
 
-    def __init__(self, rate: float, **kwargs: Any) -> None:
+    def __init__(self, rate: float, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(rate, **kwargs)
         self.input_spec = [InputSpec(ndim=3)]
 
@@ -194,7 +195,7 @@ class GaussianNoise(Differentiable):
 
     framewise = True
 
-    def __init__(self, stddev: float, **kwargs: Any) -> None:
+    def __init__(self, stddev: float, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.stddev = real(stddev, "stddev", minimum=0)
         self.supports_masking = True

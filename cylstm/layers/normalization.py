@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from cylstm import constraints, initializers, regularizers
 from cylstm._numbers import real
+from cylstm.layers._options import LayerOptions
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
 
@@ -33,7 +34,7 @@ class _Normalization(Differentiable):
         gamma_regularizer: Any,
         beta_constraint: Any,
         gamma_constraint: Any,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.epsilon = real(epsilon, "epsilon", minimum=0)
@@ -224,7 +225,7 @@ class BatchNormalization(_Normalization):
         gamma_regularizer: Any = None,
         beta_constraint: Any = None,
         gamma_constraint: Any = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(
             epsilon,
@@ -351,7 +352,7 @@ class LayerNormalization(_Normalization):
         gamma_regularizer: Any = None,
         beta_constraint: Any = None,
         gamma_constraint: Any = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(
             epsilon,

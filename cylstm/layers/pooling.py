@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
+from cylstm.layers._options import LayerOptions
 from cylstm.layers._windows import Windows, padding_name, single
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
@@ -26,7 +27,11 @@ class _Pooling1D(Differentiable):
     """The arguments and shapes of pooling over windows."""
 
     def __init__(
-        self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", **kwargs: Any
+        self,
+        pool_size: Any = 2,
+        strides: Any = None,
+        padding: str = "valid",
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.pool_size = single(pool_size, "pool_size")
@@ -173,7 +178,7 @@ class AveragePooling1D(_Pooling1D):
 class _GlobalPooling1D(Differentiable):
     """The shapes of pooling over the whole sequence."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.input_spec = [InputSpec(ndim=3)]
 

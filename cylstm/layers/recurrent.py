@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from cylstm import _blank, _checks
 from cylstm.graph import Node, SymbolicTensor, is_symbolic
+from cylstm.layers._options import RecurrentOptions
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Layer, as_list
 
@@ -52,7 +53,7 @@ class Recurrent(Layer):
         stateful: bool = False,
         unroll: bool = False,
         implementation: int = 0,
-        **kwargs: Any,
+        **kwargs: Unpack[RecurrentOptions],
     ) -> None:
         super().__init__(**_with_input_shape(kwargs))
         if implementation not in (0, 1, 2):
@@ -200,7 +201,8 @@ class Recurrent(Layer):
     def _checked_states(self, states: list, batch: int | None, what: str) -> list[np.ndarray]:
         if len(states) != len(self.state_spec):
             raise ValueError(
-                f"Layer {self.name} has {len(self.state_spec)} states, got {len(states)}."
+                f"Layer {self.name} has {len(self.state_spec)} states, got {len(states)}: give a "
+                "list with an array (batch, units) for each."
             )
         arrays = []
         for i, (state, spec) in enumerate(zip(states, self.state_spec, strict=True)):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from cylstm import _checks
+from cylstm.layers._options import LayerOptions
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
 
@@ -37,7 +38,7 @@ class Flatten(Differentiable):
     (2, 12)
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.input_spec = [InputSpec(min_ndim=2)]
 
@@ -87,7 +88,7 @@ class Reshape(Differentiable):
     (2, 3, 4)
     """
 
-    def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
+    def __init__(self, target_shape: Sequence[int], **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         sizes = _integers(target_shape, "target_shape")
         if any(size < 1 and size != -1 for size in sizes) or sizes.count(-1) > 1:
@@ -156,7 +157,7 @@ class Permute(Differentiable):
     (2, 4, 3)
     """
 
-    def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
+    def __init__(self, dims: Sequence[int], **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.dims = _integers(dims, "dims")
         if not self.dims or sorted(self.dims) != list(range(1, len(self.dims) + 1)):
@@ -211,7 +212,7 @@ class RepeatVector(Differentiable):
     [[[1.0, 2.0], [1.0, 2.0]]]
     """
 
-    def __init__(self, n: int, **kwargs: Any) -> None:
+    def __init__(self, n: int, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.n = _checks.positive_int(n, "n")
         self.input_spec = [InputSpec(ndim=2)]

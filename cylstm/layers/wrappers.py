@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from cylstm import _checks, _registry
+from cylstm.layers._advice import what_is_no_layer
+from cylstm.layers._options import LayerOptions
 from cylstm.layers.core import Dense
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
@@ -37,9 +39,9 @@ class Wrapper(Nested, Differentiable):
         If a `dtype` is given that is not that of the layer.
     """
 
-    def __init__(self, layer: Layer, **kwargs: Any) -> None:
+    def __init__(self, layer: Layer, **kwargs: Unpack[LayerOptions]) -> None:
         if not isinstance(layer, Layer):
-            raise TypeError(f"{type(self).__name__} wraps a layer, got {layer!r}.")
+            raise TypeError(f"{type(self).__name__} wraps a layer, got {what_is_no_layer(layer)}.")
         super().__init__(**{"dtype": layer.dtype} | kwargs)
         if self.dtype != layer.dtype:
             raise ValueError(
@@ -120,7 +122,7 @@ class TimeDistributed(Wrapper):
 
     framewise = True
 
-    def __init__(self, layer: Layer, **kwargs: Any) -> None:
+    def __init__(self, layer: Layer, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(layer, **kwargs)
         if getattr(layer, "stateful", False):
             raise ValueError(

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from cylstm import _checks, streaming
+from cylstm._arguments import near
 from cylstm._version import __version__
 from cylstm.graph import SymbolicTensor, walk
 from cylstm.layers.input_layer import InputLayer
@@ -68,7 +69,10 @@ class Model(Trainer, Savable, Nested):
         for kind, tensors in (("input", inputs), ("output", outputs)):
             for tensor in tensors:
                 if not isinstance(tensor, SymbolicTensor):
-                    raise TypeError(f"A model's {kind}s are symbolic tensors, got {tensor!r}.")
+                    raise TypeError(
+                        f"A model's {kind}s are symbolic tensors, got {_checks.described(tensor)}"
+                        f"{_how_to_call(tensor)}."
+                    )
         for tensor in inputs:
             if not isinstance(tensor.layer, InputLayer):
                 raise ValueError(f"{tensor!r} is no input: a model begins with `Input`.")
@@ -138,8 +142,10 @@ class Model(Trainer, Savable, Nested):
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        known = ", ".join(layer.name for layer in self.layers)
-        raise ValueError(f"No layer is named {name!r}; there are {known}.")
+        known = [layer.name for layer in self.layers]
+        found = near(name, known)
+        hint = f" Did you mean {' or '.join(map(repr, found))}?" if found else ""
+        raise ValueError(f"No layer is named {name!r}; there are {', '.join(known)}.{hint}")
 
     @property
     def input(self) -> Any:
@@ -333,6 +339,11 @@ class Model(Trainer, Savable, Nested):
         print_fn : callable, default print
             Called with each line.
         """
+        if not self.built:
+            raise ValueError(
+                f"Model {self.name} is not built, so its shapes are not known: give its first "
+                "layer an input_shape, or call build(input_shape)."
+            )
         put = print_fn or print
         widths = (line_length - 36, 24, 12)
 
@@ -352,6 +363,10 @@ class Model(Trainer, Savable, Nested):
         put("=" * line_length)
         trainable = sum(v.value.size for v in self.trainable_weights)
         put(f"Parameters: {self.count_params():,}, of which trainable: {trainable:,}")
+
+
+def _how_to_call(value: Any) -> str:
+    return f": call it on one, {type(value).__name__}(...)(x)" if isinstance(value, Layer) else ""
 
 
 def _one_or_list(values: list) -> Any:

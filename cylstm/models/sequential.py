@@ -9,6 +9,7 @@ import numpy as np
 
 from cylstm.graph import SymbolicTensor
 from cylstm.layers import serialization
+from cylstm.layers._advice import what_is_no_layer
 from cylstm.layers.input_layer import Input, InputLayer
 from cylstm.layers.layer import Layer
 from cylstm.models._connections import layers_of
@@ -53,6 +54,8 @@ class Sequential(Classifier, Model):
         self._nodes: list[Any] = []
         self.inputs: list[SymbolicTensor] = []
         self.outputs: list[SymbolicTensor] = []
+        if isinstance(layers, Layer):
+            raise TypeError(f"Layers are given in a list, got {layers!r}: put it in [ ].")
         self._extend(list(layers or []))
 
     def add(self, layer: Layer) -> None:
@@ -70,7 +73,7 @@ class Sequential(Classifier, Model):
         names = {known.name for known in self._layers}
         for i, layer in enumerate(layers):
             if not isinstance(layer, Layer):
-                raise TypeError(f"Only layers can be added, got {layer!r}.")
+                raise TypeError(f"Only layers can be added, got {what_is_no_layer(layer)}.")
             if layer.name in names:
                 raise ValueError(f"The model already has a layer named {layer.name!r}.")
             if isinstance(layer, InputLayer) and (i or self._layers or self.inputs):
