@@ -117,17 +117,18 @@ UNEVEN = [RNG.normal(size=(n, 2)) for n in (5, 3, 5, 4, 5, 5, 5, 5)]
         np.array([None, *UNEVEN], dtype=object)[1:],
     ],
 )
-def test_sequences_of_different_lengths(given):
-    message = "different lengths, from 3 to 5.*pad_sequences.*Masking layer.*mask_zero=True"
-    refused(lambda: made_model().fit(given, Y), ValueError, message)
-    refused(lambda: made_model().predict(given), ValueError, message)
+def test_sequences_of_unequal_lengths(given):
+    error = TypeError if isinstance(given, np.ndarray) else ValueError
+    message = "unequal lengths.*pad_sequences.*Masking layer.*mask_zero=True"
+    refused(lambda: made_model().fit(given, Y), error, message)
+    refused(lambda: made_model().predict(given), error, message)
     deferred = cylstm.Sequential([layers.LSTM(3)])
-    refused(lambda: deferred.predict(given), ValueError, message)
+    refused(lambda: deferred.predict(given), error, message)
 
 
-def test_targets_of_different_lengths():
+def test_targets_of_unequal_lengths():
     y = [[0] * n for n in (5, 3, 5, 4, 5, 5, 5, 5)]
-    message = "The targets of y .* different lengths, from 3 to 5.*pad_sequences"
+    message = "The targets of y .* unequal lengths, such as 5 and 3.*pad_sequences"
     refused(lambda: made_model(sequences=True).fit(X, y), ValueError, message)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from cylstm._arguments import near
 
 __all__ = ["ByName", "lookup", "missing", "other_spelling"]
 
@@ -81,5 +82,6 @@ def missing(name: str, known: Iterable[str]) -> str:
     listed = f"hey have: {', '.join(names)}"
     if name.startswith("val_") and name.removeprefix("val_") in ByName.fromkeys(names):
         return f"which the logs do not have without validation_data or validation_split; t{listed}"
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"which the logs do not have; {f'did you mean {near[0]!r}? T' if near else 't'}{listed}"
+    found = near(name, names, n=1)
+    start = f"did you mean {found[0]!r}? T" if found else "t"
+    return f"which the logs do not have; {start}{listed}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from cylstm import _checks
+from cylstm._arguments import near
 
 __all__ = ["as_column", "first_bad_row", "fits", "listed", "numbers", "suggestion"]
 
@@ -43,17 +43,8 @@ def numbers(value: Any, what: str, *, are_targets: bool = False) -> np.ndarray:
     TypeError
         If it does not consist of real numbers; for strings, with how they become numbers.
     ValueError
-        If it is a list of sequences of different lengths, with how to make them equal.
+        If it is a list of sequences of unequal lengths.
     """
-    lengths = _uneven_lengths(value)
-    if lengths:
-        raise ValueError(
-            f"{what} cannot be made an array: it holds sequences of different lengths, from "
-            f"{min(lengths)} to {max(lengths)}. "
-            "cylstm.preprocessing.sequence.pad_sequences makes one array of them (dtype='float32' "
-            "for numbers that are not whole), and a Masking layer, or Embedding(mask_zero=True), "
-            "has what it fills in skipped."
-        )
     try:
         return _checks.real_array(value, what)
     except TypeError as error:
@@ -63,21 +54,6 @@ def numbers(value: Any, what: str, *, are_targets: bool = False) -> np.ndarray:
         hint = _OF_DIGITS if _is_number(text) else _OF_LABELS if are_targets else _OF_TEXTS
         message = f"{what} must hold real numbers, got strings such as {text!r}.{hint}"
         raise TypeError(message) from error
-
-
-def _uneven_lengths(value: Any) -> set[int]:
-    """The lengths of the sequences in a list or an array of objects, if they are not all equal."""
-    is_list = isinstance(value, list | tuple)
-    if not is_list and not (isinstance(value, np.ndarray) and value.dtype == object):
-        return set()
-    if not len(value) or not isinstance(value[0], list | tuple | np.ndarray):
-        return set()
-    lengths = {
-        len(sequence)
-        for sequence in value
-        if isinstance(sequence, list | tuple) or isinstance(sequence, np.ndarray) and sequence.ndim
-    }
-    return lengths if len(lengths) > 1 else set()
 
 
 def _first_string(value: Any) -> str | None:
@@ -178,8 +154,8 @@ def suggestion(given: Iterable[object], known: Iterable[str]) -> str:
     " Did you mean 'main_output'?"
     """
     known = list(known)
-    near = [n for name in given for n in difflib.get_close_matches(str(name), known, n=1)]
-    return f" Did you mean {' and '.join(map(repr, dict.fromkeys(near)))}?" if near else ""
+    found = dict.fromkeys(other for name in given for other in near(name, known, n=1))
+    return f" Did you mean {' and '.join(map(repr, found))}?" if found else ""
 
 
 def as_column(array: np.ndarray) -> np.ndarray:
