@@ -1,45 +1,60 @@
-"""Where random numbers come from: one default generator, and fresh ones for given seeds."""
+"""Where random numbers come from.
+
+Whatever is random and was given no seed of its own - weights, dropout and noise, the order of
+samples and batches, windows and skip-grams - asks `default_generator` for a generator, once for
+each draw. There are two ways in which that goes:
+
+- Until `set_random_seed` is called, each draw has a generator of its own, whose seed is taken from
+  `numpy.random`, as in Keras. So `numpy.random.seed(7)`, early or late in a script, makes what
+  follows repeatable; and each draw moves the stream of `numpy.random` on by eight bytes.
+- From `set_random_seed(seed)` on, all draws come from one generator that starts from that seed,
+  and `numpy.random` is neither read nor changed.
+
+Both may be used from several threads at once; which thread gets which numbers then depends on
+their timing.
+"""
 
 from __future__ import annotations
 
 import operator
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
-__all__ = ["default_generator", "generator", "set_random_seed"]
+__all__ = ["default_generator", "generator", "seeded", "set_random_seed"]
 
-_lock = threading.Lock()
 _default: np.random.Generator | None = None
 
 
 def default_generator() -> np.random.Generator:
-    """Return the generator behind everything random that was given no seed.
+    """Return the generator for one draw of something that was given no seed.
 
-    It may be used from several threads at once: NumPy locks it while it draws.
+    It may be used from several threads at once: NumPy locks generators while they draw.
 
     Returns
     -------
     numpy.random.Generator
-        Seeded by the operating system, or by `set_random_seed`.
+        The one of `set_random_seed`, once that was called; before, a new one with a seed from
+        `numpy.random`.
 
     Examples
     --------
     >>> bool(0 <= default_generator().random() < 1)
     True
     """
-    global _default
-    with _lock:
-        if _default is None:
-            _default = np.random.Generator(np.random.PCG64())
-        return _default
+    default = _default
+    if default is not None:
+        return default
+    # Keras takes seeds below 10**7, of which two in a few thousand draws are equal: here 64 bits.
+    return _seeded(int.from_bytes(np.random.bytes(8), "little"))
 
 
 def set_random_seed(seed: int) -> None:
-    """Restart the default generator from a seed, so that what follows can be repeated.
+    """Start one generator for all that is random, so that what follows can be repeated.
 
-    It fixes initial weights, dropout and shuffling; the generators of `random` and `numpy.random`
-    are left alone.
+    It fixes initial weights, dropout and shuffling. The generators of `random` and `numpy.random`
+    are left alone, and `numpy.random.seed`, which seeds cylstm otherwise, has no say any more.
 
     Parameters
     ----------
@@ -62,13 +77,42 @@ def set_random_seed(seed: int) -> None:
     True
     """
     global _default
-    restarted = _seeded(seed)
-    with _lock:
-        _default = restarted
+    _default = _seeded(seed)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within a ``with`` statement all is as after `set_random_seed`, and afterwards as before.
+
+    Parameters
+    ----------
+    seed : int
+        Any integer.
+
+    Raises
+    ------
+    TypeError
+        If the seed is not an integer.
+
+    Examples
+    --------
+    >>> with seeded(7):
+    ...     first = default_generator().random()
+    >>> with seeded(7):
+    ...     default_generator().random() == first
+    True
+    """
+    global _default
+    before = _default
+    set_random_seed(seed)
+    try:
+        yield
+    finally:
+        _default = before
 
 
 def generator(seed: int | None = None) -> np.random.Generator:
-    """Return a fresh generator for a seed, or the default generator when there is none.
+    """Return a fresh generator for a seed, or that of `default_generator` when there is none.
 
     Parameters
     ----------

@@ -65,8 +65,8 @@ def gradient_error(
     """How far a layer's `vjp` is from finite differences of its call.
 
     A loss ``sum(outputs * cotangents)`` with random cotangents is differentiated with respect to
-    every input, initial state and trainable weight. The default generator is restarted before each
-    call, so that dropout draws the same masks; a stateful layer would not repeat itself.
+    every input, initial state and trainable weight. Each call has the same random numbers, so that
+    dropout draws the same masks; a stateful layer would not repeat itself.
 
     Parameters
     ----------
@@ -111,8 +111,8 @@ def gradient_error(
     def run(function: Callable) -> Any:
         if points["states"]:
             arguments["initial_state"] = points["states"]
-        _random.set_random_seed(seed)
-        return function(points["inputs"] if several else points["inputs"][0], **arguments)
+        with _random.seeded(seed):
+            return function(points["inputs"] if several else points["inputs"][0], **arguments)
 
     run(layer)  # builds it, so that the next calls draw nothing but dropout
     outputs, pullback = run(layer.vjp)

@@ -1,4 +1,4 @@
-"""What all tests share: which cylstm is tested, and how Hypothesis searches."""
+"""What all tests share: which cylstm is tested, its random numbers, how Hypothesis searches."""
 
 import importlib.util
 import os
@@ -6,6 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -42,3 +44,12 @@ settings.register_profile(
     "thorough", parent=settings.get_profile("default"), max_examples=5000, derandomize=False
 )
 settings.load_profile("default")
+
+
+@pytest.fixture(autouse=True)
+def _same_random_numbers(monkeypatch):
+    """Each test has the random numbers of a new process with a seed, whatever ran before it."""
+    from cylstm import _random
+
+    monkeypatch.setattr(_random, "_default", None)
+    np.random.seed(0)

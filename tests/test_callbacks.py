@@ -1,7 +1,6 @@
-"""Callbacks against what TensorFlow 1.4's did, and what is beyond it or not."""
+"""Callbacks against what those of Keras 2.0.9 did, and what is beyond them or not."""
 
 import json
-import sys
 import types
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def run(callback, name, values):
 
 
 @pytest.mark.parametrize("case", RECORD["monitors"], ids=lambda case: str(case["arguments"]))
-def test_monitors_do_as_tensorflow(case):
+def test_monitors_do_as_keras(case):
     callback = getattr(callbacks, case["callback"])(**case["arguments"])
     for _ in range(2 if case["callback"] != "ModelCheckpoint" else 1):  # they can be used again
         outcome = run(callback, case["arguments"]["monitor"], case["values"])
@@ -57,7 +56,7 @@ def test_monitors_do_as_tensorflow(case):
 
 
 @pytest.mark.parametrize("case", RECORD["csv"], ids=lambda case: str(case["arguments"]))
-def test_csv_files_are_those_of_tensorflow(case, tmp_path):
+def test_csv_files_are_those_of_keras(case, tmp_path):
     path = tmp_path / "log.csv"
     for rows in case["rows"]:
         logger = begin(callbacks.CSVLogger(path, **case["arguments"]))
@@ -207,92 +206,6 @@ def test_base_logger_of_no_batches():
     assert logs == {}
 
 
-def test_history_starts_anew():
-    history = begin(callbacks.History())
-    history.on_epoch_end(0, {"loss": 1.0})
-    begin(history)
-    history.on_epoch_end(4, {"loss": 2.0})
-    history.on_epoch_end(5, {"loss": 3.0, "lr": 0.1})
-    assert history.epoch == [4, 5]
-    assert history.history == {"loss": [2.0, 3.0], "lr": [0.1]}
-
-
-class Panel:
-    """What History.plot asks of the axes of matplotlib."""
-
-    def __init__(self):
-        self.lines, self.labels, self.legends = [], {}, 0
-        self.ticks = {}
-        locator = types.SimpleNamespace(set_params=self.ticks.update)
-        self.xaxis = types.SimpleNamespace(get_major_locator=lambda: locator)
-
-    def plot(self, x, y, label, **style):
-        self.lines.append((label, x, y))
-
-    def set_xlabel(self, text):
-        self.labels["x"] = text
-
-    def set_ylabel(self, text):
-        self.labels["y"] = text
-
-    def legend(self):
-        self.legends += 1
-
-
-@pytest.fixture
-def panels(monkeypatch):
-    """A stand-in for matplotlib: the panels of every figure, and the paths it was saved to."""
-    made = types.SimpleNamespace(all=[], paths=[])
-
-    def subplots(rows, columns, **options):
-        made.all = [Panel() for _ in range(columns)]
-        figure = types.SimpleNamespace(savefig=made.paths.append)
-        return figure, np.array([made.all], dtype=object)
-
-    pyplot = types.SimpleNamespace(subplots=subplots)
-    monkeypatch.setitem(sys.modules, "matplotlib", types.SimpleNamespace(pyplot=pyplot))
-    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", pyplot)
-    return made
-
-
-def trained():
-    history = begin(callbacks.History())
-    history.on_epoch_end(0, {"loss": 3.0, "acc": 0.1})
-    history.on_epoch_end(1, {"loss": 2.0, "acc": 0.2, "val_loss": 4.0})
-    return history
-
-
-def test_plot_draws_a_panel_for_each_number(panels):
-    assert trained().plot() is not None
-    loss, accuracy = panels.all
-    assert loss.lines == [("training", [1, 2], [3.0, 2.0]), ("validation", [2], [4.0])]
-    assert accuracy.lines == [("training", [1, 2], [0.1, 0.2])]
-    assert loss.labels == {"x": "epoch", "y": "loss"}
-    assert loss.ticks == {"integer": True}
-    assert loss.legends == accuracy.legends == 1
-    assert panels.paths == []
-
-
-def test_plot_of_some_numbers_to_a_file(panels):
-    trained().plot(["acc"], path="curves.png")
-    assert [panel.labels["y"] for panel in panels.all] == ["acc"]
-    assert panels.paths == ["curves.png"]
-
-
-@pytest.mark.usefixtures("panels")
-def test_plot_refuses():
-    with pytest.raises(ValueError, match="no epoch has ended"):
-        callbacks.History().plot()
-    with pytest.raises(ValueError, match="no 'mse' in the history; it has acc, loss, val_loss"):
-        trained().plot(["mse"])
-
-
-def test_plot_without_matplotlib(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r"pip install 'cylstm\[plot\]'"):
-        trained().plot()
-
-
 def test_csv_lacks_numbers(tmp_path):
     logger = begin(callbacks.CSVLogger(tmp_path / "log.csv"))
     logger.model.stop_training = True  # in the first epoch
@@ -319,6 +232,7 @@ def show(monkeypatch, verbose, count_mode="samples"):
     class Progress:
         def __init__(self, *arguments):
             asked.append(arguments)
+            self.moves = verbose == 1
 
         def update(self, count, text):
             asked.append((count, text()))
@@ -415,9 +329,9 @@ def test_nan_is_no_improvement(cls):
 def test_a_small_improvement_is_none(mode, sign):
     callback = callbacks.EarlyStopping("f", min_delta=0.25, patience=1, mode=mode)
     outcome = run(callback, "f", [sign * value for value in (2.0, 1.5, 1.25, 1.0, 0.5)])
-    assert [row[0] for row in outcome] == [False, False, False, False, False]
-    outcome = run(callback, "f", [sign * value for value in (2.0, 1.5, 1.375, 1.25, 0.5)])
-    assert [row[0] for row in outcome] == [False, False, False, True, True]
+    assert [row[0] for row in outcome] == [False, False, True, True, True]
+    outcome = run(callback, "f", [sign * value for value in (2.0, 1.5, 1.0, 0.5)])
+    assert [row[0] for row in outcome] == [False, False, False, False]
 
 
 def test_early_stopping_says_so(capsys):
@@ -425,7 +339,7 @@ def test_early_stopping_says_so(capsys):
     callback.on_epoch_end(0, {"val_loss": 1.0})
     callback.on_epoch_end(1, {"val_loss": 1.0})
     callback.on_train_end()
-    assert capsys.readouterr().out == "Epoch 00001: early stopping\n"
+    assert capsys.readouterr().out == "Epoch 00002: early stopping\n"
 
 
 def test_checkpoints_say_so(capsys):
@@ -433,8 +347,8 @@ def test_checkpoints_say_so(capsys):
     callback.on_epoch_end(0, {"val_loss": 1.0})
     callback.on_epoch_end(1, {"val_loss": 2.0})
     assert capsys.readouterr().out.splitlines() == [
-        "Epoch 00000: val_loss improved from inf to 1.00000, saving model to p0",
-        "Epoch 00001: val_loss did not improve",
+        "Epoch 00001: val_loss improved from inf to 1.00000, saving model to p1",
+        "Epoch 00002: val_loss did not improve",
     ]
 
 
@@ -448,7 +362,7 @@ def test_a_path_with_an_unknown_field_raises():
 def test_a_path_may_be_a_path_object(tmp_path):
     callback = begin(callbacks.ModelCheckpoint(tmp_path / "{epoch}.h5"))
     callback.on_epoch_end(3, {})
-    assert callback.model.saved == [["model", str(tmp_path / "3.h5")]]
+    assert callback.model.saved == [["model", str(tmp_path / "4.h5")]]
 
 
 def test_the_scheduler_sets_the_rate():
@@ -474,10 +388,154 @@ def test_reductions_are_logged_and_told(capsys):
     logs = {"val_loss": 1.0}
     callback.on_epoch_end(1, logs)
     assert logs["lr"] == 0.5
-    assert capsys.readouterr().out == "Epoch 00001: reducing learning rate to 0.25.\n"
+    assert capsys.readouterr().out == "Epoch 00002: reducing learning rate to 0.25.\n"
 
 
 @pytest.mark.parametrize("factor", [1.0, 2, float("nan")])
 def test_a_factor_reduces(factor):
     with pytest.raises(ValueError, match="factor must be less than 1"):
         callbacks.ReduceLROnPlateau(factor=factor)
+
+
+# spellings and arguments of today
+
+
+@pytest.mark.parametrize("cls", MONITORS)
+@pytest.mark.parametrize(
+    ("monitor", "logged"),
+    [("val_accuracy", "val_acc"), ("val_acc", "val_accuracy"), ("accuracy", "acc")],
+)
+def test_both_spellings_of_accuracy_are_understood(cls, monitor, logged):
+    callback = begin(make(cls, monitor=monitor))
+    callback.on_epoch_end(0, {logged: 0.25})
+    callback.on_epoch_end(1, {logged: 0.5})
+    assert callback.best == 0.5
+    assert callback.mode == "max"
+
+
+class Weights(Model):
+    """A model whose weights are the number of the epoch."""
+
+    epoch = 0
+
+    def get_weights(self):
+        return [np.array(self.epoch)]
+
+    def set_weights(self, weights):
+        self.epoch = int(weights[0])
+
+
+def stopped(values, **arguments):
+    """The epoch that training stopped in, or None, and the one whose weights the model has."""
+    callback = callbacks.EarlyStopping("f", mode="min", **arguments)
+    callback.set_model(Weights())
+    callback.on_train_begin()
+    for epoch, value in enumerate(values):
+        callback.model.epoch = epoch
+        callback.on_epoch_end(epoch, {"f": value})
+        if callback.model.stop_training:
+            break
+    callback.on_train_end()
+    return callback.stopped_epoch if callback.model.stop_training else None, callback.model.epoch
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("values", "arguments", "expected"),
+    [
+        ([3, 2, 4, 5, 6], {"patience": 2}, (3, 3)),
+        ([3, 2, 4, 5, 6], {"patience": 2, "restore_best_weights": True}, (3, 1)),
+        ([3, 2, 4], {"patience": 5, "restore_best_weights": True}, (None, 1)),
+        ([NAN, NAN, NAN], {"patience": 2, "restore_best_weights": True}, (1, 0)),
+        ([NAN, 5, 6, 7], {"patience": 3, "restore_best_weights": True}, (None, 1)),
+        ([9, 8, 7, 6], {"patience": 3, "baseline": 5}, (2, 2)),
+        ([9, 4, 7, 6, 5, 3], {"patience": 3, "baseline": 5}, (4, 4)),
+        ([9, 8, 7], {"patience": 3, "baseline": 5, "restore_best_weights": True}, (2, 2)),
+        ([1, 2, 3, 2.5, 4], {"start_from_epoch": 2}, (4, 4)),
+    ],
+)
+def test_early_stopping_with_the_arguments_of_today(values, arguments, expected):
+    assert stopped(values, **arguments) == expected
+
+
+def test_early_stopping_says_whose_weights_come_back(capsys):
+    stopped([3, 2, 4], patience=1, restore_best_weights=True, verbose=1)
+    assert capsys.readouterr().out.splitlines() == [
+        "Epoch 00003: early stopping",
+        "The weights are those after epoch 2.",
+    ]
+
+
+def test_min_delta_is_epsilon():
+    values = np.random.default_rng(0).random(20).tolist()
+    results = [
+        run(callbacks.ReduceLROnPlateau("f", patience=1, **{name: 0.3}), "f", values)
+        for name in ("epsilon", "min_delta")
+    ]
+    assert results[0] == results[1]
+    with pytest.raises(ValueError, match="two names of one number, got 0.1 and 0.2"):
+        callbacks.ReduceLROnPlateau(epsilon=0.1, min_delta=0.2)
+
+
+def test_a_schedule_of_two_arguments(capsys):
+    callback = begin(callbacks.LearningRateScheduler(lambda epoch, lr: lr / 2 + epoch, verbose=1))
+    callback.on_epoch_begin(1)
+    assert callback.model.optimizer.lr == 1.25
+    assert capsys.readouterr().out == "Epoch 00002: setting learning rate to 1.25.\n"
+
+
+def test_a_second_argument_with_a_default_keeps_it():
+    """Keras 2.0.9 gives a schedule the epoch only."""
+    callback = begin(callbacks.LearningRateScheduler(lambda epoch, start=8.0: start * 0.5**epoch))
+    callback.on_epoch_begin(1)
+    assert callback.model.optimizer.lr == 4.0
+
+
+def test_a_schedule_is_callable():
+    with pytest.raises(TypeError, match="schedule must be a function of an epoch, got 0.1"):
+        callbacks.LearningRateScheduler(0.1)
+
+
+def schedule(epoch):
+    return 0.1
+
+
+@pytest.mark.parametrize(
+    ("callback", "text"),
+    [
+        (callbacks.EarlyStopping(), "EarlyStopping(monitor='val_loss')"),
+        (
+            callbacks.EarlyStopping(patience=3, mode="min", restore_best_weights=True),
+            "EarlyStopping(monitor='val_loss', patience=3, mode='min', restore_best_weights=True)",
+        ),
+        (
+            callbacks.ModelCheckpoint("best.safetensors", save_best_only=True),
+            "ModelCheckpoint(filepath='best.safetensors', save_best_only=True)",
+        ),
+        (callbacks.ReduceLROnPlateau("acc", 0.5), "ReduceLROnPlateau(monitor='acc', factor=0.5)"),
+        (callbacks.CSVLogger("log.csv"), "CSVLogger(filename='log.csv')"),
+        (callbacks.CSVLogger("a", separator=";"), "CSVLogger(filename='a', separator=';')"),
+        (
+            callbacks.LearningRateScheduler(schedule),
+            f"LearningRateScheduler(schedule={schedule!r})",
+        ),
+        (callbacks.ProgbarLogger(), "ProgbarLogger(count_mode='samples')"),
+        (callbacks.TerminateOnNaN(), "TerminateOnNaN()"),
+        (callbacks.Callback(), "Callback()"),
+    ],
+    ids=lambda value: value.partition("(")[0] if isinstance(value, str) else "",
+)
+def test_reprs_say_what_a_callback_is(callback, text):
+    assert repr(callback) == text
+
+
+def test_the_repr_of_functions_and_of_what_keeps_nothing():
+    assert "on_epoch_end=<function" in repr(callbacks.LambdaCallback(on_epoch_end=lambda *_: None))
+
+    class Own(callbacks.Callback):
+        def __init__(self, folder, depth=3):
+            self.somewhere, self.depth = folder, depth
+
+    assert repr(Own("a", 4)).endswith("depth=4)")

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from cylstm import initializers, utils
+from cylstm import initializers, layers, utils
 
 DRAWING = [
     initializers.RandomUniform,
@@ -107,7 +107,7 @@ def test_what_a_constant_refuses():
 
 
 def test_random_uniform():
-    w = initializers.RandomUniform(seed=1)((200, 50), "float64")
+    w = initializers.RandomUniform(0, None, seed=1)((200, 50), "float64")
     assert 0 <= w.min() < 0.001
     assert 0.999 < w.max() <= 1
     assert abs(w.mean() - 0.5) < 0.01
@@ -117,13 +117,53 @@ def test_random_uniform():
 
 
 def test_random_normal():
-    w = initializers.RandomNormal(seed=1)((200, 50), "float64")
+    w = initializers.RandomNormal(stddev=1, seed=1)((200, 50), "float64")
     assert abs(w.mean()) < 0.03
     assert abs(w.std() - 1) < 0.03
     assert abs(w).max() > 3
     w = initializers.RandomNormal(5, 0.5, seed=1)((200, 50), "float64")
     assert abs(w.mean() - 5) < 0.015
     assert abs(w.std() - 0.5) < 0.015
+
+
+# What `initializers.get(name).get_config()` of Keras 2.0.9 says; TensorFlow 1.4.1 alone differs.
+DEFAULTS = {
+    **dict.fromkeys(["random_normal", "RandomNormal", "normal"], {"mean": 0.0, "stddev": 0.05}),
+    **dict.fromkeys(["truncated_normal", "TruncatedNormal"], {"mean": 0.0, "stddev": 0.05}),
+    **dict.fromkeys(
+        ["random_uniform", "RandomUniform", "uniform"], {"minval": -0.05, "maxval": 0.05}
+    ),
+    "VarianceScaling": {"scale": 1.0, "mode": "fan_in", "distribution": "normal"},
+    "glorot_uniform": {"scale": 1.0, "mode": "fan_avg", "distribution": "uniform"},
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_defaults_are_those_of_keras(name):
+    expected = DEFAULTS[name] | {"seed": None, "dtype": "float32"}
+    assert initializers.get(name).get_config() == expected
+    by_config = initializers.get({"class_name": name, "config": {}})
+    assert by_config.get_config() == expected
+
+
+def test_a_new_embedding_is_small():
+    vectors = layers.Embedding(500, 8)
+    vectors.build((None, 3))
+    assert 0.049 < np.abs(vectors.embeddings.value).max() <= 0.05
+    assert abs(vectors.embeddings.value.mean()) < 0.003
+
+
+@pytest.mark.parametrize(
+    ("config", "greatest"),
+    [
+        ({"class_name": "RandomUniform", "config": {"minval": 0, "maxval": None}}, 1.0),
+        ({"class_name": "RandomNormal", "config": {"mean": 0.0, "stddev": 1.0}}, 4.5),
+        ({"class_name": "TruncatedNormal", "config": {"mean": 0.0, "stddev": 1.0}}, 2.0),
+    ],
+)
+def test_a_config_that_states_its_numbers_means_them(config, greatest):
+    w = initializers.get(config)((200, 50))
+    assert 0.75 * greatest < w.max() <= greatest
 
 
 def test_truncated_normal_is_redrawn_and_not_clipped():

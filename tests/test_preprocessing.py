@@ -267,3 +267,25 @@ def test_matrices_refuse():
         text.Tokenizer(num_words=3).sequences_to_matrix([[1]], "tfidf")
     with pytest.raises(ValueError, match="num_words"):
         text.Tokenizer(num_words=0)
+
+
+def test_numbers_back_to_texts():
+    tokenizer = text.Tokenizer(num_words=4)
+    tokenizer.fit_on_texts(["a a a b b c", "d"])
+    assert tokenizer.index_word == {1: "a", 2: "b", 3: "c", 4: "d"}
+    assert {v: k for k, v in tokenizer.word_index.items()} == tokenizer.index_word
+    padded = sequence.pad_sequences([[2, 1], [3, 4, 9, 1]])
+    assert tokenizer.sequences_to_texts(padded) == ["b a", "c a"]
+    tokenizer = text.Tokenizer(num_words=3, oov_token="?")
+    tokenizer.fit_on_texts(["a a b"])
+    assert tokenizer.sequences_to_texts([[0, 2, 3, 1, 7], []]) == ["a ? ? ?", ""]
+    rows = tokenizer.texts_to_sequences(["a b a"])
+    assert tokenizer.sequences_to_texts(rows) == ["a ? a"]
+
+
+def test_fractions_are_not_cut_off_in_silence():
+    with pytest.warns(UserWarning, match=r"dtype int32: give dtype='float32'"):
+        padded = sequence.pad_sequences([[1.0, 2.0], [0.5]])
+    assert padded.tolist() == [[1, 2], [0, 0]]
+    assert sequence.pad_sequences([[1.0, 2.0], [3.0]]).tolist() == [[1, 2], [0, 3]]
+    assert sequence.pad_sequences([[0.5], []], dtype="float32").tolist() == [[0.5], [0.0]]

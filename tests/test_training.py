@@ -150,6 +150,7 @@ def deferred(metrics=None):
     return model
 
 
+@pytest.mark.filterwarnings("ignore:accuracy is the share")
 def test_a_model_without_an_input_shape_is_built_by_its_first_data():
     model = deferred(["accuracy"])
     assert model.metrics_names == ["loss", "acc"]

@@ -39,6 +39,7 @@ def assert_same(got, expected, where):
         np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-9, err_msg=where)
 
 
+@pytest.mark.filterwarnings("ignore:accuracy is the share")  # of regressions, too
 @pytest.mark.parametrize("session", SESSIONS.SESSIONS, ids=lambda session: session.__name__)
 def test_a_session_is_that_of_tensorflow(session):
     got = SESSIONS.plain(session(layers, models, cylstm.Input))

@@ -1,11 +1,12 @@
 """Callbacks: what is done at the beginning and end of training, of epochs, and of batches."""
 
 from cylstm.callbacks.base import Callback, CallbackList, LambdaCallback
-from cylstm.callbacks.loggers import BaseLogger, CSVLogger, History, ProgbarLogger
+from cylstm.callbacks.checkpoints import ModelCheckpoint
+from cylstm.callbacks.history import History
+from cylstm.callbacks.loggers import BaseLogger, CSVLogger, ProgbarLogger
 from cylstm.callbacks.monitors import (
     EarlyStopping,
     LearningRateScheduler,
-    ModelCheckpoint,
     ReduceLROnPlateau,
     TerminateOnNaN,
 )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from cylstm._arguments import NamedArguments
+from cylstm.callbacks._names import ByName
 
 __all__ = ["Callback", "CallbackList", "LambdaCallback"]
 
@@ -24,7 +26,8 @@ class Callback(NamedArguments):
     Every method gets `logs`, a dict: at the end of an epoch the means of the loss and the metrics
     (``loss``, ``acc``, ..., ``val_loss``, ``val_acc``, ...), before a batch ``batch`` and
     ``size``, after it also its loss and metrics. What a callback adds to the logs of an epoch
-    later ones see. Epochs and batches count from 0.
+    later ones see. In training ``logs["accuracy"]`` finds ``acc`` as well. Epochs and batches
+    count from 0.
 
     Attributes
     ----------
@@ -48,6 +51,29 @@ class Callback(NamedArguments):
     model: Any = None
     params: Mapping[str, Any] = MappingProxyType({})
     validation_data: Any = None
+
+    # What the class is known to add to the logs of an epoch. It holds for the class itself: of a
+    # subclass, which may add whatever it likes, nothing is known.
+    _adds: tuple[str, ...] | None = None
+
+    def _check(self, known: Collection[str], complete: bool) -> None:
+        """Raise or warn before training of what would fail in it; nothing is changed.
+
+        `known` are names that the logs of epochs will have, and if `complete` there are no others.
+        """
+
+    def __repr__(self) -> str:
+        """The class, its first argument, and those that are not what they are by default."""
+        shown = []
+        for i, (name, parameter) in enumerate(inspect.signature(type(self)).parameters.items()):
+            value = self._given(name, parameter)
+            if i == 0 or not _same(value, parameter.default):
+                shown.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _given(self, name: str, parameter: inspect.Parameter) -> Any:
+        """What an argument of the constructor was, as far as the callback keeps it."""
+        return getattr(self, name, parameter.default)
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         """Take what training is about to do."""
@@ -74,6 +100,10 @@ class Callback(NamedArguments):
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Called after each batch."""
+
+
+def _same(value: Any, default: Any) -> bool:
+    return value is default or (type(value) in (int, float, str, bool) and value == default)
 
 
 class CallbackList:
@@ -121,6 +151,30 @@ class CallbackList:
         """Pass on `Callback.set_model`."""
         for callback in self.callbacks:
             callback.set_model(model)
+
+    def check(self, metrics: Iterable[str]) -> None:
+        """Let the callbacks find now what would fail in training: paths, names of numbers.
+
+        Parameters
+        ----------
+        metrics : iterable of str
+            The names of the numbers in the logs of an epoch.
+
+        Raises
+        ------
+        ValueError, OSError, ImportError
+            If a callback cannot write where it is to write.
+
+        Warns
+        -----
+        RuntimeWarning
+            If a callback watches a number that there will not be.
+        """
+        added = [vars(type(callback)).get("_adds") for callback in self.callbacks]
+        names = [*metrics, *(name for names in added for name in names or ())]
+        for callback in self.callbacks:
+            if isinstance(callback, Callback):
+                callback._check(ByName.fromkeys(names), None not in added)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Pass on `Callback.on_train_begin`."""
@@ -228,3 +282,6 @@ class LambdaCallback(Callback):
             if not callable(function):
                 raise TypeError(f"{name} must be a function, got {function!r}.")
         self.__dict__.update(attributes, **given)
+
+    def _given(self, name: str, parameter: inspect.Parameter) -> Any:
+        return vars(self).get(name)

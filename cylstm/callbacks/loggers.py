@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from cylstm.callbacks._progress import Progress, describe
 from cylstm.callbacks.base import Callback, Logs
 
-__all__ = ["BaseLogger", "CSVLogger", "History", "ProgbarLogger"]
+__all__ = ["BaseLogger", "CSVLogger", "ProgbarLogger"]
 
 
 class BaseLogger(Callback):
@@ -31,6 +31,8 @@ class BaseLogger(Callback):
     >>> logs
     {'loss': 1.25}
     """
+
+    _adds = ()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Start from zero."""
@@ -52,107 +54,8 @@ class BaseLogger(Callback):
             logs.update({name: total / self.seen for name, total in self.totals.items()})
 
 
-class History(Callback):
-    """The logs of all epochs; `fit` returns it.
-
-    Attributes
-    ----------
-    epoch : list of int
-        The epochs, from 0.
-    history : dict
-        Name to the list of its values, one for each epoch.
-
-    Examples
-    --------
-    >>> history = History()
-    >>> history.on_train_begin()
-    >>> for epoch in range(3):
-    ...     history.on_epoch_end(epoch, {"loss": 1 / (epoch + 1)})
-    >>> history.epoch, history.history["loss"][:2]
-    ([0, 1, 2], [1.0, 0.5])
-    """
-
-    def __init__(self) -> None:
-        self.epoch: list[int] = []
-        self.history: dict[str, list[Any]] = {}
-
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Start anew."""
-        self.epoch = []
-        self.history = {}
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Keep the logs of an epoch."""
-        self.epoch.append(epoch)
-        for name, value in (logs or {}).items():
-            self.history.setdefault(name, []).append(value)
-
-    def plot(
-        self, names: Sequence[str] | None = None, path: str | os.PathLike[str] | None = None
-    ) -> Any:
-        """Draw the curves with matplotlib: one panel for each number, with that of validation.
-
-        Parameters
-        ----------
-        names : sequence of str, optional
-            What to draw, such as ``["loss"]``: everything by default.
-        path : str or path, optional
-            A file for the picture; its suffix gives the format.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-            The figure; `matplotlib.pyplot.show` shows it.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        ValueError
-            If there are no epochs, or there is nothing of that name.
-        """
-        if not self.epoch:
-            raise ValueError("there is nothing to plot: no epoch has ended yet.")
-        if names is None:
-            names = list(dict.fromkeys(name.removeprefix("val_") for name in self.history))
-        curves = {name: self._curves(name) for name in names}
-        try:
-            from matplotlib import pyplot
-        except ModuleNotFoundError as error:
-            raise ImportError(
-                "plot() draws with matplotlib, which is not installed: pip install 'cylstm[plot]'"
-            ) from error
-        figure, panels = pyplot.subplots(
-            1, len(curves), figsize=(4.8 * len(curves), 3.6), squeeze=False, layout="constrained"
-        )
-        for panel, (name, lines) in zip(panels[0], curves.items(), strict=True):
-            for label, (epochs, values) in lines.items():
-                panel.plot(epochs, values, label=label, marker="o", markersize=3)
-            panel.xaxis.get_major_locator().set_params(integer=True)
-            panel.set_xlabel("epoch")
-            panel.set_ylabel(name)
-            panel.legend()
-        if path is not None:
-            figure.savefig(path)
-        return figure
-
-    def _curves(self, name: str) -> dict[str, tuple[list[int], list[Any]]]:
-        """The epochs, counted from 1, and values of a name and of its validation."""
-        found = {
-            label: self.history[key]
-            for label, key in (("training", name), ("validation", f"val_{name}"))
-            if key in self.history
-        }
-        if not found:
-            known = ", ".join(sorted(self.history))
-            raise ValueError(f"there is no {name!r} in the history; it has {known}.")
-        # What was not in the logs of the first epochs belongs to the last ones.
-        epochs = [epoch + 1 for epoch in self.epoch]
-        return {label: (epochs[-len(values) :], values) for label, values in found.items()}
-
-
 class CSVLogger(Callback):
-    """Write a row for each epoch to a CSV file: the epoch and its logs, by name.
+    """Write a row for each epoch to a CSV file: the epoch, counted from 0, and its logs, by name.
 
     Parameters
     ----------
@@ -167,6 +70,8 @@ class CSVLogger(Callback):
     ------
     ValueError
         If the separator is not one character.
+    FileNotFoundError, IsADirectoryError, PermissionError
+        Before the first epoch, if the file cannot be written.
 
     Examples
     --------
@@ -180,16 +85,32 @@ class CSVLogger(Callback):
     ['epoch,acc,loss', '0,0.75,0.5']
     """
 
+    _adds = ()
+
     def __init__(
         self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False
     ) -> None:
         if not isinstance(separator, str) or len(separator) != 1:
             raise ValueError(f"separator must be one character, got {separator!r}.")
-        self.filename = filename
-        self.sep = separator
+        self.filename = os.fspath(filename)
+        self.sep = self.separator = separator
         self.append = append
         self.keys: list[str] | None = None
         self._has_header = False
+
+    def _check(self, known: Collection[str], complete: bool) -> None:
+        """Find out whether the file can be written, and leave it alone: others may be refused."""
+        if os.path.exists(self.filename):
+            with open(self.filename, "r+b"):
+                return
+        folder = os.path.dirname(self.filename) or os.curdir
+        if not os.path.isdir(folder):
+            raise FileNotFoundError(
+                f"CSVLogger is to write {self.filename!r}, but there is no folder {folder!r}; make "
+                "it first."
+            )
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(f"CSVLogger cannot write to the folder {folder!r}.")
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Make the file, so that a path that cannot be written fails before training."""
@@ -220,9 +141,10 @@ def _cell(value: Any) -> Any:
 class ProgbarLogger(Callback):
     """Show the progress of each epoch on standard output.
 
-    With ``verbose=1`` it is tqdm's bar where tqdm is installed (``pip install
-    'cylstm[progress]'``), and otherwise, as with ``verbose=2``, one line for each epoch.
-    Training adds one unless ``verbose=0``.
+    With ``verbose=1`` it is a bar on terminals and in notebooks: tqdm's where tqdm is installed
+    (``pip install 'cylstm[progress]'``), and one of plain characters otherwise. Elsewhere, as in
+    files, and with ``verbose=2`` it is one line for each epoch. Training adds one unless
+    ``verbose=0``.
 
     Parameters
     ----------
@@ -244,9 +166,12 @@ class ProgbarLogger(Callback):
     >>> logger.on_epoch_end(0, {"loss": 1.0})
     """
 
+    _adds = ()
+
     def __init__(self, count_mode: str = "samples") -> None:
         if count_mode not in ("samples", "steps"):
             raise ValueError(f"count_mode must be 'samples' or 'steps', got {count_mode!r}.")
+        self.count_mode = count_mode
         self.use_steps = count_mode == "steps"
         self._progress: Progress | None = None
         self._means = BaseLogger()
@@ -269,7 +194,7 @@ class ProgbarLogger(Callback):
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Move the bar on, with the means so far."""
-        if self._progress is None or self.verbose != 1:
+        if self._progress is None or not self._progress.moves:
             return
         logs = logs or {}
         self._means.on_batch_end(batch, logs)
@@ -279,6 +204,11 @@ class ProgbarLogger(Callback):
         means: Logs = {}
         self._means.on_epoch_end(0, means)
         return describe(means.items())
+
+    def clear(self) -> None:
+        """Take the bar away for what others print; the line of the epoch comes in its place."""
+        if self._progress is not None:
+            self._progress.clear()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Leave the bar, or print the line, with the numbers of the epoch."""

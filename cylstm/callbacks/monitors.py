@@ -1,21 +1,19 @@
-"""Callbacks that watch training and act: stop, save, change the learning rate."""
+"""Callbacks that watch training and act: stop, change the learning rate."""
 
 from __future__ import annotations
 
-import math
-import os
-import warnings
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from cylstm.callbacks._monitor import Monitor
 from cylstm.callbacks.base import Callback, Logs
 
 __all__ = [
     "EarlyStopping",
     "LearningRateScheduler",
-    "ModelCheckpoint",
     "ReduceLROnPlateau",
     "TerminateOnNaN",
 ]
@@ -35,6 +33,8 @@ class TerminateOnNaN(Callback):
     True
     """
 
+    _adds = ()
+
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Look at the loss."""
         loss = (logs or {}).get("loss")
@@ -43,47 +43,7 @@ class TerminateOnNaN(Callback):
             self.model.stop_training = True
 
 
-class _Monitor(Callback):
-    """What watches one number of the logs for getting better."""
-
-    def __init__(self, monitor: str, mode: str) -> None:
-        self.monitor = monitor
-        if mode not in ("auto", "min", "max"):
-            warnings.warn(
-                f"{type(self).__name__} knows the modes 'auto', 'min' and 'max', got {mode!r}; "
-                "it goes on with 'auto'",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-            mode = "auto"
-        if mode == "auto":
-            mode = "max" if "acc" in monitor or monitor.startswith("fmeasure") else "min"
-        self.mode = mode
-        self.best = self._worst()
-
-    def _worst(self) -> float:
-        return -math.inf if self.mode == "max" else math.inf
-
-    def _improves(self, value: float, margin: float = 0.0) -> bool:
-        """Whether a value is better than the best by more than a margin; NaN never is."""
-        if self.mode == "max":
-            return bool(value - margin > self.best)
-        return bool(value + margin < self.best)
-
-    def _value(self, logs: Logs) -> Any:
-        """The number that is watched, or None, with a warning, where the logs lack it."""
-        value = logs.get(self.monitor)
-        if value is None:
-            warnings.warn(
-                f"{type(self).__name__} watches {self.monitor!r}, which the logs do not have; "
-                f"they have: {', '.join(sorted(logs))}",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-        return value
-
-
-class EarlyStopping(_Monitor):
+class EarlyStopping(Monitor):
     """Stop training when a number has stopped getting better.
 
     Parameters
@@ -93,12 +53,19 @@ class EarlyStopping(_Monitor):
     min_delta : float, default 0
         By how much it must change for the better to count.
     patience : int, default 0
-        How many epochs without improvement are borne.
+        After how many epochs in a row without improvement training stops; 0 is as 1.
     verbose : int, default 0
         Whether the end is printed.
     mode : {"auto", "min", "max"}
         Which way is better; "auto" takes names with ``acc`` to be better when greater, and all
         others when less.
+    baseline : float, optional
+        Epochs that are not better than this count as without improvement.
+    restore_best_weights : bool, default False
+        Whether the model has the weights of its best epoch when training ends, whether or not it
+        was stopped.
+    start_from_epoch : int, default 0
+        Epochs before this one, counted from 0, are not looked at.
 
     Warns
     -----
@@ -108,14 +75,18 @@ class EarlyStopping(_Monitor):
     Examples
     --------
     >>> import types
-    >>> callback = EarlyStopping(monitor="loss", patience=1)
+    >>> callback = EarlyStopping(monitor="loss", patience=2)
     >>> callback.set_model(types.SimpleNamespace(stop_training=False))
     >>> callback.on_train_begin()
     >>> for epoch, loss in enumerate([0.5, 0.6, 0.7]):
     ...     callback.on_epoch_end(epoch, {"loss": loss})
     >>> callback.model.stop_training, callback.stopped_epoch
     (True, 2)
+    >>> callback
+    EarlyStopping(monitor='loss', patience=2)
     """
+
+    _adds = ()
 
     def __init__(
         self,
@@ -124,135 +95,60 @@ class EarlyStopping(_Monitor):
         patience: int = 0,
         verbose: int = 0,
         mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode)
         self.min_delta = min_delta
         self.patience = patience
         self.verbose = verbose
-        self.wait = 0
-        self.stopped_epoch = 0
+        self.baseline = baseline
+        self.restore_best_weights = restore_best_weights
+        self.start_from_epoch = start_from_epoch
+        self._forget()
 
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Forget an earlier training."""
+    def _forget(self) -> None:
         self.wait = 0
         self.stopped_epoch = 0
         self.best = self._worst()
+        self.best_epoch: int | None = None
+        self.best_weights: list[np.ndarray] | None = None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Forget an earlier training."""
+        self._forget()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Compare the number with the best so far."""
         value = self._value(logs or {})
-        if value is None:
+        if value is None or epoch < self.start_from_epoch:
             return
         if self._improves(value, self.min_delta):
-            self.best = value
-            self.wait = 0
-            return
+            self._remember(epoch, value)
+            if self.baseline is None or self._improves(value, self.min_delta, self.baseline):
+                self.wait = 0
+                return
+        elif self.best_epoch is None:  # NaN from the beginning: these weights are the best known
+            self._remember(epoch, self.best)
+        self.wait += 1
         if self.wait >= self.patience:
             self.stopped_epoch = epoch
             self.model.stop_training = True
-        self.wait += 1
+
+    def _remember(self, epoch: int, value: float) -> None:
+        self.best, self.best_epoch = value, epoch
+        if self.restore_best_weights:
+            self.best_weights = self.model.get_weights()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Say that training was stopped."""
+        """Say that training was stopped, and put the best weights back."""
         if self.stopped_epoch > 0 and self.verbose > 0:
-            print(f"Epoch {self.stopped_epoch:05d}: early stopping")
-
-
-class ModelCheckpoint(_Monitor):
-    """Save the model after epochs.
-
-    Parameters
-    ----------
-    filepath : str or path
-        The file, with fields that are filled from ``epoch`` (which counts from 0) and the logs:
-        ``"weights.{epoch:02d}-{val_loss:.2f}.safetensors"``.
-    monitor : str, default "val_loss"
-        The number that says which model is best.
-    verbose : int, default 0
-        Whether each epoch is reported.
-    save_best_only : bool, default False
-        Whether the model is saved only when the number is better than ever.
-    save_weights_only : bool, default False
-        Whether ``model.save_weights`` is called instead of ``model.save``.
-    mode : {"auto", "min", "max"}
-        Which way is better, as in `EarlyStopping`.
-    period : int, default 1
-        Every how many epochs it acts.
-
-    Raises
-    ------
-    ValueError
-        At the end of an epoch, if `filepath` has a field that the logs do not have.
-
-    Warns
-    -----
-    RuntimeWarning
-        If the mode is unknown ("auto" is then used), or the logs do not have the number.
-
-    Examples
-    --------
-    >>> import types
-    >>> callback = ModelCheckpoint("model-{epoch}.h5", period=2)
-    >>> callback.set_model(types.SimpleNamespace(save=lambda path, overwrite: print(path)))
-    >>> for epoch in range(4):
-    ...     callback.on_epoch_end(epoch, {})
-    model-1.h5
-    model-3.h5
-    """
-
-    def __init__(
-        self,
-        filepath: str | os.PathLike[str],
-        monitor: str = "val_loss",
-        verbose: int = 0,
-        save_best_only: bool = False,
-        save_weights_only: bool = False,
-        mode: str = "auto",
-        period: int = 1,
-    ) -> None:
-        super().__init__(monitor, mode)
-        self.filepath = os.fspath(filepath)
-        self.verbose = verbose
-        self.save_best_only = save_best_only
-        self.save_weights_only = save_weights_only
-        self.period = period
-        self.epochs_since_last_save = 0
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Save the model, if it is its turn."""
-        logs = logs or {}
-        self.epochs_since_last_save += 1
-        if self.epochs_since_last_save < self.period:
-            return
-        self.epochs_since_last_save = 0
-        why = ""
-        if self.save_best_only:
-            value = self._value(logs)
-            if value is None:
-                return
-            if not self._improves(value):
-                self._report(epoch, f"{self.monitor} did not improve")
-                return
-            why = f"{self.monitor} improved from {self.best:.5f} to {value:.5f}, "
-            self.best = value
-        path = self._path(epoch, logs)
-        self._report(epoch, f"{why}saving model to {path}")
-        save = self.model.save_weights if self.save_weights_only else self.model.save
-        save(path, overwrite=True)
-
-    def _path(self, epoch: int, logs: Logs) -> str:
-        try:
-            return self.filepath.format(**{**logs, "epoch": epoch})
-        except KeyError as error:
-            known = ", ".join(["epoch", *sorted(logs)])
-            raise ValueError(
-                f"filepath {self.filepath!r} has a field {error}, which the logs do not have; they "
-                f"have: {known}."
-            ) from None
-
-    def _report(self, epoch: int, text: str) -> None:
-        if self.verbose > 0:
-            print(f"Epoch {epoch:05d}: {text}")
+            print(f"Epoch {self.stopped_epoch + 1:05d}: early stopping")
+        if self.best_weights is not None and self.best_epoch is not None:
+            self.model.set_weights(self.best_weights)
+            if self.verbose > 0:
+                print(f"The weights are those after epoch {self.best_epoch + 1}.")
 
 
 class LearningRateScheduler(Callback):
@@ -261,10 +157,15 @@ class LearningRateScheduler(Callback):
     Parameters
     ----------
     schedule : callable
-        From an epoch, counted from 0, to a learning rate, a float.
+        From an epoch, counted from 0, to a learning rate, a float. One that needs two arguments is
+        given the learning rate so far as well.
+    verbose : int, default 0
+        Whether the learning rates are printed.
 
     Raises
     ------
+    TypeError
+        If the schedule is not callable.
     ValueError
         Before an epoch, if the schedule returns anything but a float, or the optimizer has no
         learning rate ``lr``.
@@ -278,10 +179,19 @@ class LearningRateScheduler(Callback):
     >>> callback.on_epoch_begin(2)
     >>> optimizer.lr
     0.025
+    >>> halve = LearningRateScheduler(lambda epoch, lr: lr / 2, verbose=1)
+    >>> halve.set_model(callback.model)
+    >>> halve.on_epoch_begin(3)
+    Epoch 00004: setting learning rate to 0.0125.
     """
 
-    def __init__(self, schedule: Callable[[int], float]) -> None:
+    _adds = ()
+
+    def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
+        if not callable(schedule):
+            raise TypeError(f"schedule must be a function of an epoch, got {schedule!r}.")
         self.schedule = schedule
+        self.verbose = verbose
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Ask the schedule."""
@@ -290,16 +200,29 @@ class LearningRateScheduler(Callback):
                 f"the optimizer {type(self.model.optimizer).__name__} has no learning rate `lr` "
                 "for LearningRateScheduler to set."
             )
-        rate = self.schedule(epoch)
+        so_far = (float(self.model.optimizer.lr),) if _needs_two(self.schedule) else ()
+        rate = self.schedule(epoch, *so_far)
         if not isinstance(rate, float | np.floating):
             raise ValueError(
                 f"the schedule of LearningRateScheduler must return a float, got {rate!r} for "
                 f"epoch {epoch}."
             )
         self.model.optimizer.lr = float(rate)
+        if self.verbose > 0:
+            print(f"Epoch {epoch + 1:05d}: setting learning rate to {float(rate)}.")
 
 
-class ReduceLROnPlateau(_Monitor):
+def _needs_two(function: Callable[..., Any]) -> bool:
+    """Whether a function cannot be called with one argument, but with two."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # of some that are written in C
+        return False
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.kind in kinds and p.default is p.empty for p in parameters) == 2
+
+
+class ReduceLROnPlateau(Monitor):
     """Reduce the learning rate when a number has stopped getting better.
 
     It also puts the learning rate into the logs, as ``lr``.
@@ -316,8 +239,9 @@ class ReduceLROnPlateau(_Monitor):
         Whether reductions are printed.
     mode : {"auto", "min", "max"}
         Which way is better, as in `EarlyStopping`.
-    epsilon : float, default 1e-4
-        By how much the number must change for the better to count.
+    epsilon, min_delta : float, default 1e-4
+        By how much the number must change for the better to count, in the spelling of Keras 2.0
+        or that of later versions.
     cooldown : int, default 0
         How many epochs after a reduction are not counted.
     min_lr : float, default 0
@@ -326,7 +250,7 @@ class ReduceLROnPlateau(_Monitor):
     Raises
     ------
     ValueError
-        If the factor is 1 or more.
+        If the factor is 1 or more, or `epsilon` and `min_delta` are both given and differ.
 
     Warns
     -----
@@ -346,6 +270,8 @@ class ReduceLROnPlateau(_Monitor):
     0.25
     """
 
+    _adds = ("lr",)
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -356,14 +282,21 @@ class ReduceLROnPlateau(_Monitor):
         epsilon: float = 1e-4,
         cooldown: int = 0,
         min_lr: float = 0,
+        min_delta: float | None = None,
     ) -> None:
         if not factor < 1:
             raise ValueError(f"factor must be less than 1, got {factor}.")
+        if min_delta is not None and epsilon not in (1e-4, min_delta):
+            raise ValueError(
+                f"epsilon and min_delta are two names of one number, got {epsilon} and "
+                f"{min_delta}: give one of them."
+            )
         super().__init__(monitor, mode)
         self.factor = factor
         self.patience = patience
         self.verbose = verbose
-        self.epsilon = epsilon
+        self.epsilon = epsilon if min_delta is None else min_delta
+        self.min_delta = min_delta
         self.cooldown = cooldown
         self.min_lr = min_lr
         self.on_train_begin()
@@ -402,6 +335,6 @@ class ReduceLROnPlateau(_Monitor):
         reduced = max(rate * self.factor, self.min_lr)
         self.model.optimizer.lr = reduced
         if self.verbose > 0:
-            print(f"Epoch {epoch:05d}: reducing learning rate to {reduced}.")
+            print(f"Epoch {epoch + 1:05d}: reducing learning rate to {reduced}.")
         self.cooldown_counter = self.cooldown
         self.wait = 0

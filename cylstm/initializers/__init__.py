@@ -1,11 +1,14 @@
 """Initializers: the first values of weights.
 
 An initializer is called as `initializer(shape, dtype=None)` and returns an array. A seed makes its
-numbers repeatable: every call then returns the same ones. Without a seed they come from the
-default generator, see `cylstm.utils.set_random_seed`. Numbers are drawn in double precision and
-then rounded, so that a float32 and a float64 layer with one seed start from the same weights.
+numbers repeatable: every call then returns the same ones. Without a seed the call takes one from
+`numpy.random`, as in Keras, unless `cylstm.utils.set_random_seed` was called. Numbers are drawn in
+double precision and then rounded, so that a float32 and a float64 layer with one seed start from
+the same weights.
 
-Names, arguments, defaults and formulas are those of TensorFlow 1.4.
+Names, arguments and formulas are those of TensorFlow 1.4. So are the defaults, but for the spread
+of `RandomNormal`, `TruncatedNormal` and `RandomUniform`: 0.05, as in Keras 2.0 and every TensorFlow
+after 1.4.
 """
 
 from cylstm.initializers.fixed import Constant, Identity, Ones, Zeros

@@ -35,10 +35,10 @@ class RandomUniform(Random):
 
     Parameters
     ----------
-    minval : float, default 0
+    minval : float, default -0.05
         The lower bound.
-    maxval : float or None, default None
-        The upper bound; None stands for 1.
+    maxval : float or None, default 0.05
+        The upper bound; None, which files of TensorFlow 1.4 hold, stands for 1.
     seed : int or None, default None
         Makes the numbers repeatable.
     dtype : dtype, default "float32"
@@ -51,15 +51,15 @@ class RandomUniform(Random):
 
     Examples
     --------
-    >>> w = RandomUniform(-0.05, 0.05, seed=1)((50, 4))
+    >>> w = RandomUniform(seed=1)((50, 4))
     >>> bool(-0.05 <= w.min() < -0.04 and 0.04 < w.max() <= 0.05)
     True
     """
 
     def __init__(
         self,
-        minval: float = 0,
-        maxval: float | None = None,
+        minval: float = -0.05,
+        maxval: float | None = 0.05,
         seed: int | None = None,
         dtype: npt.DTypeLike | None = "float32",
     ) -> None:
@@ -79,8 +79,8 @@ class RandomNormal(Random):
     ----------
     mean : float, default 0.0
         The mean.
-    stddev : float, default 1.0
-        The standard deviation. (The default of Keras outside TensorFlow 1.4 is 0.05.)
+    stddev : float, default 0.05
+        The standard deviation.
     seed : int or None, default None
         Makes the numbers repeatable.
     dtype : dtype, default "float32"
@@ -101,7 +101,7 @@ class RandomNormal(Random):
     def __init__(
         self,
         mean: float = 0.0,
-        stddev: float = 1.0,
+        stddev: float = 0.05,
         seed: int | None = None,
         dtype: npt.DTypeLike | None = "float32",
     ) -> None:
@@ -120,7 +120,7 @@ class TruncatedNormal(RandomNormal):
     ----------
     mean : float, default 0.0
         The mean.
-    stddev : float, default 1.0
+    stddev : float, default 0.05
         The standard deviation before truncation; that of the numbers is 0.88 times as large.
     seed : int or None, default None
         Makes the numbers repeatable.

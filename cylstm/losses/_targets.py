@@ -83,6 +83,13 @@ def check_dense(name: str, target_shape: Shape, output_shape: Shape) -> None:
             " Targets that number the classes go with sparse_categorical_crossentropy, or become "
             "rows of 0 and 1 by cylstm.utils.to_categorical."
         )
+    elif len(output_shape) == 3 and _fits(target_shape, [output_shape[0], output_shape[2]]):
+        hint = (
+            " The model gives an output for each timestep: leave return_sequences=True out of its "
+            "last recurrent layer for one output a sequence."
+        )
+    elif len(target_shape) == 3 and _fits([target_shape[0], target_shape[2]], output_shape):
+        hint = " Targets for each timestep need return_sequences=True in the last recurrent layer."
     elif _fits(target_shape, output_shape[:-1]):
         hint = " Give the targets a last axis: y[..., None]."
     raise ValueError(

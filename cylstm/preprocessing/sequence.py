@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import warnings
 from collections.abc import Sequence as Indexable
 from typing import Any
 
@@ -54,6 +55,11 @@ def pad_sequences(
         If `sequences` is not a list of sequences, their samples differ in shape, `maxlen` is
         negative, or `padding` or `truncating` is neither "pre" nor "post".
 
+    Warns
+    -----
+    UserWarning
+        If a dtype of integers, as is the default, cuts off fractions.
+
     Examples
     --------
     >>> pad_sequences([[1, 2, 3], [4]], maxlen=2).tolist()
@@ -78,12 +84,16 @@ def pad_sequences(
     first = next((sequence for sequence in sequences if len(sequence)), ())
     sample_shape = np.shape(first)[1:]
     padded = np.full((len(sequences), length, *sample_shape), value, dtype=dtype)
+    cut = False
     for position, sequence in enumerate(sequences):
         count = min(len(sequence), length)
         if not count:
             continue
         kept = sequence[len(sequence) - count :] if truncating == "pre" else sequence[:count]
         samples = np.asarray(kept, dtype=dtype)
+        if padded.dtype.kind in "iu" and not cut:
+            given = np.asarray(kept)
+            cut = given.dtype.kind == "f" and bool(np.any(samples != given))
         if samples.shape[1:] != sample_shape:
             raise ValueError(
                 f"sequences must hold samples of one shape: at position {position} it is "
@@ -93,6 +103,13 @@ def pad_sequences(
             padded[position, length - count :] = samples
         else:
             padded[position, :count] = samples
+    if cut:
+        warnings.warn(
+            f"pad_sequences cut off fractions, for the result has the dtype {padded.dtype}: give "
+            "dtype='float32'.",
+            UserWarning,
+            stacklevel=2,
+        )
     return padded
 
 

@@ -164,6 +164,8 @@ class Tokenizer:
         In how many texts each word occurs.
     word_index : dict
         The number of each word.
+    index_word : dict
+        The word of each number.
     index_docs : dict
         In how many texts the word of each number occurs.
     document_count : int
@@ -200,6 +202,7 @@ class Tokenizer:
         self.word_counts: dict[str, int] = {}
         self.word_docs: dict[str, int] = {}
         self.word_index: dict[str, int] = {}
+        self.index_word: dict[int, str] = {}
         self.index_docs: dict[int, int] = {}
         self.document_count = 0
 
@@ -227,6 +230,7 @@ class Tokenizer:
         if self.oov_token is not None:
             ranked = [self.oov_token, *(word for word in ranked if word != self.oov_token)]
         self.word_index = {word: number for number, word in enumerate(ranked, 1)}
+        self.index_word = dict(enumerate(ranked, 1))
         self.index_docs = {self.word_index[word]: count for word, count in docs.items()}
 
     def fit_on_sequences(self, sequences: Sequence[Sequence[int]]) -> None:
@@ -264,6 +268,39 @@ class Tokenizer:
             numbers = (self.word_index.get(word) for word in self._words(text))
             kept = (number if self._is_kept(number) else other for number in numbers)
             yield [number for number in kept if number is not None]
+
+    def sequences_to_texts(self, sequences: Iterable[Iterable[int]]) -> list[str]:
+        """Return the words of numbers, with blanks between: what `texts_to_sequences` undoes.
+
+        Parameters
+        ----------
+        sequences : iterable of lists of int
+            Texts as numbers of words, such as arrays of `pad_sequences`.
+
+        Returns
+        -------
+        list of str
+            Without 0 and the numbers that are no words or not kept, unless there is an
+            `oov_token`, which stands for the latter.
+
+        Examples
+        --------
+        >>> tokenizer = Tokenizer()
+        >>> tokenizer.fit_on_texts(["to be or not to be"])
+        >>> tokenizer.sequences_to_texts([[0, 1, 4, 1, 9]])
+        ['to not to']
+        """
+        return list(self.sequences_to_texts_generator(sequences))
+
+    def sequences_to_texts_generator(self, sequences: Iterable[Iterable[int]]) -> Iterator[str]:
+        """Yield what `sequences_to_texts` returns, text by text."""
+        for sequence in sequences:
+            words = (
+                self.index_word.get(number) if self._is_kept(number) else None
+                for number in map(int, sequence)
+                if number
+            )
+            yield " ".join(word for word in (w or self.oov_token for w in words) if word)
 
     def _is_kept(self, number: int | None) -> bool:
         return number is not None and (self.num_words is None or number < self.num_words)

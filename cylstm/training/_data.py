@@ -11,6 +11,7 @@ import numpy as np
 from cylstm import _checks, _random, losses
 from cylstm.losses import _targets
 from cylstm.training._objective import Goal
+from cylstm.training._reading import as_column, fits, listed, numbers
 from cylstm.training._weighting import per_output, standardize_weights
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Samples",
     "batch_size_of",
     "check_batches",
+    "check_multiple",
     "inputs_of",
     "samples_of",
     "split",
@@ -39,11 +41,14 @@ class Samples:
         One for each output that has a loss.
     weights : list of (ndarray or None)
         What the samples count, likewise.
+    rows : slice or array, optional
+        Which rows of what the user gave they are, where they are not all of them.
     """
 
     inputs: list[np.ndarray]
     targets: list[np.ndarray]
     weights: list[np.ndarray | None]
+    rows: slice | np.ndarray | None = None
 
     @property
     def size(self) -> int:
@@ -56,7 +61,14 @@ class Samples:
             [array[which] for array in self.inputs],
             [array[which] for array in self.targets],
             [None if array is None else array[which] for array in self.weights],
+            which,
         )
+
+    def row(self, place: int) -> int:
+        """The number that the user has for the sample at a place."""
+        if self.rows is None:
+            return place
+        return place + self.rows.start if isinstance(self.rows, slice) else int(self.rows[place])
 
 
 class Order:
@@ -125,15 +137,19 @@ def inputs_of(model: Any, x: Any) -> list[np.ndarray]:
     TypeError
         If an array does not consist of real numbers.
     """
-    ranks = [tensor.ndim for tensor in model.inputs]
-    arrays = _listed(x, model.input_names, ranks, f"Model {model.name}", "inputs")
+    shapes = [(None, *tensor.shape[1:]) for tensor in model.inputs]
+    names = model.input_names
     checked = []
-    for array, tensor, name in zip(arrays, model.inputs, model.input_names, strict=True):
+    for given, expected, name in zip(
+        listed(x, names, shapes, f"Model {model.name}", "inputs"), shapes, names, strict=True
+    ):
         what = f"Input {name} of model {model.name}"
-        array = _column(_checks.real_array(array, what))
-        expected = (None, *tensor.shape[1:])
-        if not _fits(array.shape, expected):
-            raise ValueError(f"{what} must have the shape {expected}, got {array.shape}.")
+        array = as_column(numbers(given, what))
+        if not fits(array.shape, expected):
+            raise ValueError(
+                f"{what} must have the shape {expected}, got {array.shape}."
+                f"{_hint_of_shape(given, array.shape, expected)}"
+            )
         checked.append(array)
     _check_lengths(dict(zip(model.input_names, checked, strict=True)))
     return checked
@@ -171,11 +187,11 @@ def samples_of(
     """
     inputs = inputs_of(model, x)
     names = [goal.name for goal in goals]
-    ranks = [len(goal.shape) for goal in goals]
+    shapes = [goal.shape for goal in goals]
     targets = []
-    for array, goal in zip(_listed(y, names, ranks, "The losses", "targets"), goals, strict=True):
+    for given, goal in zip(listed(y, names, shapes, "The losses", "targets"), goals, strict=True):
         what = f"The targets of {goal.name}"
-        target = _column(_checks.real_array(array, what))
+        target = as_column(numbers(given, what, are_targets=True))
         try:
             _check_targets(goal, target)
         except ValueError as error:
@@ -196,6 +212,16 @@ def samples_of(
         lengths | {f"the targets of {n}": t for n, t in zip(names, targets, strict=True)}
     )
     return Samples(inputs, targets, weights)
+
+
+def _hint_of_shape(given: Any, shape: tuple[int, ...], expected: tuple[int | None, ...]) -> str:
+    """What may be amiss where an input has another shape."""
+    if isinstance(given, list | tuple) and len(given) > 1 and fits(shape[1:], expected):
+        return (
+            " For a model of one input a list holds samples, and it got a list of "
+            f"{len(given)} arrays of many samples: join them by np.concatenate."
+        )
+    return ""
 
 
 def _check_targets(goal: Goal, target: np.ndarray) -> None:
@@ -262,13 +288,8 @@ def check_batches(model: Any, count: int, batch_size: int) -> None:
     batch_size : int
         How many of them make a batch.
     """
+    check_multiple(model, count, batch_size)
     fixed = _fixed_size(model)
-    if model.stateful and count % batch_size:
-        raise ValueError(
-            f"Model {model.name} is stateful: row i of a batch goes on where row i of the batch "
-            f"before stopped, so the number of samples must be a multiple of the batch size "
-            f"{batch_size}, got {count} samples."
-        )
     sizes = {min(count, batch_size), count % batch_size or batch_size}
     if fixed is not None and sizes != {fixed}:
         raise ValueError(
@@ -277,59 +298,18 @@ def check_batches(model: Any, count: int, batch_size: int) -> None:
         )
 
 
+def check_multiple(model: Any, count: int, batch_size: int) -> None:
+    """Raise ValueError where a stateful model, built or not, would get a smaller last batch."""
+    if model.stateful and count % batch_size:
+        raise ValueError(
+            f"Model {model.name} is stateful: row i of a batch goes on where row i of the batch "
+            f"before stopped, so the number of samples must be a multiple of the batch size "
+            f"{batch_size}, got {count} samples."
+        )
+
+
 def _fixed_size(model: Any) -> int | None:
     return next((t.shape[0] for t in model.inputs if t.shape[0] is not None), None)
-
-
-def _listed(
-    data: Any, names: Sequence[str], ranks: Sequence[int], owner: str, kind: str
-) -> list[Any]:
-    """One entry for each name, from an array, a list or a dict."""
-    if not names and (data is None or isinstance(data, list | tuple | Mapping) and not data):
-        return []
-    if data is None:
-        raise ValueError(f"{owner} takes {kind} for {list(names)}, got None.")
-    if isinstance(data, Mapping):
-        missing = [name for name in names if name not in data]
-        if missing:
-            raise ValueError(
-                f"{owner} needs {kind} for {list(names)}; the dict has none for {missing}."
-            )
-        return [data[name] for name in names]
-    if not isinstance(data, list | tuple):
-        if len(names) != 1:
-            raise ValueError(
-                f"{owner} needs {kind} for {list(names)}, as a list or a dict, got one "
-                f"{type(data).__name__}."
-            )
-        return [data]
-    if len(names) == 1 and not _is_wrapped(data, ranks[0]):
-        return [data]
-    if len(data) != len(names):
-        raise ValueError(
-            f"{owner} needs {kind} for {list(names)}, one array for each, got a list of "
-            f"{len(data)}."
-        )
-    return list(data)
-
-
-def _is_wrapped(data: Sequence[Any], rank: int) -> bool:
-    """Whether a list for a single input or target holds arrays, and not nested numbers."""
-    if not data:
-        return False
-    if _checks.rank(data[0]) and hasattr(data[0], "shape"):
-        return True
-    return len(data) == 1 and _checks.rank(data[0]) == rank
-
-
-def _column(array: np.ndarray) -> np.ndarray:
-    return array[:, None] if array.ndim == 1 else array
-
-
-def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
-    return len(shape) == len(expected) and all(
-        want is None or got == want for got, want in zip(shape, expected, strict=True)
-    )
 
 
 def _check_lengths(arrays: Mapping[str, np.ndarray]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from collections.abc import Sequence as AnySequence
 from typing import Any
 
 import numpy as np
 
+from cylstm.callbacks import History
 from cylstm.callbacks._progress import Progress
 from cylstm.training._data import Samples, inputs_of
 from cylstm.training._feeding import ItemFeed, inputs_of_item, parts_of_item
@@ -32,8 +32,8 @@ class GeneratedTraining:
         generator: Any,
         steps_per_epoch: int | None = None,
         epochs: int = 1,
-        verbose: int = 1,
-        callbacks: AnySequence[Any] | None = None,
+        verbose: int | str = 1,
+        callbacks: Any = None,
         validation_data: Any = None,
         validation_steps: int | None = None,
         class_weight: Any = None,
@@ -42,7 +42,7 @@ class GeneratedTraining:
         use_multiprocessing: bool = False,
         shuffle: bool = True,
         initial_epoch: int = 0,
-    ) -> Any:
+    ) -> History:
         """Train on batches that are made one by one.
 
         Parameters
@@ -93,7 +93,7 @@ class GeneratedTraining:
         max_queue_size: int = 10,
         workers: int = 1,
         use_multiprocessing: bool = False,
-        verbose: int = 0,
+        verbose: int | str = 0,
     ) -> float | list[float]:
         """Compute the loss and the metrics of batches that are made one by one.
 
@@ -105,8 +105,8 @@ class GeneratedTraining:
             How many batches to take; of a Sequence by default all.
         max_queue_size, workers, use_multiprocessing
             See the class.
-        verbose : {0, 1}
-            Whether to show a bar.
+        verbose : {0, 1, 2, "auto"}
+            Show nothing, or a bar, or a line at the end; see `fit`.
 
         Returns
         -------
@@ -137,8 +137,8 @@ class GeneratedTraining:
         max_queue_size: int = 10,
         workers: int = 1,
         use_multiprocessing: bool = False,
-        verbose: int = 0,
-    ) -> Any:
+        verbose: int | str = 0,
+    ) -> np.ndarray | list[np.ndarray]:
         """Compute the outputs for inputs that are made batch by batch.
 
         Parameters
@@ -149,8 +149,8 @@ class GeneratedTraining:
             How many batches to take; of a Sequence by default all.
         max_queue_size, workers, use_multiprocessing
             See the class.
-        verbose : {0, 1}
-            Whether to show a bar.
+        verbose : {0, 1, 2, "auto"}
+            Show nothing, or a bar, or a line at the end; see `fit`.
 
         Returns
         -------

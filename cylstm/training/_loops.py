@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from cylstm import _checks
 from cylstm import callbacks as callbacks_module
+from cylstm.callbacks import History
+from cylstm.callbacks._names import ByName
+from cylstm.callbacks._progress import checked_verbose
 from cylstm.training._data import Order
 from cylstm.training._steps import NaNError, Steps
 
@@ -28,10 +32,17 @@ class Fitting:
         The batches to train on.
     validation_feed : ArrayFeed or ItemFeed, optional
         The batches to validate on after each epoch.
-    callbacks : list of Callback, optional
+    callbacks : Callback or list of Callback, optional
         Called at each point, after the average of an epoch is known.
-    verbose : {0, 1, 2}, default 0
+    verbose : {0, 1, 2, "auto"}, default 0
         Whether to show progress.
+
+    Raises
+    ------
+    ValueError
+        For another value of `verbose`.
+    TypeError
+        If something among `callbacks` is no callback.
     """
 
     def __init__(
@@ -40,40 +51,44 @@ class Fitting:
         steps: Steps,
         feed: Any,
         validation_feed: Any = None,
-        callbacks: Sequence[Any] | None = None,
-        verbose: int = 0,
+        callbacks: Any = None,
+        verbose: int | str = 0,
     ) -> None:
-        if verbose not in (0, 1, 2):
-            raise ValueError(f"verbose must be 0, 1 or 2, got {verbose!r}.")
         self._model, self._steps = model, steps
         self._feed, self._validation = feed, validation_feed
-        self.history = callbacks_module.History()
-        listed = [callbacks_module.BaseLogger(), *(callbacks or []), self.history]
-        if verbose:
-            mode = "samples" if feed.steps is None else "steps"
-            listed.append(callbacks_module.ProgbarLogger(mode))
+        self._verbose = checked_verbose(verbose)
+        self.history = History()
+        listed = [callbacks_module.BaseLogger(), *_given(callbacks), self.history]
+        self._bar = callbacks_module.ProgbarLogger("samples" if feed.steps is None else "steps")
+        if self._verbose:
+            listed.append(self._bar)
         # Whoever asks for training to stop at a NaN wants no error.
         stops = callbacks_module.TerminateOnNaN
         self._stops_at_nan = any(isinstance(callback, stops) for callback in listed)
         self._listed = listed
         self._callbacks = callbacks_module.CallbackList(listed)
-        self._verbose = verbose
 
-    def run(self, epochs: int, initial_epoch: int, batch_size: int | None) -> Any:
+    def run(self, epochs: int, initial_epoch: int, batch_size: int | None) -> History:
         """Train from one epoch to another, and return the history."""
         epochs, initial_epoch = _count(epochs, "epochs"), _count(initial_epoch, "initial_epoch")
         model, callbacks = self._model, self._callbacks
         model.history = self.history
         callbacks.set_model(model)
-        callbacks.set_params(self._parameters(epochs, batch_size))
+        parameters = self._parameters(epochs, batch_size)
+        callbacks.set_params(parameters)
+        callbacks.check(parameters["metrics"])
         for callback in self._listed:
             callback.validation_data = _validation_data(self._validation)
         callbacks.on_train_begin()
         model.stop_training = False
+        self._doubted = False
         for epoch in range(initial_epoch, epochs):
             callbacks.on_epoch_begin(epoch)
-            finished = self._run_batches()
-            callbacks.on_epoch_end(epoch, self._validated() if finished else {})
+            try:
+                logs = self._validated() if self._run_batches() else ByName()
+            finally:
+                self._bar.clear()
+            callbacks.on_epoch_end(epoch, logs)
             if model.stop_training:
                 break
         callbacks.on_train_end()
@@ -96,13 +111,21 @@ class Fitting:
         """Train on the batches of one epoch; whether none of them stopped it."""
         labels = self._steps.objective.labels
         for index, (size, batch) in enumerate(self._feed.epoch()):
-            logs: dict[str, Any] = {"batch": index, "size": size}
+            logs = ByName(batch=index, size=size)
+            self._warn(batch)
             self._callbacks.on_batch_begin(index, logs)
             logs.update(zip(labels, self._train(batch), strict=True))
             self._callbacks.on_batch_end(index, logs)
             if self._model.stop_training:
                 return False
         return True
+
+    def _warn(self, batch: Any) -> None:
+        """Tell of likely mistakes, once, as soon as there are targets to look at."""
+        if not self._doubted:
+            self._doubted = True
+            for text in self._steps.objective.doubts(batch.targets):
+                warnings.warn(text, UserWarning, stacklevel=5)
 
     def _train(self, batch: Any) -> list[float]:
         try:
@@ -112,12 +135,26 @@ class Fitting:
                 raise
             return error.values
 
-    def _validated(self) -> dict[str, float]:
+    def _validated(self) -> ByName:
         if self._validation is None:
-            return {}
+            return ByName()
         values = average(self._steps.test, self._validation.epoch())
         labels = self._steps.objective.labels
-        return {f"val_{label}": value for label, value in zip(labels, values, strict=True)}
+        return ByName(zip([f"val_{label}" for label in labels], values, strict=True))
+
+
+def _given(callbacks: Any) -> list[Any]:
+    """The callbacks that `fit` was given: one, several or none."""
+    if callbacks is None:
+        return []
+    listed = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+    for callback in listed:
+        if isinstance(callback, type):
+            name = callback.__name__
+            raise TypeError(f"callbacks holds the class {name}; make a callback: {name}(...).")
+        if not hasattr(callback, "on_epoch_end"):
+            raise TypeError(f"callbacks must be a list of Callback objects, got {callback!r}.")
+    return listed
 
 
 def _count(value: Any, name: str) -> int:

@@ -9,11 +9,19 @@ from typing import Any
 import numpy as np
 
 from cylstm import _checks, losses, metrics
+from cylstm.training._reading import suggestion
 from cylstm.training._weighting import weighted_loss, weighted_metric
 
 __all__ = ["Goal", "Objective"]
 
 _MODES = (None, "temporal")
+_OF_NUMBERS = (
+    losses.mean_squared_error,
+    losses.mean_absolute_error,
+    losses.mean_absolute_percentage_error,
+    losses.mean_squared_logarithmic_error,
+    losses.logcosh,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,31 @@ class Objective:
             prefix = f"{goal.name}_" if self._several else ""
             yield from (prefix + name for name, _ in goal.metrics + goal.weighted_metrics)
 
+    def doubts(self, targets: Sequence[np.ndarray]) -> Iterable[str]:
+        """Yield what is likely to be a mistake, though it can be computed.
+
+        Parameters
+        ----------
+        targets : list of ndarray
+            Some targets of the outputs that have a loss.
+
+        Yields
+        ------
+        str
+            The text of a warning.
+        """
+        for goal, target in zip(self.goals, targets, strict=True):
+            reported = {
+                name.removeprefix("weighted_") for name, _ in goal.metrics + goal.weighted_metrics
+            }
+            if "acc" in reported and goal.loss in _OF_NUMBERS:
+                if not np.isin(target, (-1, 0, 1)).all():
+                    yield (
+                        "accuracy is the share of predictions that are equal to their targets; "
+                        f"those of {goal.name} are no classes, so it says little. For numbers "
+                        "take metrics=['mae']."
+                    )
+
     def assess(
         self,
         outputs: Sequence[np.ndarray],
@@ -193,6 +226,7 @@ def _check_names(value: Mapping[str, Any], names: Sequence[str], argument: str) 
     if unknown:
         raise ValueError(
             f"{argument} names the outputs {unknown}, but the model has {list(names)}."
+            f"{suggestion(unknown, names)}"
         )
 
 

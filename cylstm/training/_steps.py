@@ -14,6 +14,7 @@ from cylstm.layers._turns import in_turn
 from cylstm.training._data import Samples
 from cylstm.training._interrupts import HeldInterrupt
 from cylstm.training._objective import Objective
+from cylstm.training._reading import first_bad_row
 from cylstm.variables import Variable
 
 __all__ = ["NaNError", "Steps"]
@@ -77,9 +78,8 @@ class Steps:
             values, gradients_of_outputs = self._assess(run, samples)
             if math.isnan(values[0]):
                 raise NaNError(
-                    "The loss is NaN; the weights are as before this batch. Look for NaN in the "
-                    "data, for samples that are masked throughout or weighted 0; or lower the "
-                    "learning rate, or give the optimizer a clipnorm.",
+                    "The loss is NaN; the weights are as before this batch. "
+                    f"{self._why_nan(samples)}",
                     values,
                 )
             gradients = self._gradients(run, gradients_of_outputs())
@@ -93,6 +93,30 @@ class Steps:
                     )
             self._model.optimizer.apply(gradients, self._variables)
         return values
+
+    def _why_nan(self, samples: Samples) -> str:
+        """What to tell of a loss that is NaN: the row that holds one, or what else to look for."""
+        goals = [goal.name for goal in self.objective.goals]
+        arrays: dict[str, np.ndarray | None] = {}
+        for kind, names, given in (
+            ("input", self._model.input_names, samples.inputs),
+            ("the targets of", goals, samples.targets),
+            ("the sample weights of", goals, samples.weights),
+        ):
+            arrays |= {f"{kind} {n}": array for n, array in zip(names, given, strict=True)}
+        found = first_bad_row(arrays, samples.row)
+        if found is not None:
+            name, row, what = found
+            return (
+                f"Row {row} of {name} holds {what}. Find all such rows by "
+                "~np.isfinite(x).all(axis=tuple(range(1, x.ndim))), and leave them out or fill "
+                "them in."
+            )
+        return (
+            "There is no NaN in the data of this batch: look for samples that are masked "
+            "throughout or weighted 0; or lower the learning rate, or give the optimizer a "
+            "clipnorm."
+        )
 
     def test(self, samples: Samples) -> list[float]:
         """Return the loss and the metrics; only the states of stateful layers change."""

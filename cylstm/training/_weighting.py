@@ -12,6 +12,7 @@ import numpy.typing as npt
 from cylstm import _checks, losses
 from cylstm.losses import _targets
 from cylstm.losses._differentiable import Loss
+from cylstm.training._reading import suggestion
 
 __all__ = ["per_output", "standardize_weights", "weighted_loss", "weighted_metric"]
 
@@ -298,6 +299,7 @@ def per_output(value: Any, output_names: Sequence[str], argument: str) -> list[A
         if unknown:
             raise ValueError(
                 f"{argument} names the outputs {unknown}, but the model has {list(output_names)}."
+                f"{suggestion(unknown, output_names)}"
             )
         return [value.get(name) for name in output_names]
     if isinstance(value, list | tuple):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from cylstm import _checks, optimizers
+from cylstm.callbacks import History
 from cylstm.callbacks._progress import Progress
 from cylstm.training._data import (
+    BATCH_SIZE,
     Samples,
     batch_size_of,
     check_batches,
+    check_multiple,
     inputs_of,
     samples_of,
     split,
@@ -23,9 +26,12 @@ from cylstm.training._generated import GeneratedTraining
 from cylstm.training._interrupts import HeldInterrupt, WatchedInterrupt
 from cylstm.training._loops import Fitting, average, predict_arrays
 from cylstm.training._objective import Objective
+from cylstm.training._reading import numbers
 from cylstm.training._steps import Steps
 
 __all__ = ["Classifier", "Trainer"]
+
+T = TypeVar("T")
 
 
 class Trainer(GeneratedTraining):
@@ -129,8 +135,8 @@ class Trainer(GeneratedTraining):
         y: Any = None,
         batch_size: int | None = None,
         epochs: int | None = None,
-        verbose: int = 1,
-        callbacks: Sequence[Any] | None = None,
+        verbose: int | str = 1,
+        callbacks: Any = None,
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool | str = True,
@@ -139,23 +145,25 @@ class Trainer(GeneratedTraining):
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
-    ) -> Any:
+    ) -> History:
         """Train.
 
         Parameters
         ----------
         x : array, list or dict; generator or Sequence
-            The inputs. A generator or `Sequence` gives batches: (inputs, targets) or (inputs,
-            targets, sample weights); see `fit_generator`.
+            The inputs: for several of them a list or a dict of arrays; for a single one an array,
+            or a list of samples. A generator or `Sequence` gives batches: (inputs, targets) or
+            (inputs, targets, sample weights); see `fit_generator`.
         y : array, list or dict
             The targets of the outputs that have a loss.
         batch_size : int, optional
             How many samples there are to an update: by default 32, or what the model is bound to.
         epochs : int, default 1; of a Sequential, as in TensorFlow, 10
             The number of the epoch to stop before: how many, if `initial_epoch` is 0.
-        verbose : {1, 2, 0}
-            Show a bar, or a line for each epoch, or nothing.
-        callbacks : list of Callback, optional
+        verbose : {1, 2, 0, "auto"}
+            Show a bar, or a line for each epoch, or nothing. Where standard output is neither a
+            terminal nor a notebook, 1 is as 2; "auto" is 1.
+        callbacks : Callback or list of Callback, optional
             See `cylstm.callbacks`.
         validation_split : float, default 0.0
             The share of the samples, from the end, to validate on instead of training.
@@ -187,6 +195,15 @@ class Trainer(GeneratedTraining):
         ValueError, TypeError
             If anything does not fit; nothing is trained. Or in a later batch, if its loss is
             NaN or a generator ends or yields what does not fit: see the class.
+        OSError, ImportError
+            If a callback could not write where it is to write; nothing is trained.
+
+        Warns
+        -----
+        UserWarning
+            If accuracy is asked for, and the targets are no classes.
+        RuntimeWarning
+            If a callback watches a number that there will not be.
         """
         if is_generated(x):
             _refuse_with_generator(
@@ -232,18 +249,18 @@ class Trainer(GeneratedTraining):
         x: Any = None,
         y: Any = None,
         batch_size: int | None = None,
-        verbose: int = 1,
+        verbose: int | str = 1,
         sample_weight: Any = None,
         steps: int | None = None,
-    ) -> Any:
+    ) -> float | list[float]:
         """Compute the loss and the metrics; dropout and its kin are off.
 
         Parameters
         ----------
         x, y, batch_size, sample_weight
             As for `fit`.
-        verbose : {1, 0}
-            Whether to show a bar.
+        verbose : {1, 2, 0, "auto"}
+            Show a bar, or a line at the end, or nothing; see `fit`.
         steps : int, optional
             How many batches of a generator to take; with arrays, how often all samples at once.
 
@@ -270,9 +287,9 @@ class Trainer(GeneratedTraining):
         self,
         x: Any = None,
         batch_size: int | None = None,
-        verbose: int = 0,
+        verbose: int | str = 0,
         steps: int | None = None,
-    ) -> Any:
+    ) -> np.ndarray | list[np.ndarray]:
         """Compute the outputs, batch by batch; the model need not be compiled.
 
         Parameters
@@ -281,8 +298,8 @@ class Trainer(GeneratedTraining):
             The inputs.
         batch_size : int, optional
             How many samples to compute at once: by default 32, or what the model is bound to.
-        verbose : {0, 1}
-            Whether to show a bar.
+        verbose : {0, 1, 2, "auto"}
+            Show nothing, or a bar, or a line at the end; see `fit`.
         steps : int, optional
             How many batches of a generator to take; with arrays, how often all samples at once.
 
@@ -313,7 +330,7 @@ class Trainer(GeneratedTraining):
 
     def train_on_batch(
         self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
-    ) -> Any:
+    ) -> float | list[float]:
         """Update the weights once.
 
         Parameters
@@ -333,11 +350,11 @@ class Trainer(GeneratedTraining):
         """
         return _one_or_list(self._compiled(x).train(self._batch(x, y, sample_weight, class_weight)))
 
-    def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
+    def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> float | list[float]:
         """Compute the loss and the metrics of one batch; all as `evaluate`."""
         return _one_or_list(self._compiled(x).test(self._batch(x, y, sample_weight)))
 
-    def predict_on_batch(self, x: Any) -> Any:
+    def predict_on_batch(self, x: Any) -> np.ndarray | list[np.ndarray]:
         """Compute the outputs of one batch; all as `predict`."""
         self._build_for(x, None)
         inputs = inputs_of(self, x)
@@ -382,19 +399,24 @@ class Trainer(GeneratedTraining):
             if batch_size is not None:
                 raise ValueError(f"{argument} takes all samples at once: leave batch_size out.")
             _checks.positive_int(steps, argument)
-        self._build_for(x, batch_size)
+        self._build_for(x, batch_size or (BATCH_SIZE if steps is None else None))
         return batch_size_of(self, batch_size)
 
     def _build_for(self, x: Any, batch_size: int | None) -> None:
-        """Build a Sequential without an input shape for the data at hand."""
+        """Build a Sequential without an input shape for the data at hand.
+
+        A stateful one is bound to batches of that size from then on; None is all of the data.
+        """
         if self.built:
             return
         if isinstance(x, Mapping) and len(x) == 1:
             x = next(iter(x.values()))
         if isinstance(x, list | tuple) and len(x) == 1 and hasattr(x[0], "shape"):
             x = x[0]
-        shape = _checks.real_array(x, f"The inputs of {self.name}").shape
+        shape = numbers(x, f"The inputs of {self.name}").shape
         rows = (batch_size or shape[0]) if self.stateful else None
+        if rows is not None:
+            check_multiple(self, shape[0], rows)
         self.build((rows, *(shape[1:] or (1,))))
 
     def _samples(
@@ -428,7 +450,7 @@ class Trainer(GeneratedTraining):
         samples = self._samples(*parts_of_item(data, "validation_data is a tuple"))
         return self._array_feed(samples, batch_size_of(self, batch_size), steps)
 
-    def _average(self, feed: Any, verbose: int) -> Any:
+    def _average(self, feed: Any, verbose: int | str) -> float | list[float]:
         by_step = feed.count is None
         bar = Progress(
             "Evaluate",
@@ -458,9 +480,11 @@ class Classifier(Trainer):
 
     _default_epochs = 10
 
-    def predict_proba(self, x: Any, batch_size: int | None = None, verbose: int = 1) -> np.ndarray:
+    def predict_proba(
+        self, x: Any, batch_size: int | None = None, verbose: int | str = 0
+    ) -> np.ndarray:
         """Compute the outputs as `predict` does, and warn if they are no probabilities."""
-        outputs = self.predict(x, batch_size, verbose)
+        outputs = cast(np.ndarray, self.predict(x, batch_size, verbose))
         if outputs.size and not (0 <= outputs.min() and outputs.max() <= 1):
             warnings.warn(
                 "The outputs are no probabilities: some are below 0 or above 1. End the model with "
@@ -470,7 +494,7 @@ class Classifier(Trainer):
         return outputs
 
     def predict_classes(
-        self, x: Any, batch_size: int | None = None, verbose: int = 1
+        self, x: Any, batch_size: int | None = None, verbose: int | str = 0
     ) -> np.ndarray:
         """Compute the most likely class of each sample.
 
@@ -485,11 +509,11 @@ class Classifier(Trainer):
             The place of the greatest output along the last axis; of a single output, whether it
             is above 0.5: 1 or 0, with the axis kept.
         """
-        outputs = self.predict(x, batch_size, verbose)
+        outputs = cast(np.ndarray, self.predict(x, batch_size, verbose))
         return outputs.argmax(axis=-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype("int32")
 
 
-def _one_or_list(values: list[Any]) -> Any:
+def _one_or_list(values: list[T]) -> T | list[T]:
     return values[0] if len(values) == 1 else list(values)
 
 

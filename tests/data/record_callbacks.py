@@ -1,6 +1,9 @@
-"""Record what the callbacks of TensorFlow 1.4.1's Keras do with given logs.
+"""Record what the callbacks of Keras 2.0.9 do with given logs.
 
-Runs under Python 3.6 with tensorflow==1.4.1:
+TensorFlow 1.4.1 alone stops one epoch later and counts the epochs in file names from 0; every later
+TensorFlow does as Keras 2.0.9.
+
+Runs under Python 3.6 with tensorflow==1.4.1 and keras==2.0.9:
 
     python record_callbacks.py callbacks.json
 
@@ -15,11 +18,10 @@ import sys
 import tempfile
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras
 import numpy as np
-import tensorflow as tf
-
-K = tf.keras.backend
-callbacks = tf.keras.callbacks
+from keras import backend as K
+from keras import callbacks
 
 
 class Model:
@@ -100,7 +102,7 @@ def csv_text(option, rows):
 
 if __name__ == "__main__":
     rng = np.random.RandomState(4)
-    record = {"source": "tensorflow " + tf.__version__, "monitors": [], "csv": []}
+    record = {"source": "keras " + keras.__version__, "monitors": [], "csv": []}
     for name in ("EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint"):
         for option in arguments(name):
             for kind in ("plateaus", "noise"):
