@@ -16,15 +16,16 @@ R = TypeVar("R")
 
 
 def near(name: object, known: Iterable[str], n: int = 3) -> list[str]:
-    """Those of the known names that are most like a name, the nearest first.
+    """Those of the known names that are most like a name, the nearest first, in its case.
 
     Examples
     --------
     >>> near("return_sequence", ["return_state", "return_sequences"])
     ['return_sequences']
     """
-    spelled = {other.lower(): other for other in known}
     wanted = str(name).lower()
+    lower = wanted == str(name)
+    spelled = {other.lower(): other for other in sorted(known, key=lambda n: n.islower() == lower)}
     found = difflib.get_close_matches(wanted, spelled, n)
     likeness = [difflib.SequenceMatcher(None, match, wanted).ratio() for match in found]
     return [spelled[m] for m, r in zip(found, likeness, strict=True) if r > likeness[0] - 0.15]

@@ -247,7 +247,7 @@ def _named(name: str, known: Mapping[str, Any], kind: str) -> Any:
 def unknown_name_message(kind: str, name: object, known: Iterable[str]) -> str:
     """Return the text of the error about an unknown name, with the known names most like it."""
     names = {known_name.lower(): known_name for known_name in known}
-    found = near(name, names.values())
+    found = near(name, known)
     hint = (
         "did you mean " + " or ".join(map(repr, found)) + "?"
         if found

@@ -102,6 +102,36 @@ MISTAKES = [
         "Input has no argument 'shapes'; did you mean 'shape'...?",
     ),
     (
+        "an argument of pad_sequences misspelt",
+        lambda: cylstm.preprocessing.sequence.pad_sequences([[1]], max_len=3),
+        TypeError,
+        "pad_sequences has no argument 'max_len'; did you mean 'maxlen'?",
+    ),
+    (
+        "an argument of Tokenizer misspelt",
+        lambda: cylstm.preprocessing.text.Tokenizer(num_word=100),
+        TypeError,
+        "Tokenizer has no argument 'num_word'; did you mean 'num_words'?",
+    ),
+    (
+        "the number of classes misspelt",
+        lambda: cylstm.utils.to_categorical([1], n_classes=3),
+        TypeError,
+        "to_categorical has no argument 'n_classes'; did you mean 'num_classes'?",
+    ),
+    (
+        "a loss misspelt",
+        lambda: Sequential([lstm()]).compile("sgd", "mes"),
+        ValueError,
+        "unknown loss function: 'mes'; did you mean 'mse' or 'mae'? ...",
+    ),
+    (
+        "an optimizer misspelt",
+        lambda: Sequential([lstm()]).compile("rmspropp", "mse"),
+        ValueError,
+        "unknown optimizer: 'rmspropp'; did you mean 'RMSprop'? ...",
+    ),
+    (
         "an activation misspelt",
         lambda: LSTM(4, activation="rleu"),
         ValueError,

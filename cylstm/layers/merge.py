@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from cylstm.layers._merging import Merge, Shape
+from cylstm.layers._options import LayerOptions
 from cylstm.layers.differentiable import Backward
 from cylstm.layers.merge_axes import Concatenate, Dot
 
@@ -284,7 +285,7 @@ def _summed(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return gradient.sum(axis=axes, keepdims=True) if axes else gradient
 
 
-def add(inputs: Any, **kwargs: Any) -> Any:
+def add(inputs: Any, **kwargs: Unpack[LayerOptions]) -> Any:
     """Merge by `Add`; `kwargs` are its arguments.
 
     Examples
@@ -296,31 +297,33 @@ def add(inputs: Any, **kwargs: Any) -> Any:
     return Add(**kwargs)(inputs)
 
 
-def subtract(inputs: Any, **kwargs: Any) -> Any:
+def subtract(inputs: Any, **kwargs: Unpack[LayerOptions]) -> Any:
     """Merge by `Subtract`; `kwargs` are its arguments."""
     return Subtract(**kwargs)(inputs)
 
 
-def multiply(inputs: Any, **kwargs: Any) -> Any:
+def multiply(inputs: Any, **kwargs: Unpack[LayerOptions]) -> Any:
     """Merge by `Multiply`; `kwargs` are its arguments."""
     return Multiply(**kwargs)(inputs)
 
 
-def average(inputs: Any, **kwargs: Any) -> Any:
+def average(inputs: Any, **kwargs: Unpack[LayerOptions]) -> Any:
     """Merge by `Average`; `kwargs` are its arguments."""
     return Average(**kwargs)(inputs)
 
 
-def maximum(inputs: Any, **kwargs: Any) -> Any:
+def maximum(inputs: Any, **kwargs: Unpack[LayerOptions]) -> Any:
     """Merge by `Maximum`; `kwargs` are its arguments."""
     return Maximum(**kwargs)(inputs)
 
 
-def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
+def concatenate(inputs: Any, axis: int = -1, **kwargs: Unpack[LayerOptions]) -> Any:
     """Merge by `Concatenate`; the other arguments are its own."""
     return Concatenate(axis=axis, **kwargs)(inputs)
 
 
-def dot(inputs: Any, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> Any:
+def dot(
+    inputs: Any, axes: int | Sequence[int], normalize: bool = False, **kwargs: Unpack[LayerOptions]
+) -> Any:
     """Merge by `Dot`; the other arguments are its own."""
     return Dot(axes=axes, normalize=normalize, **kwargs)(inputs)

@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cylstm import _checks, _random
+from cylstm._arguments import NamedArguments, suggesting
 from cylstm.utils.sequence import Sequence
 
 __all__ = ["TimeseriesGenerator", "make_sampling_table", "pad_sequences", "skipgrams"]
 
 
+@suggesting
 def pad_sequences(
     sequences: Indexable[Any],
     maxlen: int | None = None,
@@ -113,7 +115,7 @@ def pad_sequences(
     return padded
 
 
-class TimeseriesGenerator(Sequence):
+class TimeseriesGenerator(NamedArguments, Sequence):
     """Batches of windows of a time series, each with the target of the step after it.
 
     The target at time t goes with the data of the times t - length, t - length + sampling_rate,
@@ -225,6 +227,7 @@ class TimeseriesGenerator(Sequence):
         return self.data[times[:, None] + offsets], self.targets[times]
 
 
+@suggesting
 def make_sampling_table(size: int, sampling_factor: float = 1e-5) -> np.ndarray:
     """Return the probabilities with which word2vec keeps words, by their rank.
 
@@ -263,6 +266,7 @@ def make_sampling_table(size: int, sampling_factor: float = 1e-5) -> np.ndarray:
     return np.minimum(1, np.sqrt(sampling_factor * inverse_frequency))
 
 
+@suggesting
 def skipgrams(
     sequence: Indexable[int],
     vocabulary_size: int,

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from cylstm import _checks
+from cylstm._arguments import NamedArguments, suggesting
 
 __all__ = ["Tokenizer", "hashing_trick", "one_hot", "text_to_word_sequence"]
 
 _PUNCTUATION = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'  # without the apostrophe, as in Keras
 
 
+@suggesting
 def text_to_word_sequence(
     text: str, filters: str = _PUNCTUATION, lower: bool = True, split: str = " "
 ) -> list[str]:
@@ -55,6 +57,7 @@ def text_to_word_sequence(
     return [word for word in text.split(split) if word]
 
 
+@suggesting
 def one_hot(
     text: str, n: int, filters: str = _PUNCTUATION, lower: bool = True, split: str = " "
 ) -> list[int]:
@@ -87,6 +90,7 @@ def one_hot(
     return hashing_trick(text, n, filters=filters, lower=lower, split=split)
 
 
+@suggesting
 def hashing_trick(
     text: str,
     n: int,
@@ -138,7 +142,7 @@ def _md5(word: str) -> int:
     return int(hashlib.md5(word.encode(), usedforsecurity=False).hexdigest(), 16)
 
 
-class Tokenizer:
+class Tokenizer(NamedArguments):
     """From texts to sequences of numbers, or to rows of a matrix, one number a word.
 
     Words are numbered from 1 by how often they occur, and those of equal count in the order in

@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cylstm import _checks
+from cylstm._arguments import suggesting
 
 __all__ = ["normalize", "to_categorical"]
 
 
+@suggesting
 def to_categorical(y: npt.ArrayLike, num_classes: int | None = None) -> np.ndarray:
     """Turn numbers of classes into rows of 0 and 1.
 
