@@ -1,8 +1,9 @@
 """Models and weights in files: what `Model.save`, `load_model` and their kin do.
 
-A format is a module with ``suffixes``, ``recognises(first bytes)``, ``save``, ``load``,
-``save_weights`` and ``load_weights``, and one line in `FORMATS`. To write, the suffix says which
-one is meant (none: the native one); to read, the first bytes do, then the suffix.
+A format is a module with ``suffixes``, ``recognises(first bytes)``, ``require()``, ``save``,
+``load``, ``save_weights`` and ``load_weights``, and one line in `FORMATS`. To write,
+the suffix says which one is meant (none: the native one); to read, the first bytes do, then the
+suffix.
 
 Nothing read from a file is executed, and a file that is damaged or hostile raises `FormatError`.
 """
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from cylstm.models._savable import DEFAULT_MAX_SIZE
+from cylstm.saving import _atomic
 from cylstm.saving import _native as native
 from cylstm.saving._errors import FormatError, reading
 from cylstm.saving._files import opened
@@ -22,6 +24,7 @@ __all__ = [
     "FORMATS",
     "Format",
     "FormatError",
+    "check_path",
     "load_model",
     "load_weights",
     "save_model",
@@ -41,6 +44,9 @@ class Format(Protocol):
     def recognises(self, head: bytes) -> bool:
         """Whether a file that begins like this is of the format."""
 
+    def require(self) -> None:
+        """Raise an ImportError that says what to install where a package is missing."""
+
     def save(self, model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
         """Write a model."""
 
@@ -59,6 +65,40 @@ class Format(Protocol):
 FORMATS: dict[str, Format] = {
     "native": native,
 }
+
+
+def check_path(filepath: Path, *, overwrite: bool = True) -> None:
+    """Raise now what `save_model` and `save_weights` would raise later because of a path.
+
+    Nothing is written, and nothing about the path is changed.
+
+    Parameters
+    ----------
+    filepath : str or path
+        Where to; one with fields to fill in, ``"{epoch}.safetensors"``, is to be filled in before.
+    overwrite : bool, default True
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If there is such a file and `overwrite` is False.
+    ValueError
+        If the suffix is unknown, the path is a symbolic link or no regular file.
+    ImportError
+        If a package that the format needs is not installed.
+    OSError
+        If there is no such folder, or nothing can be written to it.
+
+    Examples
+    --------
+    >>> check_path("model.pkl")
+    Traceback (most recent call last):
+    ...
+    ValueError: No format has the suffix of 'model.pkl'; there are .safetensors.
+    """
+    _of_suffix(filepath).require()
+    _atomic.check(filepath, overwrite=overwrite)
 
 
 def save_model(

@@ -16,7 +16,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-__all__ = ["write"]
+__all__ = ["check", "write"]
 
 _NAME_KEPT = 40  # of the name of the file in that of the temporary one: names have 255 bytes
 
@@ -56,7 +56,7 @@ def write(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = True) 
     (b'new', 1)
     """
     path = Path(path)
-    mode = _mode_of_existing(path, overwrite)
+    mode = check(path, overwrite=overwrite)
     _sweep(path)
     with _temporary(path, 0o666 if mode is None else mode) as (descriptor, temporary):
         # Where there are locks, the lock is kept until the file has its name; where there are none
@@ -71,8 +71,34 @@ def write(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = True) 
     _sync_folder(path.parent)
 
 
+def check(path: str | os.PathLike[str], *, overwrite: bool = True) -> int | None:
+    """Raise what `write` would because of the path, without writing anything.
+
+    Parameters
+    ----------
+    path : str or path
+        Where to.
+    overwrite : bool, default True
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    int or None
+        The permissions of the file that is to be replaced, or None where there is none.
+
+    Raises
+    ------
+    FileExistsError, ValueError
+        As `write` does.
+    OSError
+        If there is no such folder, or nothing can be written to it.
+    """
+    path = Path(path)
+    _check_folder(path.parent)
+    return _mode_of_existing(path, overwrite)
+
+
 def _mode_of_existing(path: Path, overwrite: bool) -> int | None:
-    """The permissions of the file that is to be replaced, or None where there is none."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
@@ -87,6 +113,20 @@ def _mode_of_existing(path: Path, overwrite: bool) -> int | None:
     if not stat.S_ISREG(status.st_mode):
         raise ValueError(f"{path} is no regular file: choose another path.")
     return stat.S_IMODE(status.st_mode) & 0o777
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        is_folder = stat.S_ISDIR(os.stat(folder).st_mode)
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            errno.ENOENT, "there is no such folder; make it first", str(folder)
+        ) from None
+    if not is_folder:
+        raise NotADirectoryError(errno.ENOTDIR, "it is no folder", str(folder))
+    # To list it is needed as well: see `_sweep`.
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "nothing can be written to the folder", str(folder))
 
 
 def _exists(path: Path) -> FileExistsError:

@@ -27,9 +27,17 @@ import numpy as np
 from cylstm._version import __version__
 from cylstm.saving import _atomic, _description, _json, _tensors, _weights
 from cylstm.saving._errors import reading
-from cylstm.saving._tensors import recognises
+from cylstm.saving._tensors import recognises, require
 
-__all__ = ["load", "load_weights", "recognises", "save", "save_weights", "suffixes"]
+__all__ = [
+    "load",
+    "load_weights",
+    "recognises",
+    "require",
+    "save",
+    "save_weights",
+    "suffixes",
+]
 
 suffixes = (".safetensors",)
 

@@ -22,7 +22,7 @@ import numpy as np
 from cylstm.saving import _json
 from cylstm.saving._files import opened
 
-__all__ = ["DTYPES", "decode", "encode", "recognises"]
+__all__ = ["DTYPES", "decode", "encode", "recognises", "require"]
 
 DTYPES = {
     "F32": "float32",
@@ -47,6 +47,11 @@ def recognises(head: bytes) -> bool:
     (True, False)
     """
     return len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= MAX_HEADER
+
+
+def require() -> None:
+    """Raise an ImportError that says what to install if `safetensors` is not there."""
+    _library()
 
 
 def encode(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> bytes:
