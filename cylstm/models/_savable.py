@@ -86,6 +86,12 @@ class Savable:
 
         saving.save_weights(self, filepath, overwrite)
 
+    def _check_path(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Raise now what `save` and `save_weights` would raise later because of the path."""
+        from cylstm import saving
+
+        saving.check_path(filepath, overwrite=overwrite)
+
     def load_weights(
         self,
         filepath: str | os.PathLike[str],

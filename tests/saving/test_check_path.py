@@ -47,7 +47,7 @@ def test_the_check_and_both_ways_of_saving_raise_the_same(name, folder):
     before = contents(folder)
     model = cylstm.Sequential([LSTM(2, input_shape=(None, 3))])
     texts = set()
-    for action in (check_path, model.save, model.save_weights):
+    for action in (check_path, model._check_path, model.save, model.save_weights):
         with pytest.raises(kind, match=message) as caught:
             action(folder / name)
         texts.add((type(caught.value), str(caught.value)))
