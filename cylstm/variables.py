@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,33 @@ import numpy.typing as npt
 
 from cylstm import _checks
 
-__all__ = ["Variable"]
+__all__ = ["Change", "Variable", "set_at_once"]
+
+Change = tuple[object, str, object]
+
+
+def set_at_once(changes: Sequence[Change]) -> None:
+    """Set attributes with no moment at which some are set and others are not.
+
+    Neither Ctrl-C nor another thread gets a word in between. What can fail is to be done before.
+
+    Parameters
+    ----------
+    changes : sequence of (object, name, value)
+        What to set; plain attributes only.
+
+    Examples
+    --------
+    >>> import types
+    >>> point = types.SimpleNamespace(x=1, y=2)
+    >>> set_at_once([(point, "x", point.y), (point, "y", point.x)])
+    >>> point
+    namespace(x=2, y=1)
+    """
+    # Old values live on until the end: what is called when one dies would be such a word.
+    before = [getattr(target, name) for target, name, _ in changes]
+    deque(starmap(setattr, changes), maxlen=0)
+    del before
 
 
 class Variable:
@@ -114,13 +142,18 @@ class Variable:
         self._value = self.checked(value)
         self.version += 1
 
-    def take_over(self, value: np.ndarray) -> None:
-        """As `assign`, without a copy: the array must fit, and belongs to the variable from now on.
+    def replacement(self, value: np.ndarray) -> list[Change]:
+        """What `set_at_once` needs for an array to become the value, without a copy.
+
+        Parameters
+        ----------
+        value : ndarray
+            It must fit as it is; nobody may write to it any more.
 
         Raises
         ------
         ValueError
-            If the shape, the dtype or the layout differs; the variable is then unchanged.
+            If the shape, the dtype or the layout differs.
         """
         if (value.shape, value.dtype, value.flags.c_contiguous) != (self.shape, self.dtype, True):
             raise ValueError(
@@ -128,8 +161,7 @@ class Variable:
                 f"{self.shape}, but was given {value.dtype} and {value.shape}."
             )
         value.flags.writeable = False
-        self._value = value
-        self.version += 1
+        return [(self, "_value", value), (self, "version", self.version + 1)]
 
     def numpy(self) -> np.ndarray:
         """A writable copy of the value."""

@@ -310,8 +310,13 @@ def test_iterations_can_be_set():
     assert optimizer.iterations == 7
     with pytest.raises(ValueError, match="must not be negative"):
         optimizer.iterations = -1
-    with pytest.raises(TypeError):
-        optimizer.iterations = 1.5
+    for wrong in (1.5, True, np.True_, "1", None):
+        with pytest.raises(TypeError):
+            optimizer.iterations = wrong
+    optimizer.iterations = 2**53
+    with pytest.raises(ValueError, match="beyond"):
+        optimizer.iterations = 2**53 + 1
+    assert optimizer.iterations == 2**53
 
 
 def test_nadam_follows_iterations_back():
@@ -321,6 +326,32 @@ def test_nadam_follows_iterations_back():
         optimizer.iterations = iterations
         schedules.append(optimizer.numbers())
     assert schedules[0] == schedules[2] != schedules[1]
+
+
+@pytest.mark.parametrize("schedule_decay", [0.0, 1e-300, 0.004, 0.01, 1.0, 1e9])
+@pytest.mark.parametrize("beta_1", [0.0, 0.9, 0.9999, np.nextafter(1, 0)])
+def test_nadam_goes_on_from_any_number_of_iterations(schedule_decay, beta_1):
+    """At once: the number may be from a file, and so may the momentum."""
+    optimizer = optimizers.Nadam(beta_1=beta_1, schedule_decay=schedule_decay)
+    optimizer.iterations = 2**53
+    counted, momentum = [], optimizer._momentum
+    optimizer._momentum = lambda n: counted.append(n) or momentum(n)
+    assert np.all(np.isfinite(optimizer.numbers()))
+    assert len(counted) < 200_000
+
+
+@pytest.mark.parametrize("schedule_decay", [0.004, 0.5])
+@pytest.mark.parametrize("beta_1", [0.9, 0.9999])
+def test_nadam_schedules_the_same_in_one_go_and_step_by_step(schedule_decay, beta_1):
+    arguments = {"beta_1": beta_1, "schedule_decay": schedule_decay}
+    stepwise = optimizers.Nadam(**arguments)
+    for iterations in range(3000):
+        stepwise.iterations = iterations
+        numbers = stepwise.numbers()
+        if iterations % 100 == 0:
+            at_once = optimizers.Nadam(**arguments)
+            at_once.iterations = iterations
+            np.testing.assert_allclose(at_once.numbers(), numbers, rtol=1e-13)
 
 
 @pytest.mark.parametrize("name", NAMES)

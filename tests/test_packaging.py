@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib.metadata import version
+from importlib.metadata import metadata, requires, version
 from pathlib import Path
 
 import pytest
@@ -130,6 +130,14 @@ def test_the_version_is_one():
     assert re.search(r"^## (?:Unreleased )?(\S+)", changelog, re.MULTILINE)[1] == cylstm.__version__
 
 
+def test_what_is_installed_with_it():
+    """Models can be saved at once; the extra that once was needed for it is an empty name."""
+    assert "files" in metadata("cylstm").get_all("Provides-Extra")
+    needed = [re.match(r"[\w-]+", line)[0] for line in requires("cylstm") if "extra" not in line]
+    assert sorted(needed) == ["numpy", "safetensors", "scipy"]
+    assert [line for line in requires("cylstm") if re.search(r"extra == .files", line)] == []
+
+
 def test_the_package_is_typed():
     assert (PACKAGE / "py.typed").is_file()
     stub = ast.parse((PACKAGE / "_core.pyi").read_text(encoding="utf-8"))
@@ -168,11 +176,11 @@ def test_all_is_what_is_public(name):
 
 
 def test_import_is_light():
-    """Optional packages wait until they are needed, and no thread is started."""
+    """What is not needed at once waits until it is, and no thread is started."""
     program = (
         "import sys, threading, cylstm\n"
         "print(threading.active_count(), sorted({'h5py', 'matplotlib', 'onnx', 'pandas', "
-        "'threadpoolctl', 'torch', 'tqdm'} & set(sys.modules)))"
+        "'safetensors', 'threadpoolctl', 'torch', 'tqdm'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

@@ -18,6 +18,7 @@ from cylstm.optimizers.optimizer import Optimizer, State
 __all__ = ["Adam", "Adamax", "Nadam"]
 
 _BELOW_ONE = math.nextafter(1, 0)
+_NEGLIGIBLE = 2.0**-60  # a factor of what is taken from 1, where nothing less makes a difference
 
 
 class _Adaptive(Decaying):
@@ -258,10 +259,20 @@ class Nadam(Optimizer):
         return self.beta_1 * (1 - 0.5 * 0.96 ** (n * self.schedule_decay))
 
     def _product_of_momenta(self) -> float:
-        """Return the product so far: from the last one, or anew where `iterations` was set back."""
+        """Return the product so far: from the last one, or anew where `iterations` was set back.
+
+        It ends early, as the number of iterations may be anything in a file: where the product no
+        longer counts, or the momentum no longer grows.
+        """
         number, product = self._product if self._product[0] <= self.iterations else (0, 1.0)
         for n in range(number + 1, self.iterations + 1):
-            product *= self._momentum(n)
+            momentum = self._momentum(n)
+            if product < _NEGLIGIBLE:
+                break
+            if momentum == self.beta_1:
+                product *= self.beta_1 ** (self.iterations + 1 - n)
+                break
+            product *= momentum
         self._product = (self.iterations, product)
         return product
 

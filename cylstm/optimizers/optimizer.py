@@ -15,11 +15,13 @@ from cylstm import _core
 from cylstm._checks import as_array
 from cylstm._numbers import Hyperparameter, single
 from cylstm._registry import Configurable
-from cylstm.variables import Variable
+from cylstm.variables import Change, Variable, set_at_once
 
 __all__ = ["Optimizer"]
 
 Arrays = list[np.ndarray]
+
+_MOST_ITERATIONS = 2**53
 
 
 class State:
@@ -27,7 +29,7 @@ class State:
 
     The slots exist twice: an update is computed from `slots` into `new_slots`, and both change
     places when the update of all variables is known to succeed. `delta` becomes the new value of
-    the variable.
+    the variable, and the next update has another one.
 
     Attributes
     ----------
@@ -45,14 +47,28 @@ class State:
         self.variable = variable
         self.slots = [np.array(slot, dtype=variable.dtype, order="C") for slot in slots]
         self.new_slots = [np.empty_like(slot) for slot in self.slots]
-        self.delta = np.empty(variable.shape, variable.dtype)
         self.scratch = np.empty(variable.shape, variable.dtype)
+        self._delta: np.ndarray | None = None
 
-    def commit(self, value: np.ndarray) -> None:
-        """Make the computed update the current one."""
-        self.variable.take_over(value)
-        self.slots, self.new_slots = self.new_slots, self.slots
-        self.delta = _core.empty(self.variable.shape, self.variable.dtype)
+    @property
+    def delta(self) -> np.ndarray:
+        """What `Optimizer.update` computes last; made when it is first needed."""
+        if self._delta is None:
+            self._delta = _core.empty(self.variable.shape, self.variable.dtype)
+        return self._delta
+
+    @delta.setter
+    def delta(self, delta: np.ndarray) -> None:
+        self._delta = delta
+
+    def changes(self, value: np.ndarray) -> list[Change]:
+        """What makes the computed update the current one, for `set_at_once`."""
+        return [
+            *self.variable.replacement(value),
+            (self, "slots", self.new_slots),
+            (self, "new_slots", self.slots),
+            (self, "_delta", None),
+        ]
 
 
 class Optimizer(Configurable, ABC):
@@ -116,9 +132,7 @@ class Optimizer(Configurable, ABC):
 
     @iterations.setter
     def iterations(self, count: int) -> None:
-        if index(count) < 0:
-            raise ValueError(f"iterations must not be negative, got {count}")
-        self._iterations = index(count)
+        self._iterations = _checked_count(count)
 
     @abstractmethod
     def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
@@ -170,11 +184,15 @@ class Optimizer(Configurable, ABC):
                 np.subtract(state.variable.value, state.delta, out=state.delta)
         values = [_constrained(state.variable, state.delta) for state in states]
 
+        # Nothing is changed before all that can fail is done.
+        changes = [
+            (self, "_states", self._states | {id(state.variable): state for state in states}),
+            (self, "_waiting", []),
+            (self, "_iterations", self._iterations + 1),
+        ]
         for state, value in zip(states, values, strict=True):
-            state.commit(value)
-            self._states[id(state.variable)] = state
-        self._waiting = []
-        self._iterations += 1
+            changes += state.changes(value)
+        set_at_once(changes)
 
     def _states_of(self, variables: list[Variable]) -> list[State]:
         """Find the states of variables, or make new ones without keeping them yet."""
@@ -246,13 +264,16 @@ class Optimizer(Configurable, ABC):
                 f"these weights do not fit: their shapes are {[a.shape for a in arrays]}, "
                 f"expected {[a.shape for a in self.get_weights()]}"
             )
+        changes: list[Change] = []
+        if count is not None:
+            changes.append((self, "_iterations", _checked_count(count)))
         if self._states:
             for state, row in zip(self._states.values(), slots, strict=True):
-                state.slots = [np.array(slot, state.variable.dtype, order="C") for slot in row]
+                copies = [np.array(slot, state.variable.dtype, order="C") for slot in row]
+                changes.append((state, "slots", copies))
         else:
-            self._waiting = [[slot.copy() for slot in row] for row in slots]
-        if count is not None:
-            self.iterations = count
+            changes.append((self, "_waiting", [[slot.copy() for slot in row] for row in slots]))
+        set_at_once(changes)
 
     def _split(self, arrays: Arrays) -> tuple[int | None, list[Arrays]]:
         """Take weights apart into the number of iterations and the slots of each variable."""
@@ -308,6 +329,17 @@ class Optimizer(Configurable, ABC):
         # its next update, be they the same ones or those of a copied model.
         waiting = [[slot.copy() for slot in row] for row in self._slots()]
         return self.__dict__ | {"_states": {}, "_waiting": waiting}
+
+
+def _checked_count(count: Any) -> int:
+    """A number of updates: an integer that a float holds exactly."""
+    if isinstance(count, bool | np.bool_):
+        raise TypeError(f"iterations must be an integer, got {count}")
+    if not 0 <= index(count) <= _MOST_ITERATIONS:
+        raise ValueError(
+            f"iterations must not be negative or beyond {_MOST_ITERATIONS}, got {count}"
+        )
+    return index(count)
 
 
 def _shapes(rows: list[Arrays]) -> list[list[tuple[int, ...]]]:

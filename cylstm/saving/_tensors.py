@@ -132,8 +132,8 @@ def _library() -> ModuleType:
         import safetensors.numpy
     except ImportError as error:
         raise ImportError(
-            f"Files of the suffix .safetensors need the package safetensors ({error}): install it "
-            'with `pip install "cylstm[files]"`.'
+            f"Files of the suffix .safetensors need the package safetensors ({error}), which is "
+            "usually installed with cylstm: `pip install safetensors`."
         ) from error
     return safetensors.numpy
 

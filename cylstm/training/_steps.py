@@ -15,7 +15,7 @@ from cylstm.training._data import Samples
 from cylstm.training._interrupts import HeldInterrupt
 from cylstm.training._objective import Objective
 from cylstm.training._reading import first_bad_row
-from cylstm.variables import Variable
+from cylstm.variables import Change, Variable, set_at_once
 
 __all__ = ["NaNError", "Steps"]
 
@@ -73,7 +73,15 @@ class Steps:
             If the loss or a gradient is NaN. After this or any other error the weights and the
             states of the layers are as before.
         """
-        with HeldInterrupt(), in_turn(self._model), self._all_or_nothing(), self._as_compiled():
+        with HeldInterrupt(), in_turn(self._model), self._all_or_nothing():
+            values, gradients = self._evaluate(samples)
+            # Last of all: after it there is nothing that can fail.
+            self._model.optimizer.apply(gradients, self._variables)
+        return values
+
+    def _evaluate(self, samples: Samples) -> tuple[list[float], list[np.ndarray]]:
+        """The loss and the metrics, and the gradient of each variable, none of them NaN."""
+        with self._as_compiled():
             run = self._model._run(samples.inputs, None, True, keep=True)
             values, gradients_of_outputs = self._assess(run, samples)
             if math.isnan(values[0]):
@@ -91,8 +99,7 @@ class Steps:
                         "data.",
                         values,
                     )
-            self._model.optimizer.apply(gradients, self._variables)
-        return values
+            return values, gradients
 
     def _why_nan(self, samples: Samples) -> str:
         """What to tell of a loss that is NaN: the row that holds one, or what else to look for."""
@@ -162,11 +169,15 @@ class Steps:
         try:
             yield
         except BaseException:
+            # Without a copy of anything: memory may be what there was not enough of.
+            changes: list[Change] = [
+                (layer, "states", before)
+                for layer, before in zip(self._stateful, states, strict=True)
+            ]
             for variable, value in zip(self._weights, values, strict=True):
                 if variable.value is not value:
-                    variable.assign(value)
-            for layer, before in zip(self._stateful, states, strict=True):
-                layer.states = before
+                    changes += variable.replacement(value)
+            set_at_once(changes)
             raise
 
     @contextmanager
