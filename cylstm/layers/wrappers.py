@@ -201,7 +201,9 @@ class TimeDistributed(Wrapper):
             passed = self.layer.compute_mask(_rows(np.asarray(inputs)), inner_mask)
             if passed is not None:
                 passed = np.asarray(passed, bool)
-                return passed.reshape(*np.shape(inputs)[:2], *passed.shape[1:])
+                # What stands for a symbolic mask has sizes of 1, not those of the inputs.
+                like = mask if len(passed) == len(inner_mask) else inputs
+                return passed.reshape(*np.shape(like)[:2], *passed.shape[1:])
         if mask is None or _checks.rank(mask) < 3:
             return mask
         return np.any(mask, axis=tuple(range(2, np.ndim(mask))))

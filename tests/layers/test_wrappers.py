@@ -194,6 +194,33 @@ def test_masks_in_models():
     np.testing.assert_array_equal(model(words), model.layers[3](expected[0], mask=expected[1]))
 
 
+@pytest.mark.parametrize("inner", [lambda: Dense(2), lambda: Masking(), lambda: LSTM(2)])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_masks_within_timesteps_in_models(inner, depth):
+    layer = inner()
+    for _ in range(depth):
+        layer = TimeDistributed(layer)
+    shape = (3, 4, 5)[-depth - 1 :]
+    x = Input(shape, dtype="int32")
+    embedding = Embedding(6, 3, mask_zero=True)
+    y = layer(embedding(x))
+    indices = RNG.integers(0, 6, (2, *shape))
+    vectors, mask = embedding(indices), indices != 0
+    expected = layer.compute_mask(vectors, mask)
+    assert y.mask.ndim == expected.ndim
+    np.testing.assert_array_equal(Model(x, y).compute_mask(indices), expected)
+    np.testing.assert_array_equal(Model(x, y).predict(indices), layer(vectors, mask=mask))
+
+
+def test_convolutions_in_two_wrappers_leave_masks_alone():
+    x = Input((3, 4, 5), dtype="int32")
+    y = TimeDistributed(TimeDistributed(Conv1D(2, 3)))(Embedding(6, 3, mask_zero=True)(x))
+    indices = RNG.integers(0, 2, (2, 3, 4, 5))
+    model = Model(x, y)
+    assert model.predict(indices).shape == (2, 3, 4, 3, 2)
+    np.testing.assert_array_equal(model.compute_mask(indices), (indices != 0).any(axis=3))
+
+
 def test_a_model_at_each_timestep_has_masks_of_its_own():
     inner = Sequential([Embedding(4, 3, mask_zero=True, input_length=2), LSTM(2)])
     x = Input((None, 2), dtype="int32")
