@@ -6,20 +6,25 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cylstm.layers import (
+    ELU,
     LSTM,
     Activation,
+    ActivityRegularization,
     Add,
+    AlphaDropout,
     Average,
     AveragePooling1D,
     BatchNormalization,
     Bidirectional,
     Concatenate,
     Conv1D,
+    Cropping1D,
     Dense,
     Dot,
     Dropout,
     Embedding,
     Flatten,
+    GaussianDropout,
     GaussianNoise,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
@@ -29,13 +34,18 @@ from cylstm.layers import (
     Masking,
     Maximum,
     MaxPooling1D,
+    Minimum,
     Multiply,
     Permute,
+    PReLU,
     RepeatVector,
     Reshape,
     SpatialDropout1D,
     Subtract,
+    ThresholdedReLU,
     TimeDistributed,
+    UpSampling1D,
+    ZeroPadding1D,
 )
 
 
@@ -237,10 +247,13 @@ def row(cls, inputs, arguments=None, refused=None, label="", **config):
 
 
 MERGING = [
-    *(row(cls, PAIR, refused=VECTORS) for cls in (Add, Subtract, Multiply, Average, Maximum)),
+    *(
+        row(cls, PAIR, refused=VECTORS)
+        for cls in (Add, Subtract, Multiply, Average, Maximum, Minimum)
+    ),
     *(
         row(cls, RANKS, refused=UNLIKE, label="of several ranks")
-        for cls in (Add, Multiply, Average, Maximum)
+        for cls in (Add, Multiply, Average, Maximum, Minimum)
     ),
     row(Add, SEQUENCE_PAIR, {"mask": [SOME, ~SOME]}, UNLIKE, "masked"),
     row(Concatenate, UNLIKE, refused=[SEQUENCES, VECTORS]),
@@ -293,4 +306,33 @@ NORMALIZATION = [
     row(LayerNormalization, VECTORS, refused=numbers(), center=False),
 ]
 
+# Activations with numbers or weights of their own, noise, and what changes the number of timesteps
+
+RECTIFIERS = [
+    row(LeakyReLU, VECTORS, alpha=-0.5),
+    row(ELU, SEQUENCES, {"mask": SOME}, alpha=0.7),
+    row(ELU, MATRICES),
+    row(ThresholdedReLU, SEQUENCES, {"mask": SOME}, theta=0.25),
+    row(PReLU, VECTORS, refused=np.ones(4), alpha_initializer="ones"),
+    row(PReLU, SEQUENCES, {"mask": SOME}, VECTORS[0], alpha_initializer="glorot_uniform"),
+    row(PReLU, SEQUENCES, refused=VECTORS[0], alpha_initializer="ones", shared_axes=[1]),
+    row(PReLU, MATRICES, refused=VECTORS, alpha_initializer="glorot_uniform", shared_axes=[1, 3]),
+    row(ActivityRegularization, SEQUENCES, {"mask": SOME}, l1=0.1, l2=0.2),
+]
+
+DISTURBANCES = [
+    row(GaussianDropout, SEQUENCES, IN_TRAINING, label="in training", rate=0.4),
+    row(AlphaDropout, SEQUENCES, IN_TRAINING, label="in training", rate=0.4),
+    row(AlphaDropout, SEQUENCES, IN_TRAINING, VECTORS, rate=0.4, noise_shape=(None, 1, None)),
+    row(AlphaDropout, VECTORS, rate=0.4, seed=1),
+]
+
+LENGTHS = [
+    row(UpSampling1D, SEQUENCES, refused=VECTORS, size=3),
+    row(ZeroPadding1D, SEQUENCES, refused=VECTORS, padding=(2, 1)),
+    row(Cropping1D, SEQUENCES, refused=SEQUENCES[:, :2], cropping=(1, 2)),
+    row(Cropping1D, SEQUENCES, refused=VECTORS, cropping=0),
+]
+
+CASES += [*RECTIFIERS, *DISTURBANCES, *LENGTHS]
 CASES += [*MERGING, *CONVOLUTIONS, *POOLING, *NORMALIZATION]

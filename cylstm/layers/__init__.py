@@ -1,8 +1,9 @@
 """Layers: the parts that models are made of."""
 
+from cylstm.layers.advanced_activations import ELU, LeakyReLU, PReLU, ThresholdedReLU
 from cylstm.layers.bidirectional import Bidirectional
 from cylstm.layers.convolutional import Conv1D, Convolution1D
-from cylstm.layers.core import Activation, Dense, LeakyReLU, Masking
+from cylstm.layers.core import Activation, ActivityRegularization, Dense, Masking
 from cylstm.layers.differentiable import Differentiable
 from cylstm.layers.embedding import Embedding
 from cylstm.layers.input_layer import Input, InputLayer
@@ -15,6 +16,7 @@ from cylstm.layers.merge import (
     Concatenate,
     Dot,
     Maximum,
+    Minimum,
     Multiply,
     Subtract,
     add,
@@ -22,11 +24,18 @@ from cylstm.layers.merge import (
     concatenate,
     dot,
     maximum,
+    minimum,
     multiply,
     subtract,
 )
 from cylstm.layers.nested import Nested
-from cylstm.layers.noise import Dropout, GaussianNoise, SpatialDropout1D
+from cylstm.layers.noise import (
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+)
 from cylstm.layers.normalization import BatchNormalization, LayerNormalization
 from cylstm.layers.pooling import (
     AveragePooling1D,
@@ -39,25 +48,38 @@ from cylstm.layers.pooling import (
     MaxPooling1D,
 )
 from cylstm.layers.recurrent import Recurrent
-from cylstm.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from cylstm.layers.reshaping import (
+    Cropping1D,
+    Flatten,
+    Permute,
+    RepeatVector,
+    Reshape,
+    UpSampling1D,
+    ZeroPadding1D,
+)
 from cylstm.layers.serialization import deserialize, register, serialize
 from cylstm.layers.wrappers import TimeDistributed, Wrapper
 
 register(
     LSTM,
     Activation,
+    ActivityRegularization,
     Add,
+    AlphaDropout,
     Average,
     AveragePooling1D,
     BatchNormalization,
     Bidirectional,
     Concatenate,
     Conv1D,
+    Cropping1D,
     Dense,
     Dot,
     Dropout,
+    ELU,
     Embedding,
     Flatten,
+    GaussianDropout,
     GaussianNoise,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
@@ -67,19 +89,27 @@ register(
     Masking,
     MaxPooling1D,
     Maximum,
+    Minimum,
     Multiply,
+    PReLU,
     Permute,
     RepeatVector,
     Reshape,
     SpatialDropout1D,
     Subtract,
+    ThresholdedReLU,
     TimeDistributed,
+    UpSampling1D,
+    ZeroPadding1D,
 )
 
 __all__ = [
+    "ELU",
     "LSTM",
     "Activation",
+    "ActivityRegularization",
     "Add",
+    "AlphaDropout",
     "Average",
     "AveragePooling1D",
     "AvgPool1D",
@@ -88,12 +118,14 @@ __all__ = [
     "Concatenate",
     "Conv1D",
     "Convolution1D",
+    "Cropping1D",
     "Dense",
     "Differentiable",
     "Dot",
     "Dropout",
     "Embedding",
     "Flatten",
+    "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalAvgPool1D",
@@ -110,22 +142,28 @@ __all__ = [
     "MaxPool1D",
     "MaxPooling1D",
     "Maximum",
+    "Minimum",
     "Multiply",
     "Nested",
+    "PReLU",
     "Permute",
     "Recurrent",
     "RepeatVector",
     "Reshape",
     "SpatialDropout1D",
     "Subtract",
+    "ThresholdedReLU",
     "TimeDistributed",
+    "UpSampling1D",
     "Wrapper",
+    "ZeroPadding1D",
     "add",
     "average",
     "concatenate",
     "deserialize",
     "dot",
     "maximum",
+    "minimum",
     "multiply",
     "serialize",
     "subtract",

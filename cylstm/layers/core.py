@@ -1,4 +1,4 @@
-"""The plain layers: Dense, Activation, LeakyReLU and Masking."""
+"""The plain layers: Dense, Activation, ActivityRegularization and Masking."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 from cylstm import _checks, activations, constraints, initializers, regularizers, streaming
 from cylstm._numbers import real
-from cylstm.layers._options import DenseOptions, LayerOptions
+from cylstm.layers._options import DenseOptions, LayerOptions, WeightedOptions
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
 
-__all__ = ["Activation", "Dense", "LeakyReLU", "Masking"]
+__all__ = ["Activation", "ActivityRegularization", "Dense", "Masking"]
 
 
 class Dense(Differentiable):
@@ -206,57 +206,50 @@ class Activation(Differentiable):
         return outputs, lambda d_outputs: (product(inputs, outputs, d_outputs), {})
 
 
-class LeakyReLU(Differentiable):
-    """A rectifier that lets a share of negative inputs through: x, or alpha x where x < 0.
+class ActivityRegularization(Differentiable):
+    """Pass the inputs on, and add a penalty of them to the loss.
 
     Parameters
     ----------
-    alpha : float, default 0.3
-        The slope for negative inputs; at least 0.
+    l1, l2 : float, default 0.0
+        The factors of the absolute values and of the squares, which are summed over all elements.
     **kwargs
-        The arguments of `Layer`.
+        The arguments of `Layer`, without `activity_regularizer`.
 
     Raises
     ------
     ValueError, TypeError
-        For an `alpha` that is negative, not finite or no number.
+        For a factor that is not finite or no number.
 
     Notes
     -----
-    Inputs of any shape, outputs of the same; masks pass through. The derivative at 0 is 0.
-    Behaviour: `tf.keras.layers.LeakyReLU` of TensorFlow 1.4.
-
-    References
-    ----------
-    A. Maas, A. Hannun and A. Ng, "Rectifier nonlinearities improve neural network acoustic
-    models", ICML 2013.
+    Inputs of any shape, outputs of the same; masks pass through. Behaviour: Keras 2.0.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from cylstm.layers import LeakyReLU
-    >>> LeakyReLU(0.25)(np.array([[-2.0, 3.0]])).tolist()
-    [[-0.5, 3.0]]
+    >>> from cylstm.layers import ActivityRegularization
+    >>> layer = ActivityRegularization(l1=0.5)
+    >>> layer(np.array([[-2.0, 3.0]])).tolist(), layer.losses
+    ([[-2.0, 3.0]], [2.5])
     """
 
     framewise = True
 
-    def __init__(self, alpha: float = 0.3, **kwargs: Unpack[LayerOptions]) -> None:
-        super().__init__(**kwargs)
-        self.alpha = real(alpha, "alpha", minimum=0)
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Unpack[WeightedOptions]) -> None:
+        if "activity_regularizer" in kwargs:
+            raise TypeError(
+                "ActivityRegularization has no argument 'activity_regularizer': give l1 and l2."
+            )
+        super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **kwargs)
+        self.l1, self.l2 = real(l1, "l1"), real(l2, "l2")
         self.supports_masking = True
 
     def forward(
         self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
     ) -> tuple[np.ndarray, Backward | None]:
         """See `Differentiable.forward`."""
-        outputs = np.where(inputs < 0, inputs * self.alpha, inputs)
-
-        def backward(d_outputs: np.ndarray) -> tuple:
-            slopes = (inputs > 0) + self.alpha * (inputs < 0)
-            return d_outputs * slopes.astype(inputs.dtype), {}
-
-        return outputs, backward
+        return inputs, lambda d_outputs: (d_outputs, {})
 
 
 class Masking(Differentiable):

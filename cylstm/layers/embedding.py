@@ -153,14 +153,18 @@ class Embedding(Differentiable):
                 f"{what} holds the index {int(wrong)}, but input_dim={self.input_dim} allows 0 to "
                 f"{self.input_dim - 1}."
             )
-        self.compute_output_shape(array.shape)
         return np.ascontiguousarray(array, np.intp)
+
+    def _check_shapes(self, shapes: Sequence[Sequence[int | None]]) -> None:
+        super()._check_shapes(shapes)
+        self.compute_output_shape(shapes[0])
 
     def forward(
         self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
     ) -> tuple[np.ndarray, Backward | None]:
         """See `Differentiable.forward`; the gradient of the inputs is None."""
         indices = self._cast(inputs, f"Input 0 of layer {self.name}")
+        self._check_shapes([indices.shape])
         outputs = self.embeddings.value.take(indices, axis=0)
 
         def backward(d_outputs: np.ndarray) -> tuple:

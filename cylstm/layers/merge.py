@@ -19,6 +19,7 @@ __all__ = [
     "Concatenate",
     "Dot",
     "Maximum",
+    "Minimum",
     "Multiply",
     "Subtract",
     "add",
@@ -26,6 +27,7 @@ __all__ = [
     "concatenate",
     "dot",
     "maximum",
+    "minimum",
     "multiply",
     "subtract",
 ]
@@ -229,7 +231,22 @@ class Average(_Elementwise):
         return [d_outputs / self._dtype.type(len(inputs))] * len(inputs)
 
 
-class Maximum(_Elementwise):
+class _Extreme(_Elementwise):
+    """The frame of Maximum and Minimum: each element is that of one input."""
+
+    def slopes(
+        self, inputs: list[np.ndarray], outputs: np.ndarray, d_outputs: np.ndarray
+    ) -> list[np.ndarray]:
+        """The gradient with respect to each input, before repeated axes are summed."""
+        unclaimed, slopes = np.ones(outputs.shape, bool), []
+        for x in inputs:
+            first = (x == outputs) & unclaimed
+            slopes.append(d_outputs * first)
+            unclaimed ^= first
+        return slopes
+
+
+class Maximum(_Extreme):
     """The largest of the inputs, element by element.
 
     Parameters
@@ -259,16 +276,36 @@ class Maximum(_Elementwise):
         """The output."""
         return reduce(np.maximum, inputs)
 
-    def slopes(
-        self, inputs: list[np.ndarray], outputs: np.ndarray, d_outputs: np.ndarray
-    ) -> list[np.ndarray]:
-        """The gradient with respect to each input, before repeated axes are summed."""
-        unclaimed, slopes = np.ones(outputs.shape, bool), []
-        for x in inputs:
-            first = (x == outputs) & unclaimed
-            slopes.append(d_outputs * first)
-            unclaimed ^= first
-        return slopes
+
+class Minimum(_Extreme):
+    """The smallest of the inputs, element by element.
+
+    Parameters
+    ----------
+    **kwargs
+        The arguments of `Layer`.
+
+    Raises
+    ------
+    ValueError
+        When called, for anything but a list of at least two inputs whose shapes fit.
+
+    Notes
+    -----
+    Shapes and masks as for `Add`. Of equal inputs the first gets the gradient, as in TensorFlow.
+    Behaviour: Keras 2.0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm.layers import Minimum
+    >>> Minimum()([np.array([[5.0, 1.0]]), np.array([[1.0, 2.0]])]).tolist()
+    [[1.0, 1.0]]
+    """
+
+    def merged(self, inputs: list[np.ndarray]) -> np.ndarray:
+        """The output."""
+        return reduce(np.minimum, inputs)
 
 
 def _aligned_shapes(shapes: Sequence[Shape]) -> list[tuple[int | None, ...]]:
@@ -315,6 +352,11 @@ def average(inputs: Any, **kwargs: Unpack[LayerOptions]) -> Any:
 def maximum(inputs: Any, **kwargs: Unpack[LayerOptions]) -> Any:
     """Merge by `Maximum`; `kwargs` are its arguments."""
     return Maximum(**kwargs)(inputs)
+
+
+def minimum(inputs: Any, **kwargs: Unpack[LayerOptions]) -> Any:
+    """Merge by `Minimum`; `kwargs` are its arguments."""
+    return Minimum(**kwargs)(inputs)
 
 
 def concatenate(inputs: Any, axis: int = -1, **kwargs: Unpack[LayerOptions]) -> Any:

@@ -1,7 +1,8 @@
-"""Layers that disturb training: Dropout, SpatialDropout1D and GaussianNoise."""
+"""Layers that disturb training: dropout of four kinds, and noise."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -13,7 +14,10 @@ from cylstm.layers._options import LayerOptions
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
 
-__all__ = ["Dropout", "GaussianNoise", "SpatialDropout1D"]
+__all__ = ["AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D"]
+
+_SELU_LOWEST = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717
+"""What `selu` comes close to for inputs towards minus infinity."""
 
 
 class Dropout(Differentiable):
@@ -71,9 +75,7 @@ class Dropout(Differentiable):
         **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
-        self.rate = real(rate, "rate", minimum=0)
-        if self.rate >= 1:
-            raise ValueError(f"rate must be below 1, or nothing would be kept, got {rate!r}.")
+        self.rate = _checked_rate(rate)
         self.noise_shape = None if noise_shape is None else _checked_noise_shape(noise_shape)
         self.seed = _random.checked_seed(seed)
         self._generator: np.random.Generator | None = None
@@ -86,9 +88,13 @@ class Dropout(Differentiable):
         shape = self._mask_shape(inputs.shape)
         if not training or self.rate == 0:
             return inputs, lambda d_outputs: (d_outputs, {})
-        kept = self._random().random(shape, np.float32) >= self.rate
+        kept = self._draw_kept(shape)
         factors = kept * self._dtype.type(1 / (1 - self.rate))
         return inputs * factors, lambda d_outputs: (d_outputs * factors, {})
+
+    def _draw_kept(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Which inputs stay, drawn anew: an array of bool."""
+        return self._random().random(shape, np.float32) >= self.rate
 
     def _random(self) -> np.random.Generator:
         """The layer's own generator, which goes on from call to call, or the default one."""
@@ -159,6 +165,119 @@ class SpatialDropout1D(Dropout):
         return (shape[0], 1, shape[2])
 
 
+class AlphaDropout(Dropout):
+    """Dropout for networks of `selu`: a random share of the inputs takes its lowest value.
+
+    All are then scaled and shifted, so that inputs of mean 0 and variance 1 stay so. Outside of
+    training the inputs pass through unchanged.
+
+    Parameters
+    ----------
+    rate : float
+        The share that is dropped: at least 0, below 1.
+    noise_shape, seed
+        As for `Dropout`.
+    **kwargs
+        The arguments of `Layer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `Dropout`.
+
+    Notes
+    -----
+    Inputs of any shape, outputs of the same; masks pass through. Behaviour: Keras 2.0.
+
+    References
+    ----------
+    G. Klambauer et al., "Self-normalizing neural networks", NIPS 2017, arXiv:1706.02515.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm.layers import AlphaDropout
+    >>> x = np.random.default_rng(0).normal(size=(1, 100000))
+    >>> y = AlphaDropout(0.5, seed=3)(x, training=True)
+    >>> bool(abs(y.mean()) < 0.02), bool(abs(y.std() - 1) < 0.02)
+    (True, True)
+    """
+
+    def forward(
+        self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
+    ) -> tuple[np.ndarray, Backward | None]:
+        """See `Differentiable.forward`."""
+        shape = self._mask_shape(inputs.shape)
+        if not training or self.rate == 0:
+            return inputs, lambda d_outputs: (d_outputs, {})
+        kept = self._draw_kept(shape)
+        scale = 1 / math.sqrt((1 - self.rate) * (1 + self.rate * _SELU_LOWEST**2))
+        shift = -scale * _SELU_LOWEST * self.rate
+        factors = kept * self._dtype.type(scale)
+        added = np.where(
+            kept, self._dtype.type(shift), self._dtype.type(scale * _SELU_LOWEST + shift)
+        )
+        return inputs * factors + added, lambda d_outputs: (d_outputs * factors, {})
+
+
+class GaussianDropout(Differentiable):
+    """Multiply by normally distributed factors in training, as noisy as `Dropout` is.
+
+    Outside of training the inputs pass through unchanged.
+
+    Parameters
+    ----------
+    rate : float
+        As for `Dropout`, at least 0, below 1: the factors have the mean 1 and the standard
+        deviation sqrt(rate / (1 - rate)).
+    **kwargs
+        The arguments of `Layer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a `rate` out of [0, 1) or that is no number.
+
+    Notes
+    -----
+    Inputs of any shape, outputs of the same; masks pass through. Random numbers come from the
+    generator that `cylstm.utils.set_random_seed` restarts. Behaviour: Keras 2.0.
+
+    References
+    ----------
+    N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting",
+    JMLR 15, 2014.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm.layers import GaussianDropout
+    >>> layer = GaussianDropout(0.5)
+    >>> layer(np.ones((1, 2))).tolist()
+    [[1.0, 1.0]]
+    >>> bool((layer(np.ones((1, 2)), training=True) != 1).all())
+    True
+    """
+
+    framewise = True
+
+    def __init__(self, rate: float, **kwargs: Unpack[LayerOptions]) -> None:
+        super().__init__(**kwargs)
+        self.rate = _checked_rate(rate)
+        self.supports_masking = True
+
+    def forward(
+        self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
+    ) -> tuple[np.ndarray, Backward | None]:
+        """See `Differentiable.forward`."""
+        if not training or self.rate == 0:
+            return inputs, lambda d_outputs: (d_outputs, {})
+        factors = _random.default_generator().standard_normal(inputs.shape, self._dtype)
+        factors *= math.sqrt(self.rate / (1 - self.rate))
+        factors += 1
+        return inputs * factors, lambda d_outputs: (d_outputs * factors, {})
+
+
 class GaussianNoise(Differentiable):
     """Add normally distributed noise in training.
 
@@ -211,6 +330,13 @@ class GaussianNoise(Differentiable):
             noise += inputs
             outputs = noise
         return outputs, lambda d_outputs: (d_outputs, {})
+
+
+def _checked_rate(rate: Any) -> float:
+    checked = real(rate, "rate", minimum=0)
+    if checked >= 1:
+        raise ValueError(f"rate must be below 1, or nothing would be kept, got {rate!r}.")
+    return checked
 
 
 def _checked_noise_shape(noise_shape: Any) -> tuple[int | None, ...]:

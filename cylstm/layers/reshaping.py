@@ -1,9 +1,10 @@
-"""Layers that only move numbers: Flatten, Reshape, Permute and RepeatVector."""
+"""Layers that move numbers, repeat them or leave them out, and compute nothing."""
 
 from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -14,7 +15,15 @@ from cylstm.layers._options import LayerOptions
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
 
-__all__ = ["Flatten", "Permute", "RepeatVector", "Reshape"]
+__all__ = [
+    "Cropping1D",
+    "Flatten",
+    "Permute",
+    "RepeatVector",
+    "Reshape",
+    "UpSampling1D",
+    "ZeroPadding1D",
+]
 
 
 class Flatten(Differentiable):
@@ -220,14 +229,210 @@ class RepeatVector(Differentiable):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """(batch, n, features)."""
         self._check_shapes([input_shape])
-        return (input_shape[0], self.n, input_shape[1])
+        return _possible((input_shape[0], self.n, input_shape[1]), self)
 
     def forward(
         self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
     ) -> tuple[np.ndarray, Backward | None]:
         """See `Differentiable.forward`."""
+        self.compute_output_shape(inputs.shape)
         outputs = np.repeat(inputs[:, None], self.n, axis=1)
         return outputs, lambda d_outputs: (d_outputs.sum(axis=1), {})
+
+
+class UpSampling1D(Differentiable):
+    """Repeat each timestep, so that the sequence becomes longer.
+
+    Parameters
+    ----------
+    size : int, default 2
+        How many times each timestep comes.
+    **kwargs
+        The arguments of `Layer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a `size` that is no positive integer; when called, for a sequence that would become
+        too long for any memory.
+
+    Notes
+    -----
+    Inputs (batch, timesteps, features), outputs (batch, timesteps * size, features). Masks are not
+    supported. Behaviour: Keras 2.0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm.layers import UpSampling1D
+    >>> UpSampling1D(2)(np.array([[[1.0], [5.0]]])).ravel().tolist()
+    [1.0, 1.0, 5.0, 5.0]
+    """
+
+    def __init__(self, size: int = 2, **kwargs: Unpack[LayerOptions]) -> None:
+        super().__init__(**kwargs)
+        self.size = _checks.positive_int(size, "size")
+        self.input_spec = [InputSpec(ndim=3)]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """(batch, timesteps * size, features)."""
+        self._check_shapes([input_shape])
+        batch, timesteps, features = input_shape
+        steps = None if timesteps is None else timesteps * self.size
+        return _possible((batch, steps, features), self)
+
+    def forward(
+        self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
+    ) -> tuple[np.ndarray, Backward | None]:
+        """See `Differentiable.forward`."""
+        self.compute_output_shape(inputs.shape)
+        batch, timesteps, features = inputs.shape
+        repeated = (batch, timesteps, self.size, features)
+        return np.repeat(inputs, self.size, axis=1), lambda d_outputs: (
+            d_outputs.reshape(repeated).sum(axis=2),
+            {},
+        )
+
+
+class ZeroPadding1D(Differentiable):
+    """Put timesteps of zeros before and after the sequence.
+
+    Parameters
+    ----------
+    padding : int or tuple of two int, default 1
+        How many: before and after, each at least 0. An integer stands for both.
+    **kwargs
+        The arguments of `Layer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a `padding` that is not that; when called, for a sequence that would become too long
+        for any memory.
+
+    Notes
+    -----
+    Inputs (batch, timesteps, features), outputs (batch, before + timesteps + after, features).
+    Masks are not supported. Behaviour: Keras 2.0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm.layers import ZeroPadding1D
+    >>> ZeroPadding1D((2, 1))(np.array([[[1.0], [5.0]]])).ravel().tolist()
+    [0.0, 0.0, 1.0, 5.0, 0.0]
+    """
+
+    def __init__(self, padding: int | Sequence[int] = 1, **kwargs: Unpack[LayerOptions]) -> None:
+        super().__init__(**kwargs)
+        self.padding = _ends(padding, "padding")
+        self.input_spec = [InputSpec(ndim=3)]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """(batch, before + timesteps + after, features)."""
+        self._check_shapes([input_shape])
+        batch, timesteps, features = input_shape
+        steps = None if timesteps is None else timesteps + sum(self.padding)
+        return _possible((batch, steps, features), self)
+
+    def forward(
+        self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
+    ) -> tuple[np.ndarray, Backward | None]:
+        """See `Differentiable.forward`."""
+        outputs = np.zeros(self.compute_output_shape(inputs.shape), inputs.dtype)
+        within = slice(self.padding[0], self.padding[0] + inputs.shape[1])
+        outputs[:, within] = inputs
+        return outputs, lambda d_outputs: (d_outputs[:, within], {})
+
+
+class Cropping1D(Differentiable):
+    """Leave out timesteps at the beginning and at the end of the sequence.
+
+    Parameters
+    ----------
+    cropping : int or tuple of two int, default (1, 1)
+        How many: at the beginning and at the end, each at least 0. An integer stands for both.
+    **kwargs
+        The arguments of `Layer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a `cropping` that is not that; when called, for a sequence that is shorter than what
+        is to be left out.
+
+    Notes
+    -----
+    Inputs (batch, timesteps, features), outputs (batch, timesteps - cropped, features). Masks are
+    not supported. Behaviour: Keras 2.0, which makes nothing of a sequence that is too short.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cylstm.layers import Cropping1D
+    >>> Cropping1D((2, 1))(np.arange(5.0).reshape(1, 5, 1)).ravel().tolist()
+    [2.0, 3.0]
+    """
+
+    def __init__(
+        self, cropping: int | Sequence[int] = (1, 1), **kwargs: Unpack[LayerOptions]
+    ) -> None:
+        super().__init__(**kwargs)
+        self.cropping = _ends(cropping, "cropping")
+        self.input_spec = [InputSpec(ndim=3)]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """(batch, timesteps - cropped, features).
+
+        Raises
+        ------
+        ValueError
+            If there are fewer timesteps than are to be left out.
+        """
+        self._check_shapes([input_shape])
+        batch, timesteps, features = input_shape
+        if timesteps is None:
+            return (batch, None, features)
+        if timesteps < sum(self.cropping):
+            raise ValueError(
+                f"Layer {self.name} leaves out {sum(self.cropping)} timesteps, got an input of "
+                f"{timesteps}: give longer sequences or a smaller cropping."
+            )
+        return (batch, timesteps - sum(self.cropping), features)
+
+    def forward(
+        self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
+    ) -> tuple[np.ndarray, Backward | None]:
+        """See `Differentiable.forward`."""
+        steps = self.compute_output_shape(inputs.shape)[1]
+        within = slice(self.cropping[0], self.cropping[0] + steps)
+
+        def backward(d_outputs: np.ndarray) -> tuple:
+            d_inputs = np.zeros_like(inputs)
+            d_inputs[:, within] = d_outputs
+            return d_inputs, {}
+
+        return np.ascontiguousarray(inputs[:, within]), backward
+
+
+def _possible(shape: tuple[int | None, ...], layer: Differentiable) -> tuple[int | None, ...]:
+    """The shape; ValueError where no memory could hold as many numbers."""
+    if math.prod(max(size or 1, 1) for size in shape) > sys.maxsize // 8:
+        raise ValueError(
+            f"Layer {layer.name} would make an output of the shape {shape}, which no memory holds."
+        )
+    return shape
+
+
+def _ends(value: Any, name: str) -> tuple[int, int]:
+    """A number for each end of a sequence, from one for both or from two."""
+    pair = value if isinstance(value, list | tuple) else (value, value)
+    counts = _integers(pair, name)
+    if len(counts) != 2 or min(counts) < 0:
+        raise ValueError(
+            f"{name} must be an integer that is at least 0, or a tuple of two, got {value!r}."
+        )
+    return counts
 
 
 def _integers(values: Any, name: str) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Unpack
 
 import numpy as np
@@ -28,34 +29,52 @@ class Wrapper(Nested, Differentiable):
     layer : Layer
         What is wrapped. Its weights are the weights of the wrapper, and its dtype that of the
         wrapper.
+    dtype : str, optional
+        What will be fed in, where the wrapper is the first layer of a model, such as "int32" around
+        an `Embedding`. Default: what the layer computes in, which no other float may be.
     **kwargs
-        The arguments of `Layer`.
+        The other arguments of `Layer`.
+
+    Attributes
+    ----------
+    input_dtype : str
+        What will be fed in.
 
     Raises
     ------
     TypeError
         If `layer` is no layer.
     ValueError
-        If a `dtype` is given that is not that of the layer.
+        If `dtype` is neither that of the layer nor one of integers.
     """
 
     def __init__(self, layer: Layer, **kwargs: Unpack[LayerOptions]) -> None:
         if not isinstance(layer, Layer):
             raise TypeError(f"{type(self).__name__} wraps a layer, got {what_is_no_layer(layer)}.")
-        super().__init__(**{"dtype": layer.dtype} | kwargs)
-        if self.dtype != layer.dtype:
+        self.input_dtype = self._fed_dtype(layer, kwargs.pop("dtype", None))
+        super().__init__(**kwargs | {"dtype": layer.dtype})
+        self.layer = layer
+
+    def _fed_dtype(self, layer: Layer, dtype: Any) -> str:
+        """The name of the dtype that is fed in; ValueError where the layer does not read it."""
+        if dtype is None:
+            return layer.dtype
+        with suppress(TypeError):  # of what is no dtype at all
+            if np.dtype(dtype).kind in "iub":
+                return np.dtype(dtype).name
+        if _checks.float_dtype(dtype) != layer.dtype:
             raise ValueError(
-                f"{type(self).__name__} was given dtype={self.dtype!r}, but its layer "
+                f"{type(self).__name__} was given dtype={dtype!r}, but its layer "
                 f"{layer.name} computes in {layer.dtype}: give the dtype to the layer."
             )
-        self.layer = layer
+        return layer.dtype
 
     def _sublayers(self) -> list[Layer]:
         return [self.layer]
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make the same wrapper again, with the config of its layer."""
-        config = super().get_config()
+        config = super().get_config() | {"dtype": self.input_dtype}
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = _registry.serialize_object(self.activity_regularizer)
         return config
@@ -101,11 +120,13 @@ class TimeDistributed(Wrapper):
     Inputs (batch, timesteps, ...), outputs (batch, timesteps, *output of the layer). The number of
     timesteps may change from call to call.
 
-    A mask (batch, timesteps) passes through. One with more axes goes to the layer, as in Keras
-    2.2, and so do the masks that the layer makes (Embedding with `mask_zero`, Masking) come out;
-    TensorFlow 1.4 hands no masks in or out. An `activity_regularizer` of the layer counts, on the
-    output of the wrapper. Behaviour otherwise: `tf.keras.layers.TimeDistributed` of TensorFlow
-    1.4.
+    A mask (batch, timesteps) passes through. One with more axes goes to the layer, if that (of a
+    model: each of its layers) supports masks, as in Keras 2.2; TensorFlow 1.4 and Keras 2.0 hand
+    none in. Masks that the layer makes
+    (Embedding with `mask_zero`, Masking) do not come out, as there: to skip what stands for no
+    input within a timestep, put the layer that makes the mask before, without TimeDistributed. An
+    `activity_regularizer` of the layer counts, on the output of the wrapper. Behaviour otherwise:
+    `tf.keras.layers.TimeDistributed` of TensorFlow 1.4.
 
     Examples
     --------
@@ -131,6 +152,7 @@ class TimeDistributed(Wrapper):
             )
         if self.activity_regularizer is None:
             self.activity_regularizer = layer.activity_regularizer
+        self.supports_masking = True
         self.input_spec = [InputSpec(min_ndim=3)]
 
     def stream(self, batch_size: int = 1) -> Any:
@@ -171,19 +193,20 @@ class TimeDistributed(Wrapper):
         return (inner[0], input_shape[1], *inner[1:])
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """The mask that the layer makes, else that of the inputs, reduced to (batch, timesteps).
+        """The mask of the inputs: as it is, or as the layer passes it on within timesteps.
 
-        Raises
-        ------
-        TypeError
-            If the mask has more axes and the layer does not support masking.
+        A mask with more axes than (batch, timesteps) that ends in the layer is reduced to these: a
+        timestep counts if anything in it does.
         """
-        rows, inner_mask = _rows(np.asarray(inputs)), _inner_mask(mask)
-        made = self.layer.compute_mask(rows, inner_mask)
-        if made is not None:
-            made = np.asarray(made, bool)
-            return made.reshape(*np.shape(inputs)[:2], *made.shape[1:])
-        if inner_mask is None:
+        inner_mask = self._inner_mask(mask)
+        if inner_mask is not None:
+            passed = self.layer.compute_mask(_rows(np.asarray(inputs)), inner_mask)
+            if passed is not None:
+                passed = np.asarray(passed, bool)
+                # What stands for a symbolic mask has sizes of 1, not those of the inputs.
+                like = mask if len(passed) == len(inner_mask) else inputs
+                return passed.reshape(*np.shape(like)[:2], *passed.shape[1:])
+        if mask is None or _checks.rank(mask) < 3:
             return mask
         return np.any(mask, axis=tuple(range(2, np.ndim(mask))))
 
@@ -192,7 +215,7 @@ class TimeDistributed(Wrapper):
     ) -> tuple[np.ndarray, Backward | None]:
         """See `Differentiable.forward`."""
         layer, rows = self.layer, _rows(inputs)
-        given = {"mask": _inner_mask(mask), "training": training}
+        given = {"mask": self._inner_mask(mask), "training": training}
         if not keep:
             return _in_time(layer.call(rows, **accepted(layer.call, **given)), inputs), None
         recorded = layer._activity_losses
@@ -210,8 +233,21 @@ class TimeDistributed(Wrapper):
 
         return _in_time(outputs, inputs), backward
 
+    def _inner_mask(self, mask: Any) -> np.ndarray | None:
+        """The part of a mask that concerns the layer: None where it takes or needs none."""
+        if mask is None or _checks.rank(mask) < 3 or not _takes_masks(self.layer):
+            return None
+        return _rows(_checks.as_bools(mask))
+
     def _cast(self, value: Any, what: str) -> np.ndarray:
         return self.layer._cast(value, what)
+
+
+def _takes_masks(layer: Layer) -> bool:
+    """Whether a layer, and each that it is made of, supports masks."""
+    if isinstance(layer, TimeDistributed):  # it keeps them from a layer that does not
+        return True
+    return layer.supports_masking and all(map(_takes_masks, layer._sublayers()))
 
 
 def _without_time(shape: Any) -> tuple[int | None, ...]:
@@ -227,10 +263,3 @@ def _rows(array: np.ndarray) -> np.ndarray:
 def _in_time(outputs: np.ndarray, inputs: np.ndarray) -> np.ndarray:
     """The reverse of `_rows`, for the outputs of the layer."""
     return outputs.reshape(*inputs.shape[:2], *outputs.shape[1:])
-
-
-def _inner_mask(mask: Any) -> np.ndarray | None:
-    """The part of a mask that concerns the layer: None where it is (batch, timesteps) only."""
-    if mask is None or _checks.rank(mask) < 3:
-        return None
-    return _rows(_checks.as_bools(mask))

@@ -140,7 +140,8 @@ class Sequential(Classifier, Model):
             raise
 
     def _start(self, shape: tuple[int | None, ...], layers: list[Layer]) -> None:
-        tensor = Input(batch_shape=shape, dtype=layers[0].dtype, name=f"{layers[0].name}_input")
+        dtype = getattr(layers[0], "input_dtype", layers[0].dtype)
+        tensor = Input(batch_shape=shape, dtype=dtype, name=f"{layers[0].name}_input")
         self._put_on([tensor], tensor, layers)
 
     def _put_on(

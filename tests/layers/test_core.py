@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from cylstm import activations, initializers
-from cylstm.layers import Activation, Dense, LeakyReLU, Masking
+from cylstm import Sequential, activations, initializers
+from cylstm.layers import Activation, ActivityRegularization, Dense, Masking
 from cylstm.testing import gradient_error
 
 RNG = np.random.default_rng(0)
@@ -103,12 +103,28 @@ def test_activation_configs():
         Activation("tanhh")
 
 
-@pytest.mark.parametrize(
-    ("alpha", "error"), [(-0.1, ValueError), (np.nan, ValueError), (None, TypeError)]
-)
-def test_slopes_that_leaky_relu_refuses(alpha, error):
-    with pytest.raises(error, match="alpha must be a finite number that is at least 0"):
-        LeakyReLU(alpha)
+def test_activity_regularization_adds_to_the_loss():
+    layer = ActivityRegularization(0.5, 0.25, dtype="float64")
+    assert layer(X) is X
+    penalty = 0.5 * np.abs(X).sum() + 0.25 * (X**2).sum()
+    assert layer.losses == pytest.approx([penalty])
+    model = Sequential([Dense(3, input_shape=(4,)), ActivityRegularization(l1=0.5)])
+    model.compile("sgd", "mse")
+    outputs = model.predict(X)
+    expected = 0.5 * np.abs(outputs).sum()
+    assert model.test_on_batch(X, outputs) == pytest.approx(expected, rel=1e-5)
+    before = np.abs(outputs).sum()
+    for _ in range(5):
+        model.train_on_batch(X, model.predict(X))
+    assert np.abs(model.predict(X)).sum() < before
+
+
+def test_what_activity_regularization_refuses():
+    for arguments in ({"l1": np.nan}, {"l2": "much"}, {"l1": None}):
+        with pytest.raises((TypeError, ValueError), match="must be a finite number"):
+            ActivityRegularization(**arguments)
+    with pytest.raises(TypeError, match="activity_regularizer.*l1 and l2"):
+        ActivityRegularization(activity_regularizer="l1")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -131,7 +147,9 @@ def test_mask_values_that_masking_refuses(value):
         Masking(value)
 
 
-@pytest.mark.parametrize("make", [lambda: Dense(2), lambda: Activation("tanh"), LeakyReLU])
+@pytest.mark.parametrize(
+    "make", [lambda: Dense(2), lambda: Activation("tanh"), ActivityRegularization]
+)
 def test_masks_pass_through_as_they_are(make):
     mask = np.ones((3, 4), bool)
     assert make().compute_mask(np.ones((3, 4, 2)), mask) is mask

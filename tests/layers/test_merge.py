@@ -12,12 +12,13 @@ from cylstm.layers import (
     Input,
     Masking,
     Maximum,
+    Minimum,
     Multiply,
     Subtract,
 )
 from cylstm.testing import gradient_error
 
-ELEMENTWISE = [Add, Subtract, Multiply, Average, Maximum]
+ELEMENTWISE = [Add, Subtract, Multiply, Average, Maximum, Minimum]
 
 
 def inputs_of(*shapes):

@@ -1,14 +1,30 @@
 import numpy as np
 import pytest
 
-from cylstm.layers import Dropout, GaussianNoise, SpatialDropout1D
+from cylstm.layers import (
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+)
 from cylstm.utils import set_random_seed
 
 ONES = np.ones((20, 10, 30))
 
 
 @pytest.mark.parametrize(
-    "layer", [Dropout(0.5), SpatialDropout1D(0.5), GaussianNoise(0.5), Dropout(0)]
+    "layer",
+    [
+        Dropout(0.5),
+        SpatialDropout1D(0.5),
+        AlphaDropout(0.5),
+        GaussianDropout(0.5),
+        GaussianNoise(0.5),
+        Dropout(0),
+        AlphaDropout(0),
+        GaussianDropout(0),
+    ],
 )
 def test_nothing_happens_outside_of_training(layer):
     for training in (None, False):
@@ -48,6 +64,23 @@ def test_masks_repeat_along_axes(layer, axes):
     assert not (y == y.take([0], axis=other)).all()
 
 
+def test_alpha_dropout_keeps_mean_and_variance():
+    x = np.random.default_rng(0).normal(size=(200, 1000))
+    for rate in (0.1, 0.5):
+        y = AlphaDropout(rate, dtype="float64")(x, training=True)
+        assert np.mean(y) == pytest.approx(0, abs=0.02)
+        assert np.var(y) == pytest.approx(1, abs=0.02)
+
+
+def test_alpha_dropout_of_whole_features():
+    layer = AlphaDropout(0.5, noise_shape=(None, 1, None), seed=2)
+    y = layer(ONES, training=True)
+    np.testing.assert_array_equal(y, np.broadcast_to(y[:, :1], y.shape))
+    assert len(np.unique(y)) == 2
+    with pytest.raises(ValueError, match=rf"noise_shape .*{layer.name}"):
+        layer(ONES[0], training=True)
+
+
 @pytest.mark.parametrize("noise_shape", [(19, 1, 1), (2, 20, 10, 30), (None, 30, 30), (1, 1, 3)])
 def test_noise_shapes_that_do_not_fit(noise_shape):
     layer = Dropout(0.5, noise_shape=noise_shape)
@@ -63,7 +96,7 @@ def test_noise_shapes_that_are_none(noise_shape):
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1, 1.5, np.nan, "half", None])
-@pytest.mark.parametrize("cls", [Dropout, SpatialDropout1D])
+@pytest.mark.parametrize("cls", [Dropout, SpatialDropout1D, AlphaDropout, GaussianDropout])
 def test_rates_that_dropout_refuses(cls, rate):
     with pytest.raises((ValueError, TypeError), match="rate must be"):
         cls(rate)
@@ -82,13 +115,13 @@ def test_noise_has_its_deviation():
     assert np.mean(noise) == pytest.approx(0, abs=0.02)
 
 
-@pytest.mark.parametrize("make", [lambda: Dropout(0.5), lambda: GaussianNoise(0.5)])
-def test_the_default_generator_can_be_restarted(make):
-    layer = make()
+@pytest.mark.parametrize("cls", [Dropout, AlphaDropout, GaussianDropout, GaussianNoise])
+def test_the_default_generator_can_be_restarted(cls):
+    layer = cls(0.5)
     set_random_seed(1)
     first, second = (layer(ONES, training=True) for _ in range(2))
     set_random_seed(1)
-    np.testing.assert_array_equal(make()(ONES, training=True), first)
+    np.testing.assert_array_equal(cls(0.5)(ONES, training=True), first)
     assert not np.array_equal(first, second)
 
 
@@ -103,10 +136,12 @@ def test_a_seed_gives_dropout_numbers_of_its_own():
         Dropout(0.5, seed="4")
 
 
-@pytest.mark.parametrize("layer", [Dropout(0.5), SpatialDropout1D(0.5), GaussianNoise(0.5)])
-def test_masks_pass_through_as_they_are(layer):
+@pytest.mark.parametrize(
+    "cls", [Dropout, SpatialDropout1D, AlphaDropout, GaussianDropout, GaussianNoise]
+)
+def test_masks_pass_through_as_they_are(cls):
     mask = np.ones((20, 10), bool)
-    assert layer.compute_mask(ONES, mask) is mask
+    assert cls(0.5).compute_mask(ONES, mask) is mask
 
 
 def test_configs_hold_what_tensorflow_forgets():

@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
 
-from cylstm.layers import Flatten, Permute, RepeatVector, Reshape
+from cylstm import Input, Sequential
+from cylstm._blank import blank_weights
+from cylstm.layers import (
+    Cropping1D,
+    Flatten,
+    Masking,
+    Permute,
+    RepeatVector,
+    Reshape,
+    UpSampling1D,
+    ZeroPadding1D,
+)
 
 X = np.arange(24.0).reshape(2, 3, 4)
 
@@ -80,3 +91,81 @@ def test_masks_do_not_survive_another_shape(layer, x):
     for refused in (layer, layer.vjp, layer.compute_mask):
         with pytest.raises(TypeError, match=f"{layer.name} does not support masking"):
             refused(x, mask=np.ones(x.shape[:2], bool))
+
+
+# ---------------------------------------------------------------------- the number of timesteps
+
+
+def test_timesteps_repeated_added_and_left_out():
+    np.testing.assert_array_equal(UpSampling1D(2)(X), X.repeat(2, axis=1))
+    np.testing.assert_array_equal(ZeroPadding1D((1, 2))(X)[:, 1:4], X)
+    assert not ZeroPadding1D((1, 2))(X)[:, [0, 4, 5]].any()
+    np.testing.assert_array_equal(Cropping1D((1, 0))(X), X[:, 1:])
+    np.testing.assert_array_equal(Cropping1D()(ZeroPadding1D()(X)), X)
+
+
+@pytest.mark.parametrize("make", [UpSampling1D, ZeroPadding1D, Cropping1D])
+def test_unknown_numbers_of_timesteps(make):
+    assert make()(Input((None, 4))).shape == (None, None, 4)
+    with pytest.raises(TypeError, match="does not support masking"):
+        make()(Masking()(Input((None, 4))))
+
+
+def test_sequences_of_no_timesteps():
+    empty = np.ones((2, 0, 4))
+    assert UpSampling1D(3)(empty).shape == (2, 0, 4)
+    assert ZeroPadding1D(1)(empty).shape == (2, 2, 4)
+    assert Cropping1D(0)(empty).shape == (2, 0, 4)
+    outputs, pullback = Cropping1D((1, 2)).vjp(X)
+    assert outputs.shape == (2, 0, 4)
+    np.testing.assert_array_equal(pullback(outputs).inputs, np.zeros_like(X))
+
+
+@pytest.mark.parametrize("counts", [(2, 2), (0, 4), 2])
+def test_sequences_that_are_too_short_to_crop(counts):
+    layer = Cropping1D(counts)
+    for shape in ((None, 3, 4), X.shape):
+        with pytest.raises(ValueError, match=f"{layer.name} leaves out 4 timesteps.* of 3"):
+            layer.compute_output_shape(shape)
+    with pytest.raises(ValueError, match=layer.name):
+        layer(X)
+
+
+@pytest.mark.parametrize("counts", [-1, (-1, 2), (1, 2, 3), (1,), (), 1.5, (1, 2.0), None, "12"])
+@pytest.mark.parametrize(("make", "name"), [(ZeroPadding1D, "padding"), (Cropping1D, "cropping")])
+def test_numbers_of_timesteps_that_are_refused(make, name, counts):
+    with pytest.raises((ValueError, TypeError), match=f"{name} must be"):
+        make(counts)
+
+
+@pytest.mark.parametrize("size", [0, -2, 1.5, None, (2,), True])
+def test_sizes_that_up_sampling_refuses(size):
+    with pytest.raises((ValueError, TypeError), match="size must be a positive integer"):
+        UpSampling1D(size)
+
+
+BEYOND_MEMORY = [
+    (UpSampling1D(2**62), X),
+    (UpSampling1D(10**30), X),
+    (ZeroPadding1D((0, 2**60)), X),
+    (ZeroPadding1D(10**30), X),
+    (RepeatVector(2**62), X[:, 0]),
+    (RepeatVector(10**30), X[:, 0]),
+]
+
+
+@pytest.mark.parametrize(("layer", "x"), BEYOND_MEMORY)
+def test_outputs_that_no_memory_holds(layer, x):
+    with pytest.raises(ValueError, match=f"{layer.name} would make.* no memory holds"):
+        layer.compute_output_shape((None, *x.shape[1:]))
+    for rows in (x, x[:0]):
+        for method in (layer, layer.vjp):
+            with pytest.raises(ValueError, match="no memory holds"):
+                method(rows)
+
+
+@pytest.mark.parametrize("grown", [UpSampling1D(2**40), ZeroPadding1D(2**40)])
+def test_outputs_of_a_hostile_size_are_not_made_to_find_masks(grown):
+    layers = [ZeroPadding1D(0, input_shape=(3, 4)), grown, Masking()]
+    with blank_weights(1000), pytest.raises(ValueError, match="beyond"):
+        Sequential(layers)

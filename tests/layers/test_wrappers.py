@@ -1,14 +1,16 @@
 import numpy as np
 import pytest
 
-from cylstm import Input, Model, regularizers
+from cylstm import Input, Model, Sequential, regularizers
 from cylstm.layers import (
     LSTM,
     Bidirectional,
+    Conv1D,
     Dense,
     Dropout,
     Embedding,
     Flatten,
+    GlobalMaxPooling1D,
     Gradients,
     Layer,
     Masking,
@@ -23,6 +25,10 @@ RNG = np.random.default_rng(0)
 SEQUENCES = RNG.normal(size=(3, 5, 4))
 GRIDS = RNG.normal(size=(2, 3, 5, 4))
 NESTED = np.array([[[1, 0, 0, 0, 0], [0] * 5, [1, 1, 0, 1, 1]]] * 2, bool)
+
+
+def model_of_grids():
+    return Sequential([Conv1D(2, 3, input_shape=(5, 4)), GlobalMaxPooling1D()])
 
 
 class Power(Layer):
@@ -150,23 +156,34 @@ def test_masks_within_timesteps_reach_the_layer():
     np.testing.assert_array_equal(
         TimeDistributed(inner).compute_mask(GRIDS, NESTED.tolist()), NESTED
     )
-    for refused in (TimeDistributed(Flatten()), TimeDistributed(Flatten()).compute_mask):
-        with pytest.raises(TypeError, match="does not support masking"):
-            refused(GRIDS, mask=NESTED)
 
 
-def test_masks_that_the_layer_makes_come_out():
-    x = GRIDS * NESTED[..., None]
-    np.testing.assert_array_equal(TimeDistributed(Masking()).compute_mask(x), NESTED)
-    layer = TimeDistributed(Embedding(4, 3, mask_zero=True))
+@pytest.mark.parametrize(
+    "make", [Flatten, lambda: Conv1D(2, 3), GlobalMaxPooling1D, model_of_grids]
+)
+def test_layers_that_take_no_masks_are_not_given_those_within_timesteps(make):
+    layer = TimeDistributed(make())
+    expected = layer(GRIDS)
+    np.testing.assert_array_equal(layer(GRIDS, mask=NESTED), expected)
+    np.testing.assert_array_equal(layer.vjp(GRIDS, mask=NESTED)[0], expected)
+    assert layer.compute_mask(GRIDS, NESTED).tolist() == [[True, False, True]] * 2
+
+
+def test_masks_that_the_layer_makes_stay_inside():
     words = np.array([[[1, 0], [0, 0], [3, 2]]])
-    np.testing.assert_array_equal(layer.compute_mask(words), words != 0)
-    assert layer(words).shape == (1, 3, 2, 3)
+    over_time = np.array([[True, False, True]])
+    for layer, x in [
+        (TimeDistributed(Masking()), GRIDS[:1] * NESTED[:1, ..., None]),
+        (TimeDistributed(Embedding(4, 3, mask_zero=True)), words),
+    ]:
+        assert layer(x).shape[:2] == (1, 3)
+        assert layer.compute_mask(x) is None
+        assert layer.compute_mask(x, over_time) is over_time
 
 
 def test_masks_in_models():
     x = Input((3, 2), dtype="int32")
-    vectors = TimeDistributed(Embedding(4, 3, mask_zero=True))(x)
+    vectors = Embedding(4, 3, mask_zero=True)(x)
     sentences = TimeDistributed(LSTM(2))(vectors)
     assert (vectors.mask.ndim, sentences.mask.ndim) == (3, 2)
     last = LSTM(2)(sentences)
@@ -175,6 +192,87 @@ def test_masks_in_models():
     within = model.layers[1](words), words != 0
     expected = model.layers[2](within[0], mask=within[1]), within[1].any(axis=2)
     np.testing.assert_array_equal(model(words), model.layers[3](expected[0], mask=expected[1]))
+
+
+@pytest.mark.parametrize("inner", [lambda: Dense(2), lambda: Masking(), lambda: LSTM(2)])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_masks_within_timesteps_in_models(inner, depth):
+    layer = inner()
+    for _ in range(depth):
+        layer = TimeDistributed(layer)
+    shape = (3, 4, 5)[-depth - 1 :]
+    x = Input(shape, dtype="int32")
+    embedding = Embedding(6, 3, mask_zero=True)
+    y = layer(embedding(x))
+    indices = RNG.integers(0, 6, (2, *shape))
+    vectors, mask = embedding(indices), indices != 0
+    expected = layer.compute_mask(vectors, mask)
+    assert y.mask.ndim == expected.ndim
+    np.testing.assert_array_equal(Model(x, y).compute_mask(indices), expected)
+    np.testing.assert_array_equal(Model(x, y).predict(indices), layer(vectors, mask=mask))
+
+
+def test_convolutions_in_two_wrappers_leave_masks_alone():
+    x = Input((3, 4, 5), dtype="int32")
+    y = TimeDistributed(TimeDistributed(Conv1D(2, 3)))(Embedding(6, 3, mask_zero=True)(x))
+    indices = RNG.integers(0, 2, (2, 3, 4, 5))
+    model = Model(x, y)
+    assert model.predict(indices).shape == (2, 3, 4, 3, 2)
+    np.testing.assert_array_equal(model.compute_mask(indices), (indices != 0).any(axis=3))
+
+
+def test_a_model_at_each_timestep_has_masks_of_its_own():
+    inner = Sequential([Embedding(4, 3, mask_zero=True, input_length=2), LSTM(2)])
+    x = Input((None, 2), dtype="int32")
+    sentences = TimeDistributed(inner)(x)
+    assert sentences.mask is None
+    words = np.array([[[1, 0], [3, 2]]])
+    outputs = Model(x, sentences).predict(words)
+    np.testing.assert_allclose(outputs[0], inner.predict(words[0]), rtol=1e-6)
+    unmasked = inner.layers[1](inner.layers[0](words[0]))
+    assert not np.allclose(outputs[0, 0], unmasked[0])
+    np.testing.assert_allclose(outputs[0, 1], unmasked[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("length", [10, (10,), [None]])
+def test_an_embedding_with_a_length(length):
+    layer = TimeDistributed(Embedding(30, 8, input_length=length))
+    indices = np.arange(240).reshape(4, 6, 10) % 30
+    outputs = layer(indices)
+    np.testing.assert_array_equal(outputs, layer.layer.embeddings.value[indices])
+    assert layer.vjp(indices)[0].shape == (4, 6, 10, 8)
+    x = Input((None, 10))
+    y = layer(x)
+    assert y.shape == (None, None, 10, 8)
+    np.testing.assert_array_equal(Model(x, y).predict(indices), outputs)
+
+
+@pytest.mark.parametrize("known", [9, None])
+def test_timesteps_of_another_length_than_that_of_the_embedding(known):
+    layer = TimeDistributed(Embedding(30, 8, input_length=10))
+    if known:
+        with pytest.raises(ValueError, match=rf"{layer.name} .*{layer.layer.name} has the input_l"):
+            layer(Input((None, known)))
+        assert not layer.built
+    else:
+        assert layer(Input((None, known))).shape == (None, None, 10, 8)
+    for method in (layer, layer.vjp):
+        with pytest.raises(ValueError, match=rf"{layer.layer.name} has the input_length 10"):
+            method(np.zeros((4, 6, 9)))
+
+
+@pytest.mark.parametrize("dtype", ["int32", np.int64, np.dtype("uint8"), "bool"])
+def test_the_dtype_that_is_fed_to_the_first_layer(dtype):
+    name = np.dtype(dtype).name
+    layer = TimeDistributed(Embedding(6, 3), input_shape=(4, 5), dtype=dtype)
+    assert (layer.input_dtype, layer.dtype) == (name, "float32")
+    model = Sequential([layer, TimeDistributed(LSTM(2))])
+    assert model.inputs[0].dtype == name
+    assert model.predict(np.ones((2, 4, 5), dtype)).dtype == "float32"
+    config = layer.get_config()
+    assert config["dtype"] == name
+    assert deserialize(serialize(layer)).get_config() == config
+    assert TimeDistributed(Dense(2, dtype="float64")).get_config()["dtype"] == "float64"
 
 
 def test_large_indices_reach_an_embedding_as_they_are():
@@ -209,6 +307,9 @@ def test_what_time_distributed_refuses():
         TimeDistributed(LSTM(2, return_state=True))(GRIDS)
     with pytest.raises(ValueError, match="dtype='float64'.*float32"):
         TimeDistributed(Dense(2), dtype="float64")
+    for wrong in ("float16", "words", 7, "complex64"):
+        with pytest.raises(ValueError, match="dtype must be 'float32' or 'float64'"):
+            TimeDistributed(Embedding(4, 2), dtype=wrong)
     with pytest.raises(TypeError, match="no argument 'units'"):
         TimeDistributed(Dense(2), units=3)
     with pytest.raises(ValueError, match="got None"):
