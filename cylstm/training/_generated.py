@@ -138,7 +138,7 @@ class GeneratedTraining:
         workers: int = 1,
         use_multiprocessing: bool = False,
         verbose: int | str = 0,
-    ) -> np.ndarray | list[np.ndarray]:
+    ) -> np.ndarray | Any:
         """Compute the outputs for inputs that are made batch by batch.
 
         Parameters

@@ -289,7 +289,7 @@ class Trainer(GeneratedTraining):
         batch_size: int | None = None,
         verbose: int | str = 0,
         steps: int | None = None,
-    ) -> np.ndarray | list[np.ndarray]:
+    ) -> np.ndarray | Any:
         """Compute the outputs, batch by batch; the model need not be compiled.
 
         Parameters
@@ -354,7 +354,7 @@ class Trainer(GeneratedTraining):
         """Compute the loss and the metrics of one batch; all as `evaluate`."""
         return _one_or_list(self._compiled(x).test(self._batch(x, y, sample_weight)))
 
-    def predict_on_batch(self, x: Any) -> np.ndarray | list[np.ndarray]:
+    def predict_on_batch(self, x: Any) -> np.ndarray | Any:
         """Compute the outputs of one batch; all as `predict`."""
         self._build_for(x, None)
         inputs = inputs_of(self, x)
