@@ -17,38 +17,48 @@ import numpy.typing as npt
 
 __all__ = ["blank", "blank_weights", "claim"]
 
-# For the arrays that layers make beside their weights, such as the states of stateful ones.
-_OTHER_NUMBERS = 2**26
-
 
 class _Allowance:
-    """How many numbers may still be allocated."""
+    """How much may still be allocated."""
 
-    def __init__(self, numbers: int, kind: str) -> None:
-        self.numbers, self.left, self.kind = numbers, numbers, kind
+    def __init__(self, variables: int, weights: int, arrays: int) -> None:
+        self.variables = self.variables_left = variables
+        self.numbers = {"weights": weights, "arrays": arrays}
+        self.left = dict(self.numbers)
 
-    def take(self, shape: Sequence[int]) -> None:
-        self.left -= math.prod(shape)
-        if self.left < 0:
+    def take(self, kind: str, shape: Sequence[int]) -> None:
+        self.left[kind] -= math.prod(shape)
+        if self.left[kind] < 0:
             raise ValueError(
-                f"The configuration asks for {self.kind} of the shape {tuple(shape)}, which is "
-                f"beyond the {self.numbers} numbers that it may have in all."
+                f"The configuration asks for {kind} of the shape {tuple(shape)}, which is "
+                f"beyond the {self.numbers[kind]} numbers that it may have in all."
+            )
+
+    def take_variable(self) -> None:
+        self.variables_left -= 1
+        if self.variables_left < 0:
+            raise ValueError(
+                f"The configuration asks for more than the {self.variables} weights that it may "
+                "have in all."
             )
 
 
-_allowances: ContextVar[tuple[_Allowance, _Allowance] | None] = ContextVar(
-    "allowances", default=None
-)
+_allowance: ContextVar[_Allowance | None] = ContextVar("allowance", default=None)
 
 
 @contextmanager
-def blank_weights(numbers: int) -> Iterator[None]:
-    """Within it, new weights are zeros, and there are at most so many numbers in them.
+def blank_weights(weights: int, *, variables: int = 2**16, arrays: int = 2**24) -> Iterator[None]:
+    """Within it, new weights are zeros, and what is allocated has limits.
 
     Parameters
     ----------
-    numbers : int
+    weights : int
         How many numbers the weights may hold in all.
+    variables : int, default 2**16
+        How many weights there may be.
+    arrays : int, default 2**24
+        How many numbers there may be in the arrays that layers make beside their weights, such as
+        the states of stateful ones.
 
     Examples
     --------
@@ -59,12 +69,11 @@ def blank_weights(numbers: int) -> Iterator[None]:
     >>> float(abs(layer.kernel.value).max())
     0.0
     """
-    pair = _Allowance(numbers, "weights"), _Allowance(_OTHER_NUMBERS, "arrays")
-    token = _allowances.set(pair)
+    token = _allowance.set(_Allowance(variables, weights, arrays))
     try:
         yield
     finally:
-        _allowances.reset(token)
+        _allowance.reset(token)
 
 
 def blank(shape: Sequence[int], dtype: npt.DTypeLike) -> np.ndarray | None:
@@ -82,10 +91,11 @@ def blank(shape: Sequence[int], dtype: npt.DTypeLike) -> np.ndarray | None:
     ValueError
         If it is beyond what `blank_weights` allows.
     """
-    allowances = _allowances.get()
-    if allowances is None:
+    allowance = _allowance.get()
+    if allowance is None:
         return None
-    allowances[0].take(shape)
+    allowance.take_variable()
+    allowance.take("weights", shape)
     return np.zeros(shape, dtype)
 
 
@@ -102,6 +112,6 @@ def claim(shape: Sequence[int]) -> None:
     ValueError
         If that is too much, while a model is read from a file.
     """
-    allowances = _allowances.get()
-    if allowances is not None:
-        allowances[1].take(shape)
+    allowance = _allowance.get()
+    if allowance is not None:
+        allowance.take("arrays", shape)

@@ -309,7 +309,9 @@ class Recurrent(Layer):
             shapes = [(batch, *s.shape[1:]) for s in self.state_spec]
             for shape in shapes:
                 _blank.claim(shape)
-            states = [np.zeros(shape) for shape in shapes]
+            # Memory that nobody has written to takes no place yet: a copy would.
+            self.states = [np.zeros(shape, self._dtype) for shape in shapes]
+            return
         arrays = self._checked_states(as_list(states), batch, "State")
         with in_turn(self):
             self.states = [array.copy() for array in arrays]

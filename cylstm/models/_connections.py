@@ -65,17 +65,22 @@ def connect(entries: list[dict[str, Any]], layers: dict[str, Layer]) -> None:
     """Repeat the calls that a configuration lists, each as soon as its inputs exist."""
     waiting = {entry["name"]: deque(entry["inbound_nodes"]) for entry in entries}
     blocked: dict[str, list[str]] = {}  # by the layer that they wait for
+    found: dict[str, list[SymbolicTensor]] = {name: [] for name in waiting}  # of the next call
     ready = deque(waiting)
     while ready:
         name = ready.popleft()
         calls = waiting[name]  # they are numbered: none may overtake another
         while calls:
-            found = [(place[0], _find_output(layers, *place[:3])) for place in calls[0]]
-            missing = [before for before, tensor in found if tensor is None]
-            if missing:
-                blocked.setdefault(missing[0], []).append(name)
+            inputs = found[name]
+            for place in calls[0][len(inputs) :]:
+                tensor = _find_output(layers, *place[:3])
+                if tensor is None:
+                    blocked.setdefault(place[0], []).append(name)
+                    break
+                inputs.append(tensor)
+            if len(inputs) < len(calls[0]):
                 break
-            call, inputs = calls.popleft(), [tensor for _, tensor in found]
+            call, found[name] = calls.popleft(), []
             arguments = call[0][3] if len(call[0]) > 3 else {}
             layers[name](inputs if len(inputs) > 1 else inputs[0], **arguments)
             ready += blocked.pop(name, [])

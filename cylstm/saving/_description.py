@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,10 @@ import numpy as np
 from cylstm import _blank, _registry, models, optimizers
 from cylstm.layers import serialization
 from cylstm.saving import _json
+from cylstm.saving._limits import ARRAYS, Limits, check_count
 
 __all__ = [
+    "check_training",
     "describe",
     "describe_training",
     "rebuild",
@@ -27,14 +29,22 @@ _DTYPES = {
     *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
     *(f"float{bits}" for bits in (16, 32, 64)),
 }
-_MAX_CALLS = 4096
+_ENTRY = {"class_name", "config", "name", "inbound_nodes"}
 _MAX_TEXT = 2**16
-# Beyond the stored numbers, for layers that hold some in places that are not weights.
-_SPARE_NUMBERS = 2**16
+_MAX_RANK = 32  # of arrays in every NumPy
+_PER_VALUE = 16  # characters of a text that count as a value
+_SHAPES = ("shape", "dims", "input_length")  # how the names of shapes end
 
 
-def describe(model: Any) -> dict[str, Any]:
+def describe(model: Any, limits: Limits) -> dict[str, Any]:
     """The architecture of a built model, as `rebuild` takes it.
+
+    Parameters
+    ----------
+    model : Model
+        A built one.
+    limits : Limits
+        Those of the tensors that go into the file.
 
     Raises
     ------
@@ -44,64 +54,127 @@ def describe(model: Any) -> dict[str, Any]:
     document = _json.plain(serialization.serialize(model), f"The model {model.name}")
     document["name"] = model.name
     document["input_shapes"] = [list(tensor.shape) for tensor in model.inputs]
-    check(document)
+    _check_model(document, limits)
     return document
 
 
-def check(document: Any) -> None:
-    """Refuse an architecture that only takes time, or dtypes that NumPy would have to parse.
+# What it takes to build something: objects to make, inputs and outputs of calls, values to read.
+_Work = tuple[int, int, int]
+
+
+def _check_model(document: dict[str, Any], limits: Limits) -> None:
+    """Refuse an architecture that takes more than it holds, or is none in form."""
+    entry = {name: part for name, part in document.items() if name != "input_shapes"}
+    _check(entry, limits)
+    shapes = document["input_shapes"]
+    for shape in shapes if isinstance(shapes, list) else []:
+        _check(shape, limits, "input_shape")
+
+
+def check_training(document: dict[str, Any], outputs: int, limits: Limits) -> None:
+    """Refuse what a model is compiled with if it takes more than the file holds.
+
+    Parameters
+    ----------
+    document : dict
+        Of `describe_training`; it may be hostile.
+    outputs : int
+        How many the model has.
+    limits : Limits
+        Those of the tensors in the file.
 
     Raises
     ------
     ValueError
-        If layers are called too often (calls within calls multiply), a text is too long, or a
-        dtype is none.
+        If it has too many values, or reports too many metrics.
     """
-    calls = _calls(document)
-    if calls > _MAX_CALLS:
-        raise ValueError(f"the model calls layers {calls} times, and at most {_MAX_CALLS} are read")
-    level = [document]
-    while level:
-        for entry in level:
-            if isinstance(entry, str) and len(entry) > _MAX_TEXT:
-                raise ValueError(f"the configuration holds a text of {len(entry)} characters")
-            if isinstance(entry, dict):
-                _check_types(entry)
-        level = [
-            child
-            for entry in level
-            if isinstance(entry, dict | list)
-            for child in (entry.values() if isinstance(entry, dict) else entry)
-        ]
+    _check({name: part for name, part in document.items() if name != "state"}, limits)
+    for name in ("metrics", "weighted_metrics"):
+        metrics = document.get(name)
+        if isinstance(metrics, list):
+            check_count(outputs * len(metrics), limits.reported, f"there are {{}} {name}")
+        elif isinstance(metrics, dict):
+            lists = [entry for entry in metrics.values() if isinstance(entry, list)]
+            check_count(sum(map(len, lists)), limits.reported, f"there are {{}} {name}")
 
 
-def _check_types(entry: dict[str, Any]) -> None:
+def _check(value: Any, limits: Limits, key: str = "") -> None:
+    """Refuse what takes too much to build, and values that must not reach the classes."""
+    objects, calls, values = _work(value, key)
+    check_count(calls, limits.calls, "the model calls layers {} times")
+    check_count(objects, limits.objects, "the model has {} layers, initializers and the like")
+    check_count(values, limits.values, "the configuration holds {} values", ARRAYS)
+
+
+def _work(value: Any, key: str) -> _Work:
+    """What it takes to build an entry of a configuration, which has this key in its parent."""
+    if isinstance(value, str):
+        return 0, 0, 1 + _checked_length(value) // _PER_VALUE
+    if isinstance(value, dict):
+        return _work_of_object(value)
+    if not isinstance(value, list):
+        return 0, 0, 1
+    if key.endswith(_SHAPES) and len(value) > _MAX_RANK:
+        raise ValueError(f"{key} has {len(value)} axes, and arrays have at most {_MAX_RANK}")
+    return _sum(value, [key] * len(value))
+
+
+def _sum(values: Iterable[Any], keys: Iterable[str]) -> _Work:
+    objects = calls = 0
+    count = 1
+    for value, key in zip(values, keys, strict=True):
+        kind = type(value)
+        if kind is int or kind is float or value is None:
+            count += 1
+            continue
+        more_objects, more_calls, more_values = _work(value, key)
+        objects += more_objects
+        calls += more_calls
+        count += more_values
+    return objects, calls, count
+
+
+def _work_of_object(entry: dict[str, Any]) -> _Work:
+    """The same for an object.
+
+    A model that is called k times calls its layers k times; a layer within `Bidirectional` is
+    made three times.
+    """
+    objects, calls, values = _sum(entry.values(), entry)
+    values += sum(map(_checked_length, entry)) // _PER_VALUE
     dtype = entry.get("dtype")
     if not isinstance(dtype, str | None) or dtype not in _DTYPES:
         raise ValueError(f"the configuration holds the dtype {dtype!r}")
-    if "class_name" in entry and not isinstance(entry["class_name"], str):
+    for name in ("input_layers", "output_layers"):
+        if isinstance(entry.get(name), list):
+            calls += len(entry[name])
+    if "class_name" not in entry:
+        return objects, calls, values
+    if not isinstance(entry["class_name"], str):
         raise ValueError(f"the configuration holds the class_name {entry['class_name']!r}")
+    if not entry.keys() <= _ENTRY:
+        raise ValueError(
+            f"an entry for {entry['class_name']!r} has the keys {sorted(entry.keys() - _ENTRY)}, "
+            "which are unknown"
+        )
+    made = 3 if entry["class_name"] == "Bidirectional" else 1
+    nodes = entry.get("inbound_nodes")
+    inputs = (
+        [len(n) if isinstance(n, list) else 1 for n in nodes] if isinstance(nodes, list) else []
+    )
+    inputs = inputs or [1]
+    calls = sum(inputs) + len(inputs) * made * calls
+    return made * (1 + objects), calls, made * values
 
 
-def _calls(value: Any) -> int:
-    """How often layers are called in all; a model that is called k times calls its layers k times.
-
-    A layer within `Bidirectional` exists twice.
-    """
-    if isinstance(value, list):
-        return sum(map(_calls, value))
-    if not isinstance(value, dict):
-        return 0
-    calls = sum(map(_calls, value.values()))
-    if "class_name" not in value:
-        return calls
-    nodes = value.get("inbound_nodes")
-    times = max(1, len(nodes)) if isinstance(nodes, list) else 1
-    return times * (2 if value["class_name"] == "Bidirectional" else 1) * (1 + calls)
+def _checked_length(text: str) -> int:
+    if len(text) > _MAX_TEXT:
+        raise ValueError(f"the configuration holds a text of {len(text)} characters")
+    return len(text)
 
 
 def rebuild(
-    document: Mapping[str, Any], custom_objects: Mapping[str, Any] | None, numbers: int
+    document: dict[str, Any], custom_objects: Mapping[str, Any] | None, limits: Limits
 ) -> Any:
     """The model that a document of `describe` describes, with zeros as weights.
 
@@ -111,8 +184,8 @@ def rebuild(
         It may be hostile.
     custom_objects : dict, optional
         Name to class or function.
-    numbers : int
-        How many numbers its weights hold.
+    limits : Limits
+        Those of the tensors in the file.
 
     Raises
     ------
@@ -121,9 +194,9 @@ def rebuild(
     Exception
         What the classes raise when they are given arguments that are not theirs.
     """
-    check(document)
     if set(document) != _PARTS:
         raise ValueError(f"the model is described by {list(document)}")
+    _check_model(document, limits)
     shapes = document["input_shapes"]
     if not isinstance(shapes, list) or not shapes or not all(map(_is_shape, shapes)):
         raise ValueError(f"the shapes of the inputs are {shapes!r}")
@@ -131,7 +204,7 @@ def rebuild(
     config = {"class_name": document["class_name"], "config": document["config"]}
     with (
         _registry.custom_object_scope(custom_objects or {}),
-        _blank.blank_weights(numbers + _SPARE_NUMBERS),
+        _blank.blank_weights(limits.weights, variables=limits.variables, arrays=limits.arrays),
     ):
         model = models.model_from_config(config, custom_objects)
         if not model.built:
@@ -198,9 +271,10 @@ def _shapes_of_state(model: Any) -> list[tuple[int, ...]]:
 
 def resume_training(
     model: Any,
-    document: Mapping[str, Any],
+    document: dict[str, Any],
     state: list[np.ndarray],
     custom_objects: Mapping[str, Any] | None,
+    limits: Limits,
 ) -> None:
     """Compile a model as a document of `describe_training` says.
 
@@ -214,6 +288,8 @@ def resume_training(
         Of the optimizer; empty before the first update.
     custom_objects : dict, optional
         Name to class or function.
+    limits : Limits
+        Those of the tensors in the file.
 
     Raises
     ------
@@ -224,7 +300,7 @@ def resume_training(
     """
     if set(document) != {"optimizer", "iterations", *_COMPILED}:
         raise ValueError(f"the training is described by {list(document)}")
-    check(document)
+    check_training(document, len(model.outputs), limits)
     with _registry.custom_object_scope(custom_objects or {}):
         optimizer = optimizers.get(optimizers.deserialize(document["optimizer"]))
         model.compile(optimizer, **{name: document[name] for name in _COMPILED})

@@ -4,15 +4,42 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-__all__ = ["dump", "parse", "plain"]
+from cylstm.saving import _limits
+
+__all__ = ["check_count", "dump", "parse", "plain"]
 
 _MAX_DEPTH = 64
 _MAX_DIGITS = 20
+# An escape that may be half a character; the other half may follow.
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def check_count(text: str | bytes, most: int) -> None:
+    """Refuse JSON of too many values before anything is made of it.
+
+    A byte or two of text become 60 of memory.
+
+    Parameters
+    ----------
+    text : str or bytes
+        The JSON.
+    most : int
+        How many values there may be; marks within texts are counted, too.
+
+    Raises
+    ------
+    ValueError
+        If there are more.
+    """
+    marks = (b",", b"[", b"{") if isinstance(text, bytes) else (",", "[", "{")
+    count = 1 + sum(text.count(mark) for mark in marks)  # type: ignore[arg-type]
+    _limits.check_count(count, most, "the JSON holds up to {} values", _limits.ARRAYS)
 
 
 def parse(text: str | bytes) -> Any:
@@ -31,7 +58,7 @@ def parse(text: str | bytes) -> Any:
     ------
     ValueError
         For invalid JSON, a key given twice, NaN, infinities, integers of more than 20 digits,
-        and what is nested more than 64 deep.
+        half a surrogate pair, and what is nested more than 64 deep.
 
     Examples
     --------
@@ -54,22 +81,30 @@ def parse(text: str | bytes) -> Any:
         )
     except RecursionError:
         raise _too_deep() from None
-    level = [value]
+    if _HALF.search(text):
+        _check_characters(json.dumps(value, ensure_ascii=False))
+    level = [value] if isinstance(value, dict | list) else []
     for _ in range(_MAX_DEPTH):
-        level = [child for entry in level for child in _children(entry)]
+        level = [
+            child
+            for entry in level
+            for child in (entry.values() if isinstance(entry, dict) else entry)
+            if isinstance(child, dict | list)
+        ]
         if not level:
             return value
     raise _too_deep()
 
 
+def _check_characters(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the JSON holds half a surrogate pair, which is no character") from None
+
+
 def _too_deep() -> ValueError:
     return ValueError(f"the JSON is nested more than {_MAX_DEPTH} deep")
-
-
-def _children(value: Any) -> Any:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -110,8 +145,16 @@ def dump(value: Any) -> str:
     -------
     str
         Without spaces, in ASCII.
+
+    Raises
+    ------
+    ValueError
+        If a text holds half a surrogate pair.
     """
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    if _HALF.search(text):
+        _check_characters(json.dumps(value, ensure_ascii=False))
+    return text
 
 
 def plain(value: Any, name: str) -> Any:

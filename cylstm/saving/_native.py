@@ -27,6 +27,7 @@ import numpy as np
 from cylstm._version import __version__
 from cylstm.saving import _atomic, _description, _json, _tensors, _weights
 from cylstm.saving._errors import reading
+from cylstm.saving._limits import Limits
 from cylstm.saving._tensors import recognises, require
 
 __all__ = [
@@ -59,8 +60,10 @@ def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> No
             names.append(_weights.unused_name(f"optimizer/{i}", tensors))
             tensors[names[-1]] = array
         if training is not None:
+            _description.check_training(training, len(model.outputs), Limits.of(tensors.values()))
             training["state"] = names
-    _write(path, overwrite, tensors, _description.describe(model), layers, training)
+    description = _description.describe(model, Limits.of(tensors.values()))
+    _write(path, overwrite, tensors, description, layers, training)
 
 
 def save_weights(model: Any, path: Path, overwrite: bool) -> None:
@@ -78,13 +81,13 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, ma
                 "it holds weights only: make the model and call its load_weights(path)"
             )
         stored = _stored(document, tensors)
-        numbers = sum(value.size for entry in stored for value in entry.values)
-        model = _description.rebuild(document["model"], custom_objects, numbers)
+        limits = Limits.of(tensors.values())
+        model = _description.rebuild(document["model"], custom_objects, limits)
         _weights.assign(_weights.in_order(model, stored, exactly=True))
         training = document["training"]
         if compile and training is not None:
             state = [tensors[name] for name in training.pop("state")]
-            _description.resume_training(model, training, state, custom_objects)
+            _description.resume_training(model, training, state, custom_objects, limits)
         return model
 
 
@@ -127,7 +130,8 @@ def _write(
         "training": training,
         "digests": {name: _digest_of_array(array) for name, array in tensors.items()},
     }
-    document["digest"] = _digest(_json.dump(document).encode())
+    text = _json.dump(document)
+    document["digest"] = _digest(text.encode())
     data = _tensors.encode(tensors, {"cylstm": _json.dump(document)})
     _atomic.write(path, data, overwrite=overwrite)
 

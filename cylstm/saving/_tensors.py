@@ -21,6 +21,7 @@ import numpy as np
 
 from cylstm.saving import _json
 from cylstm.saving._files import opened
+from cylstm.saving._limits import Limits, check_count
 
 __all__ = ["DTYPES", "decode", "encode", "recognises", "require"]
 
@@ -74,13 +75,17 @@ def encode(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> bytes:
     for name, array in tensors.items():
         if array.dtype.name not in DTYPES.values():
             raise ValueError(f"{name} has the dtype {array.dtype}, which is not stored.")
+    limits = Limits.of(tensors.values())
+    check_count(len(tensors), limits.stored, "there are {} tensors")
     arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     data = _library().save(arrays, metadata)
-    if int.from_bytes(data[:8], "little") > MAX_HEADER:
+    length = int.from_bytes(data[:8], "little")
+    if length > MAX_HEADER:
         raise ValueError(
-            f"The configuration takes {int.from_bytes(data[:8], 'little')} bytes, and at most "
-            f"{MAX_HEADER} are stored: are there large arrays in the arguments of layers?"
+            f"The configuration takes {length} bytes, and at most {MAX_HEADER} are stored: are "
+            "there large arrays in the arguments of layers?"
         )
+    _json.check_count(data[8 : 8 + length], limits.values)
     return data
 
 
@@ -119,7 +124,7 @@ def decode(
                 f"of {size} in all"
             )
         header = file.read(length)
-        metadata = _check_header(_json.parse(header), size - 8 - length)
+        metadata = _check_header(header, size - 8 - length)
         file.seek(0)
         data = file.read(size)
     if len(data) != size or data[8 : 8 + length] != header:
@@ -138,13 +143,17 @@ def _library() -> ModuleType:
     return safetensors.numpy
 
 
-def _check_header(header: Any, size: int) -> dict[str, str]:
+def _check_header(text: bytes, size: int) -> dict[str, str]:
     """Check that tensors fill the data without gaps or overlaps; return the metadata."""
+    limits = Limits(size, 0, 0)
+    _json.check_count(text, limits.values)
+    header = _json.parse(text)
     if not isinstance(header, dict):
         raise ValueError("its header is no JSON object")
     metadata = header.pop(_METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise ValueError("its metadata are not strings")
+    check_count(len(header), limits.stored, "it has {} tensors")
     places = sorted(_place(name, entry) for name, entry in header.items())
     position = 0
     for begin, end, name in places:

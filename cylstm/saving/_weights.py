@@ -65,31 +65,46 @@ def named_weights(model: Any) -> list[tuple[Any, list[str], list[Variable]]]:
         )
     names: dict[Variable, str] = {}
     used: set[str] = set()
+    numbers: dict[str, int] = {}
     found = []
     for layer in model.layers:
         variables = list(layer.weights)
         for variable in variables:
             if variable not in names:
                 own = variable.name.removeprefix(f"{layer.name}/")
-                names[variable] = unused_name(f"{layer.name}/{own}", used)
+                names[variable] = unused_name(f"{layer.name}/{own}", used, numbers)
                 used.add(names[variable])
         if variables:
             found.append((layer, [names[v] for v in variables], variables))
     return found
 
 
-def unused_name(name: str, used: Container[str]) -> str:
+def unused_name(name: str, used: Container[str], numbers: dict[str, int] | None = None) -> str:
     """The name, with a number behind it where it is used already.
+
+    Parameters
+    ----------
+    name : str
+        What is wanted.
+    used : container of str
+        What is not to be had.
+    numbers : dict, optional
+        Where the last number of each name is kept, for many of them: none is tried twice.
+
+    Returns
+    -------
+    str
 
     Examples
     --------
     >>> unused_name("kernel", ["kernel", "kernel_2"])
     'kernel_3'
     """
-    candidate, number = name, 1
+    numbers = {} if numbers is None else numbers
+    candidate = name
     while candidate in used:
-        number += 1
-        candidate = f"{name}_{number}"
+        numbers[name] = numbers.get(name, 1) + 1
+        candidate = f"{name}_{numbers[name]}"
     return candidate
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -222,7 +223,7 @@ def _each_output(value: Any, names: Sequence[str], argument: str, default: Any) 
 
 
 def _check_names(value: Mapping[str, Any], names: Sequence[str], argument: str) -> None:
-    unknown = sorted(str(name) for name in value if name not in names)
+    unknown = sorted(str(name) for name in value.keys() - set(names))
     if unknown:
         raise ValueError(
             f"{argument} names the outputs {unknown}, but the model has {list(names)}."
@@ -279,7 +280,9 @@ def _resolved(
 
 def _numbered(names: list[str]) -> list[str]:
     """Tell equal names apart, as Keras does: the second ``a_loss`` is ``a_loss_2``."""
-    return [
-        name if names.count(name) == 1 else f"{name}_{names[:i].count(name) + 1}"
-        for i, name in enumerate(names)
-    ]
+    total, before = Counter(names), Counter[str]()
+    labels = []
+    for name in names:
+        before[name] += 1
+        labels.append(name if total[name] == 1 else f"{name}_{before[name]}")
+    return labels

@@ -17,7 +17,7 @@ from cylstm.models import load_model
 from cylstm.saving import FormatError
 
 SECONDS = 1.0  # what a hostile file may take at most; most take a millisecond
-DEEP = 100_000
+DEEP = 45_000
 
 
 def refused(path: Path, message: str = "") -> str:
@@ -209,7 +209,7 @@ HEADERS = {
         "twice",
     ),
     "many keys, one twice": (
-        lambda h: ("{" + ",".join(f'"{i}":0' for i in range(10**5)) + ',"99999":0}').encode(),
+        lambda h: ("{" + ",".join(f'"{i}":0' for i in range(50_000)) + ',"49999":0}').encode(),
         "twice",
     ),
 }

@@ -94,7 +94,7 @@ def test_every_format_has_what_a_format_needs():
 
 
 def test_json_comes_back_exactly():
-    value = {"a": [1, -2.5e-300, 0.1, True, None, '\u00e9\ud800"\\'], "b": {}, "c": 10**19}
+    value = {"a": [1, -2.5e-300, 0.1, True, None, '\u00e9\U0001f600"\\'], "b": {}, "c": 10**19}
     text = _json.dump(value)
     assert _json.parse(text) == value
     assert _json.dump(_json.parse(text)) == text
