@@ -14,6 +14,7 @@ except ImportError as error:
     ) from error
 
 from cylstm import (
+    _keras_names,
     activations,
     callbacks,
     constraints,
@@ -57,3 +58,5 @@ __all__ = [
     "set_num_threads",
     "utils",
 ]
+
+_keras_names.install()
