@@ -37,7 +37,7 @@ FLOORS = [
     {"activations", "constraints", "initializers", "losses", "regularizers"},
     {"preprocessing"},
     {"utils"},
-    {"_keras_names", "_registry"},
+    {"_keras_names", "_registry", "_spellings"},
     {"_threads"},
     {"_blank", "_checks", "_core", "_numbers", "_random", "_version"},
 ]

@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from cylstm import _checks, activations, constraints, initializers, regularizers, streaming
+from cylstm import (
+    _checks,
+    _spellings,
+    activations,
+    constraints,
+    initializers,
+    regularizers,
+    streaming,
+)
 from cylstm._numbers import real
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
@@ -68,6 +76,7 @@ class Dense(Differentiable):
 
     framewise = True
 
+    @_spellings.dense
     def __init__(
         self,
         units: int,
@@ -240,6 +249,7 @@ class LeakyReLU(Differentiable):
 
     framewise = True
 
+    @_spellings.leaky_relu
     def __init__(self, alpha: float = 0.3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.alpha = real(alpha, "alpha", minimum=0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cylstm import _checks, constraints, initializers, regularizers
+from cylstm import _checks, _spellings, constraints, initializers, regularizers
 from cylstm.layers.differentiable import Backward, Differentiable
 
 __all__ = ["Embedding"]
@@ -66,6 +66,7 @@ class Embedding(Differentiable):
     [[True, True, False]]
     """
 
+    @_spellings.embedding
     def __init__(
         self,
         input_dim: int,

@@ -436,5 +436,6 @@ def _batch_shape(
     if batch_input_shape is not None:
         return tuple(batch_input_shape)
     if input_shape is not None:
-        return (batch_size, *input_shape)
+        shape = (input_shape,) if isinstance(input_shape, int) else input_shape
+        return (batch_size, *shape)
     return None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cylstm import _checks, _random
+from cylstm import _checks, _random, _spellings
 from cylstm._numbers import real
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
@@ -62,6 +62,7 @@ class Dropout(Differentiable):
 
     framewise = True
 
+    @_spellings.dropout
     def __init__(
         self,
         rate: float,
@@ -150,6 +151,7 @@ class SpatialDropout1D(Dropout):
     True
     """
 
+    @_spellings.dropout
     def __init__(self, rate: float, **kwargs: Any) -> None:
         super().__init__(rate, **kwargs)
         self.input_spec = [InputSpec(ndim=3)]
@@ -194,6 +196,7 @@ class GaussianNoise(Differentiable):
 
     framewise = True
 
+    @_spellings.gaussian_noise
     def __init__(self, stddev: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.stddev = real(stddev, "stddev", minimum=0)

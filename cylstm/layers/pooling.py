@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from cylstm import _spellings
 from cylstm.layers._windows import Windows, padding_name, single
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
@@ -25,6 +26,7 @@ __all__ = [
 class _Pooling1D(Differentiable):
     """The arguments and shapes of pooling over windows."""
 
+    @_spellings.pooling1d
     def __init__(
         self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", **kwargs: Any
     ) -> None:
@@ -173,6 +175,7 @@ class AveragePooling1D(_Pooling1D):
 class _GlobalPooling1D(Differentiable):
     """The shapes of pooling over the whole sequence."""
 
+    @_spellings.global_pooling1d
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.input_spec = [InputSpec(ndim=3)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cylstm import _checks
+from cylstm import _checks, _spellings
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
 
@@ -37,6 +37,7 @@ class Flatten(Differentiable):
     (2, 12)
     """
 
+    @_spellings.flatten
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.input_spec = [InputSpec(min_ndim=2)]

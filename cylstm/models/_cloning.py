@@ -47,13 +47,9 @@ def clone_model(model: Model, input_tensors: Any = None) -> Model:
     if not isinstance(model, Model):
         raise TypeError(f"clone_model takes a model, got {model!r}.")
     given = None if input_tensors is None else _checked_inputs(model, as_list(input_tensors))
-    inputs = given or [
-        Input(batch_shape=tensor.shape, dtype=tensor.layer.dtype, name=tensor.layer.name)
-        for tensor in model.inputs  # none, of a Sequential that is not built
-    ]
     if isinstance(model, Sequential):
-        layers = [tensor.layer for tensor in inputs] + [_clone(layer) for layer in model.layers]
-        return type(model)(layers, name=model.name)
+        return _clone_sequential(model, given)
+    inputs = given or _new_inputs(model)
     found = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
     clones: dict[int, Layer] = {}
     for node in model._nodes:
@@ -67,6 +63,23 @@ def clone_model(model: Model, input_tensors: Any = None) -> Model:
         for old, new in zip(node.output_tensors, as_list(outputs), strict=True):
             found[id(old)] = new
     return type(model)(inputs, [found[id(tensor)] for tensor in model.outputs], name=model.name)
+
+
+def _clone_sequential(model: Sequential, given: list[SymbolicTensor] | None) -> Model:
+    if given is None and model._begins_with_input:
+        given = _new_inputs(model)
+    layers = [tensor.layer for tensor in given or []] + [_clone(layer) for layer in model.layers]
+    clone = type(model)(layers, name=model.name)
+    if model.built:
+        clone.build(model.inputs[0].shape)
+    return clone
+
+
+def _new_inputs(model: Model) -> list[SymbolicTensor]:
+    return [
+        Input(batch_shape=tensor.shape, dtype=tensor.layer.dtype, name=tensor.layer.name)
+        for tensor in model.inputs
+    ]
 
 
 def _clone(layer: Layer) -> Layer:

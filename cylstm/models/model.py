@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from cylstm import _checks, streaming
+from cylstm import _checks, _spellings, streaming
 from cylstm._version import __version__
 from cylstm.graph import SymbolicTensor, walk
 from cylstm.layers.input_layer import InputLayer
@@ -56,6 +56,7 @@ class Model(Trainer, Savable, Nested):
     (5, 2)
     """
 
+    @_spellings.model
     def __init__(
         self,
         inputs: SymbolicTensor | Sequence[SymbolicTensor],

@@ -119,8 +119,8 @@ def _sources(model: Any) -> dict[int, list[Any]]:
 def _check_built(model: Any) -> None:
     if not model.built:
         raise ValueError(
-            f"Model {model.name} is not built: give its first layer an input_shape, or call "
-            "build(input_shape)."
+            f"Model {model.name} is not built, so its shapes are not known: give its first layer "
+            "an input_shape, or call build(input_shape)."
         )
 
 

@@ -62,6 +62,7 @@ def test_a_clone_of_a_sequential(layers):
     clone = clone_model(model)
     assert type(clone) is Sequential
     assert clone.name == "stack"
+    assert clone.to_json() == model.to_json()
     assert clone.output_shape == model.output_shape
     assert [type(layer) for layer in clone.layers] == [type(layer) for layer in model.layers]
     x = arrays()[0]
