@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-__all__ = ["Spellings"]
+__all__ = ["Fixed", "Spellings", "class_form", "optimizer"]
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 Fixed = tuple[tuple[Any, ...], str]  # values that are so anyway; what to do instead of others
@@ -334,3 +334,30 @@ def optimizer(name: str, **fixed: Fixed) -> Spellings:
         fixed={"name": ((None, name, name.lower()), "optimizers have no names"), **_OPTIMIZER}
         | fixed,
     )
+
+
+def class_form(
+    module: str, name: str, function: Any, fixed: Mapping[str, Fixed]
+) -> Callable[..., Any]:
+    """A function of the name of a class, which makes a loss or metric: that is a function here.
+
+    Examples
+    --------
+    >>> from cylstm import losses
+    >>> losses.MeanSquaredError() is losses.mean_squared_error
+    True
+    """
+
+    def make() -> Any:
+        return function
+
+    make.__module__, make.__name__, make.__qualname__ = module, name, name
+    make.__doc__ = f"Return the function `{function.__name__}`: today's spelling of it."
+    named = (None, function.__name__)
+    return Spellings(
+        fixed={
+            "name": (named, "it is reported under the name of its function"),
+            "dtype": ((None,), "it computes in the dtype of the model"),
+            **fixed,
+        }
+    )(make)

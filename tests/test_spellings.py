@@ -361,3 +361,62 @@ def test_signatures_stay():
     ]
     assert Dense.__init__.__wrapped__.__name__ == "__init__"
     assert "learning_rate" not in inspect.signature(optimizers.Adam).parameters
+
+
+# ---------------------------------------------------------------------- classes that are functions
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        (cylstm.losses, cylstm.losses.CLASSES),
+        (cylstm.metrics, cylstm.losses.CLASSES | cylstm.metrics._ACCURACY_CLASSES),
+    ],
+)
+def test_losses_and_metrics_in_the_form_of_classes(module, names):
+    for name, function in names.items():
+        form = getattr(module, name)
+        assert form() is getattr(module, function) is module.get(name)
+        assert form(name=function) is form(name=None) is form()
+        assert pickle.loads(pickle.dumps(form)) is form
+        with pytest.raises(ValueError, match=f"{name}: name='mine' is not offered"):
+            form(name="mine")
+
+
+@pytest.mark.parametrize(
+    ("form", "arguments"),
+    [
+        (cylstm.losses.BinaryCrossentropy, {"from_logits": True}),
+        (cylstm.losses.CategoricalCrossentropy, {"label_smoothing": 0.1}),
+        (cylstm.losses.MeanSquaredError, {"reduction": "sum"}),
+        (cylstm.losses.SparseCategoricalCrossentropy, {"ignore_class": 0}),
+        (cylstm.metrics.TopKCategoricalAccuracy, {"k": 3}),
+        (cylstm.metrics.BinaryAccuracy, {"threshold": 0.3}),
+    ],
+)
+def test_classes_refuse_what_the_function_does_not_do(form, arguments):
+    with pytest.raises(ValueError, match="is not offered: "):
+        form(**arguments)
+
+
+def test_a_model_with_losses_and_metrics_of_today():
+    model = compiled()
+    model.compile(
+        optimizers.Adam(learning_rate=0.01),
+        loss=cylstm.losses.MeanSquaredError(reduction="sum_over_batch_size"),
+        metrics=[cylstm.metrics.MeanAbsoluteError(), "MeanSquaredError"],
+    )
+    assert model.metrics_names == ["loss", "mean_absolute_error", "mean_squared_error"]
+    history = model.fit(X, Y, epochs=1, verbose=0).history
+    assert history["loss"] == pytest.approx(history["mean_squared_error"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform", "LecunNormal"],
+)
+def test_initializers_in_the_form_of_classes(name):
+    own = re.sub("(?<!^)(?=[A-Z])", "_", name).lower()
+    made = getattr(cylstm.initializers, name)(seed=3)
+    wanted = getattr(cylstm.initializers, own)(seed=3)
+    np.testing.assert_array_equal(made((2, 3)), wanted((2, 3)))
