@@ -11,6 +11,15 @@ from cylstm._keras_names import absence
 
 RECORD = json.loads((Path(__file__).parent / "data" / "keras_names.json").read_text("utf-8"))
 
+# Members of Keras' classes that are absent, by their reasons.
+ABSENT_MEMBERS = {
+    "it is internal to Keras": "assert_input_compatibility run_internal_graph "
+    "uses_learning_phase legacy_from_config legacy_get_config regularizers",
+    "gradients come from vjp(), and optimizer.apply(gradients, variables) is an update": (
+        "get_gradients get_updates"
+    ),
+}
+
 
 def status(module, name):
     """Return True for a name that is present, the reason for one that is absent, or None."""

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from keras_names import RECORD, main, rows, status
+from keras_names import ABSENT_MEMBERS, RECORD, main, rows, status
 
 import cylstm
 from cylstm import _keras_names
@@ -181,3 +181,26 @@ def test_the_table_prints(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 + len(list(rows()))
     assert "None" not in "".join(lines)
+
+
+def instances():
+    model = cylstm.Sequential([cylstm.LSTM(4, input_shape=(5, 3))])
+    x = cylstm.Input((5, 3))
+    return {
+        "Callback": cylstm.callbacks.Callback(),
+        "LSTM": model.layers[0],
+        "Layer": cylstm.layers.Dense(2),
+        "Model": cylstm.Model(x, cylstm.LSTM(4)(x)),
+        "Optimizer": cylstm.optimizers.Adam(),
+        "Recurrent": model.layers[0],
+        "Sequential": model,
+    }
+
+
+@pytest.mark.parametrize("name", RECORD["members"])
+def test_every_member_of_keras_classes_is_present_or_absent_with_a_reason(name):
+    absent = {member for members in ABSENT_MEMBERS.values() for member in members.split()}
+    found = dir(instances()[name])  # without asking: some raise of a layer that is not connected
+    missing = set(RECORD["members"][name]) - set(found)
+    assert missing <= absent
+    assert not absent & set(found)
