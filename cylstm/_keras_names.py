@@ -26,6 +26,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from cylstm.layers._old_merge import MergeModule
+
 __all__ = ["ABSENT", "PRESENT", "absence", "install"]
 
 _OF_EVERY_LAYER = {
@@ -266,6 +268,7 @@ class _KerasModules(MetaPathFinder, Loader):
 
 def install() -> None:
     """Make Keras' names importable: called once, at the end of cylstm's own import."""
+    sys.modules["cylstm.layers.merge"].__class__ = MergeModule
     if not any(type(finder).__module__ == __name__ for finder in sys.meta_path):
         sys.meta_path.append(_KerasModules())
     for name in PRESENT:

@@ -127,10 +127,9 @@ def _equal(value: Any, allowed: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """A value as it may stand in a call, in few characters."""
-    if hasattr(value, "shape"):
-        return "array"
-    return reprlib.repr(value)
+    """A value as it may stand in a call, in few characters; ... for arrays and their like."""
+    simple = value is None or isinstance(value, bool | int | float | str | tuple)
+    return reprlib.repr(value) if simple or hasattr(value, "get_config") else "..."
 
 
 _WITH_SEED = "cylstm.utils.set_random_seed(n) makes a whole program repeatable"
