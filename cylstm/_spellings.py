@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-__all__ = ["Fixed", "Spellings", "class_form", "optimizer"]
+__all__ = ["Fixed", "Spellings", "add_weight", "class_form", "optimizer"]
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 Fixed = tuple[tuple[Any, ...], str]  # values that are so anyway; what to do instead of others
@@ -333,6 +333,26 @@ def optimizer(name: str, **fixed: Fixed) -> Spellings:
         fixed={"name": ((None, name, name.lower()), "optimizers have no names"), **_OPTIMIZER}
         | fixed,
     )
+
+
+def add_weight(function: Call) -> Call:
+    """Decorate `Layer.add_weight`: the shape may come first, as in Keras 1, or alone, as today."""
+
+    @functools.wraps(function)
+    def respelled(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if args and isinstance(args[0], tuple | list):
+            shape, *rest = args
+            kwargs["shape"] = shape
+            if rest and isinstance(rest[0], str):
+                kwargs["name"] = rest.pop(0)
+            if rest:
+                raise TypeError("add_weight: after a shape and a name, give arguments by name.")
+            args = ()
+        if not args and kwargs.get("name") is None:
+            kwargs["name"] = f"weight_{len(layer.weights) + 1}"
+        return function(layer, *args, **kwargs)
+
+    return respelled  # type: ignore[return-value]
 
 
 def class_form(

@@ -420,3 +420,30 @@ def test_initializers_in_the_form_of_classes(name):
     made = getattr(cylstm.initializers, name)(seed=3)
     wanted = getattr(cylstm.initializers, own)(seed=3)
     np.testing.assert_array_equal(made((2, 3)), wanted((2, 3)))
+
+
+# ---------------------------------------------------------------------- add_weight
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda layer: layer.add_weight("w", (2, 3), initializer="ones"),  # Keras 2
+        lambda layer: layer.add_weight((2, 3), initializer="ones", name="w"),  # Keras 1
+        lambda layer: layer.add_weight([2, 3], "w", initializer="ones"),
+        lambda layer: layer.add_weight(shape=(2, 3), initializer="ones", name="w"),  # today
+    ],
+)
+def test_add_weight(make):
+    layer = layers.Layer(name="layer")
+    weight = make(layer)
+    assert weight.name == "layer/w"
+    np.testing.assert_array_equal(weight.value, np.ones((2, 3)))
+
+
+def test_add_weight_without_a_name():
+    layer = layers.Layer(name="layer")
+    names = [layer.add_weight(shape=(2,)).name, layer.add_weight((3,), trainable=False).name]
+    assert names == ["layer/weight_1", "layer/weight_2"]
+    with pytest.raises(TypeError, match="after a shape and a name, give arguments by name"):
+        layer.add_weight((2,), "w", "ones")
