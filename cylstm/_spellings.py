@@ -252,6 +252,9 @@ layer_normalization = Spellings(
     fixed={"rms_scaling": ((False,), "it centers and scales by the standard deviation")}
 )
 flatten = Spellings(fixed=_CHANNELS_LAST)
+bidirectional = Spellings(
+    fixed={"backward_layer": ((None,), "the layer itself reads backwards, with weights of its own")}
+)
 
 model = Spellings(old={"input": "inputs", "output": "outputs"})
 _NO_TENSORS: dict[str, Fixed] = {
@@ -266,6 +269,21 @@ input_layer = Spellings(
     old={"input_dtype": "dtype"},
     new={"shape": "input_shape", "batch_shape": "batch_input_shape"},
     fixed={n: f for n, f in _NO_TENSORS.items() if n != "sparse"},
+)
+
+_OF_VIEWS: dict[str, Fixed] = {
+    "expand_nested": ((False,), "give the inner model itself"),
+    "show_trainable": ((False,), "layer.trainable says it"),
+    "layer_range": ((None,), "all layers are shown"),
+}
+summary = Spellings(fixed=_OF_VIEWS)
+drawing = Spellings(
+    fixed={
+        "show_dtype": ((False,), "layer.dtype says it"),
+        "show_layer_activations": ((False,), "layer.get_config() says them"),
+        "dpi": ((None, 96), "write a .dot file, and draw it with `dot -Gdpi=...`"),
+        **_OF_VIEWS,
+    }
 )
 
 _AUTO = {"verbose": {"auto": 1}}

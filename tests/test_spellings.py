@@ -122,6 +122,7 @@ REFUSED = [
     (layers.BatchNormalization, {}, "mode", 1, 0),
     (layers.BatchNormalization, {}, "synchronized", True, False),
     (layers.LayerNormalization, {}, "rms_scaling", True, False),
+    (layers.Bidirectional, {"layer": LSTM(3)}, "backward_layer", LSTM(3), None),
     (layers.Flatten, {}, "data_format", "channels_first", None),
     (Input, {"shape": (3,)}, "ragged", True, False),
     (Input, {"shape": (3,)}, "sparse", True, False),
@@ -447,3 +448,18 @@ def test_add_weight_without_a_name():
     assert names == ["layer/weight_1", "layer/weight_2"]
     with pytest.raises(TypeError, match="after a shape and a name, give arguments by name"):
         layer.add_weight((2,), "w", "ones")
+
+
+@pytest.mark.parametrize("name", ["expand_nested", "show_trainable", "show_dtype"])
+def test_todays_views(name, tmp_path):
+    model = compiled()
+    shown = []
+    if name != "show_dtype":
+        model.summary(print_fn=shown.append, **{name: False})
+        assert shown
+        with pytest.raises(ValueError, match=f"summary: {name}=True is not offered"):
+            model.summary(**{name: True})
+    cylstm.utils.plot_model(model, tmp_path / "a.dot", dpi=96, **{name: False})
+    with pytest.raises(ValueError, match=f"plot_model: {name}=True is not offered"):
+        cylstm.utils.plot_model(model, tmp_path / "b.dot", **{name: True})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.dot"]

@@ -7,6 +7,7 @@ attribute, the module is what import lines find. Here it is a module that can be
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +15,7 @@ from cylstm.layers import merge as merging
 
 __all__ = ["MergeModule"]
 
-_MODES = {
+_MODES: dict[str, Callable[..., Any]] = {
     "sum": merging.add,
     "mul": merging.multiply,
     "ave": merging.average,
@@ -76,7 +77,8 @@ class MergeModule(ModuleType):
                 raise ValueError(
                     f"merge: {argument} is not offered: it goes with a function as the mode."
                 )
-        function, options = _MODES[mode], {}
+        function = _MODES[mode]
+        options: dict[str, Any] = {}
         if mode == "concat":
             options["axis"] = concat_axis
         elif mode == "dot":

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cylstm import _spellings
 from cylstm.layers.differentiable import Backward
 from cylstm.layers.layer import Gradients, Layer
 from cylstm.layers.recurrent import Recurrent, split_inputs
@@ -77,6 +78,7 @@ class Bidirectional(Wrapper):
     (2, 5, 4)
     """
 
+    @_spellings.bidirectional
     def __init__(
         self,
         layer: Recurrent,

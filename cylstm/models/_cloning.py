@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from cylstm.graph import SymbolicTensor
+from cylstm.layers._losses import as_list
 from cylstm.layers.input_layer import Input, InputLayer
-from cylstm.layers.layer import Layer, as_list
+from cylstm.layers.layer import Layer
 from cylstm.models.model import Model
 from cylstm.models.sequential import Sequential
 

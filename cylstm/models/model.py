@@ -366,6 +366,7 @@ class Model(Trainer, Savable, Nested):
             "cylstm.models.model_from_json(text)."
         )
 
+    @_spellings.summary
     def summary(
         self,
         line_length: int | None = None,

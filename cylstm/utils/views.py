@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cylstm import _checks
+from cylstm import _checks, _spellings
 
 __all__ = ["model_to_dot", "plot_model", "print_summary"]
 
 _TEXT_SUFFIXES = (".dot", ".gv")
 
 
+@_spellings.summary
 def print_summary(
     model: Any,
     line_length: int | None = None,
@@ -124,6 +125,7 @@ def _check_built(model: Any) -> None:
         )
 
 
+@_spellings.drawing
 def model_to_dot(
     model: Any, show_shapes: bool = False, show_layer_names: bool = True, rankdir: str = "TB"
 ) -> str:
@@ -204,10 +206,11 @@ def _shape_text(layer: Any, end: str) -> str:
 
 def _escaped(text: str) -> str:
     """Text within a label of a record, in which some signs have a meaning."""
-    signs = {sign: f"\\{sign}" for sign in '\\"{}|<>'} | {"\n": "\\n", "\r": "\\r"}
-    return text.translate(str.maketrans(signs))
+    signs = {ord(sign): f"\\{sign}" for sign in '\\"{}|<>'}
+    return text.translate(signs | {ord("\n"): "\\n", ord("\r"): "\\r"})
 
 
+@_spellings.drawing
 def plot_model(
     model: Any,
     to_file: str | os.PathLike[str] = "model.png",
