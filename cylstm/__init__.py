@@ -56,6 +56,7 @@ except ImportError as error:
     ) from error
 
 from cylstm import (
+    _keras_names,
     activations,
     callbacks,
     constraints,
@@ -99,3 +100,5 @@ __all__ = [
     "set_num_threads",
     "utils",
 ]
+
+_keras_names.install()

@@ -23,10 +23,13 @@ __all__ = [
     "deserialize",
     "get",
     "max_norm",
+    "maxnorm",
     "min_max_norm",
     "non_neg",
+    "nonneg",
     "serialize",
     "unit_norm",
+    "unitnorm",
 ]
 
 # Keeps a vector of zeros from being divided by 0; what TensorFlow 1.4's Keras adds to a norm.
@@ -188,9 +191,9 @@ class MinMaxNorm(Constraint):
         return w * (desired / (_EPSILON + norms))
 
 
-max_norm = MaxNorm
-non_neg = NonNeg
-unit_norm = UnitNorm
+max_norm = maxnorm = MaxNorm
+non_neg = nonneg = NonNeg
+unit_norm = unitnorm = UnitNorm
 min_max_norm = MinMaxNorm
 
 
@@ -222,9 +225,9 @@ _registry = Registry(
     "constraint",
     {cls.__name__: cls for cls in (Constraint, MaxNorm, NonNeg, UnitNorm, MinMaxNorm)},
     {
-        "max_norm": "MaxNorm",
-        "non_neg": "NonNeg",
-        "unit_norm": "UnitNorm",
+        **{name: "MaxNorm" for name in ("max_norm", "maxnorm")},
+        **{name: "NonNeg" for name in ("non_neg", "nonneg")},
+        **{name: "UnitNorm" for name in ("unit_norm", "unitnorm")},
         "min_max_norm": "MinMaxNorm",
     },
     default=None,

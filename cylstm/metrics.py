@@ -18,12 +18,26 @@ import numpy.typing as npt
 
 from cylstm import _checks, losses
 from cylstm._registry import Registry
+from cylstm._spellings import class_form
 from cylstm.losses import (
     KLD,
     MAE,
     MAPE,
     MSE,
     MSLE,
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    Hinge,
+    KLDivergence,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
     _targets,
     binary_crossentropy,
     categorical_crossentropy,
@@ -47,8 +61,27 @@ from cylstm.losses import (
     squared_hinge,
 )
 from cylstm.losses._differentiable import ALIASES, BUILTINS
+from cylstm.losses._today import CLASSES
 
 __all__ = [
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "Hinge",
+    "KLDivergence",
+    "LogCosh",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "BinaryAccuracy",
+    "CategoricalAccuracy",
+    "SparseCategoricalAccuracy",
+    "SparseTopKCategoricalAccuracy",
+    "TopKCategoricalAccuracy",
     "KLD",
     "MAE",
     "MAPE",
@@ -262,7 +295,31 @@ _ACCURACIES = {
     )
 }
 
-_registry = Registry("metric function", {**BUILTINS, **_ACCURACIES}, ALIASES, instantiate=False)
+# Their names as classes, which later versions of Keras have.
+_ACCURACY_CLASSES = {
+    "".join("K" if word == "k" else word.title() for word in name.split("_")): name
+    for name in _ACCURACIES
+}
+_EXACTLY_5 = {"k": ((5,), "write a function of your own that calls the one of this name with k")}
+_AT_HALF = {"threshold": ((0.5,), "write a function of your own")}
+BinaryAccuracy = class_form(__name__, "BinaryAccuracy", binary_accuracy, _AT_HALF)
+CategoricalAccuracy = class_form(__name__, "CategoricalAccuracy", categorical_accuracy, {})
+SparseCategoricalAccuracy = class_form(
+    __name__, "SparseCategoricalAccuracy", sparse_categorical_accuracy, {}
+)
+TopKCategoricalAccuracy = class_form(
+    __name__, "TopKCategoricalAccuracy", top_k_categorical_accuracy, _EXACTLY_5
+)
+SparseTopKCategoricalAccuracy = class_form(
+    __name__, "SparseTopKCategoricalAccuracy", sparse_top_k_categorical_accuracy, _EXACTLY_5
+)
+
+_registry = Registry(
+    "metric function",
+    {**BUILTINS, **_ACCURACIES},
+    ALIASES | CLASSES | _ACCURACY_CLASSES,
+    instantiate=False,
+)
 
 get = _registry.get
 serialize = _registry.serialize

@@ -28,6 +28,7 @@ FOR_USERS = [n for n in WRITTEN_IN_PYTHON if re.fullmatch(r"cylstm\.[a-z]\w+", n
 FLOORS = [
     {"__main__"},
     {"cylstm"},
+    {"_keras_names"},
     {"saving", "testing"},
     {"models"},
     {"training"},
@@ -39,7 +40,7 @@ FLOORS = [
     {"activations", "constraints", "initializers", "losses", "regularizers"},
     {"preprocessing"},
     {"utils"},
-    {"_registry"},
+    {"_registry", "_spellings"},
     {"_threads"},
     {"_arguments", "_blank", "_checks", "_core", "_numbers", "_random", "_version"},
 ]

@@ -24,8 +24,8 @@ NAMES = {
     "glorot_normal he_uniform he_normal LecunUniform LecunNormal GlorotUniform GlorotNormal "
     "HeUniform HeNormal",
     regularizers: "l1 l2 l1_l2 L1L2",
-    constraints: "Constraint max_norm MaxNorm non_neg NonNeg unit_norm UnitNorm min_max_norm "
-    "MinMaxNorm",
+    constraints: "Constraint max_norm maxnorm MaxNorm non_neg nonneg NonNeg unit_norm unitnorm "
+    "UnitNorm min_max_norm MinMaxNorm",
     optimizers: "sgd SGD rmsprop RMSprop adagrad Adagrad adadelta Adadelta adam Adam ADAM adamax "
     "Adamax nadam Nadam",
 }

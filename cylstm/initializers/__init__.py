@@ -14,6 +14,12 @@ after 1.4.
 from cylstm.initializers.fixed import Constant, Identity, Ones, Zeros
 from cylstm.initializers.initializer import Initializer
 from cylstm.initializers.names import (
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    LecunNormal,
+    LecunUniform,
     constant,
     deserialize,
     get,
@@ -42,6 +48,12 @@ from cylstm.initializers.scaling import (
 )
 
 __all__ = [
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "LecunNormal",
+    "LecunUniform",
     "Constant",
     "Identity",
     "Initializer",

@@ -16,6 +16,12 @@ from cylstm.initializers.scaling import (
 )
 
 __all__ = [
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "LecunNormal",
+    "LecunUniform",
     "constant",
     "deserialize",
     "get",
@@ -41,6 +47,13 @@ normal = random_normal = RandomNormal
 truncated_normal = TruncatedNormal
 orthogonal = Orthogonal
 identity = Identity
+# the classes of later versions of Keras
+GlorotNormal = glorot_normal
+GlorotUniform = glorot_uniform
+HeNormal = he_normal
+HeUniform = he_uniform
+LecunNormal = lecun_normal
+LecunUniform = lecun_uniform
 
 _CLASSES: list[type] = [
     Zeros,

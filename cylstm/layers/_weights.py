@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _blank, _checks, constraints, initializers, regularizers
+from cylstm import _blank, _checks, _spellings, constraints, initializers, regularizers
 from cylstm.variables import Variable
 
 __all__ = ["WeightHolder"]
@@ -21,6 +21,7 @@ class WeightHolder:
         super().__init__()
         self._variables: list[Variable] = []
 
+    @_spellings.add_weight
     def add_weight(
         self,
         name: str,

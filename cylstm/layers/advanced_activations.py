@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from cylstm import activations, constraints, initializers, regularizers
+from cylstm import _spellings, activations, constraints, initializers, regularizers
 from cylstm._numbers import real
 from cylstm.layers._options import LayerOptions
 from cylstm.layers.differentiable import Backward, Differentiable
@@ -52,6 +52,7 @@ class LeakyReLU(Differentiable):
 
     framewise = True
 
+    @_spellings.leaky_relu
     def __init__(self, alpha: float = 0.3, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.alpha = real(alpha, "alpha")
@@ -119,6 +120,7 @@ class PReLU(Differentiable):
     (1, 2)
     """
 
+    @_spellings.prelu
     def __init__(
         self,
         alpha_initializer: Any = "zeros",

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 import numpy.typing as npt
 
+from cylstm import _spellings
 from cylstm.layers._advice import what_is_no_layer
 from cylstm.layers._options import WrapperOptions
 from cylstm.layers._turns import in_turn
@@ -80,6 +81,7 @@ class Bidirectional(Wrapper):
     (2, 5, 4)
     """
 
+    @_spellings.bidirectional
     def __init__(
         self,
         layer: Recurrent,

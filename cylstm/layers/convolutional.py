@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from cylstm import _checks, activations, constraints, initializers, regularizers
+from cylstm import _checks, _spellings, activations, constraints, initializers, regularizers
 from cylstm.layers._options import WeightedOptions
 from cylstm.layers._windows import Windows, padding_name, single
 from cylstm.layers.differentiable import Backward, Differentiable
@@ -89,6 +89,7 @@ class Conv1D(Differentiable):
     (2, 5, 4)
     """
 
+    @_spellings.conv1d
     def __init__(
         self,
         filters: int,

@@ -6,7 +6,15 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from cylstm import _checks, activations, constraints, initializers, regularizers, streaming
+from cylstm import (
+    _checks,
+    _spellings,
+    activations,
+    constraints,
+    initializers,
+    regularizers,
+    streaming,
+)
 from cylstm._numbers import real
 from cylstm.layers._options import DenseOptions, LayerOptions, WeightedOptions
 from cylstm.layers.differentiable import Backward, Differentiable
@@ -69,6 +77,7 @@ class Dense(Differentiable):
 
     framewise = True
 
+    @_spellings.dense
     def __init__(
         self,
         units: int,

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from cylstm import _checks, constraints, initializers, regularizers
+from cylstm import _checks, _spellings, constraints, initializers, regularizers
 from cylstm.layers._options import WeightedOptions
 from cylstm.layers.differentiable import Backward, Differentiable
 
@@ -67,6 +67,7 @@ class Embedding(Differentiable):
     [[True, True, False]]
     """
 
+    @_spellings.embedding
     def __init__(
         self,
         input_dim: int,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cylstm import _spellings
 from cylstm._arguments import suggesting
 from cylstm.graph import Node, SymbolicTensor
 from cylstm.layers.layer import Layer, unique_name
@@ -38,6 +39,7 @@ class InputLayer(Layer):
         If no shape is given, or both, or a sparse input is asked for.
     """
 
+    @_spellings.input_layer
     def __init__(
         self,
         input_shape: Sequence[int | None] | None = None,
@@ -84,6 +86,7 @@ class InputLayer(Layer):
 
 
 @suggesting
+@_spellings.input_tensor
 def Input(
     shape: Sequence[int | None] | None = None,
     batch_shape: Sequence[int | None] | None = None,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from cylstm import (
     _checks,
     _core,
+    _spellings,
     _threads,
     activations,
     constraints,
@@ -131,6 +132,7 @@ class LSTM(LSTMSteps, Recurrent):
     )
     bias_i, bias_f, bias_c, bias_o = (_GateView("bias", g) for g in range(4))
 
+    @_spellings.recurrent
     def __init__(
         self,
         units: int,

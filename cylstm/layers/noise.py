@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from cylstm import _checks, _random
+from cylstm import _checks, _random, _spellings
 from cylstm._numbers import real
 from cylstm.layers._options import LayerOptions
 from cylstm.layers.differentiable import Backward, Differentiable
@@ -67,6 +67,7 @@ class Dropout(Differentiable):
 
     framewise = True
 
+    @_spellings.dropout
     def __init__(
         self,
         rate: float,
@@ -157,6 +158,7 @@ class SpatialDropout1D(Dropout):
     True
     """
 
+    @_spellings.dropout
     def __init__(self, rate: float, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(rate, **kwargs)
         self.input_spec = [InputSpec(ndim=3)]
@@ -261,6 +263,7 @@ class GaussianDropout(Differentiable):
 
     framewise = True
 
+    @_spellings.dropout
     def __init__(self, rate: float, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.rate = _checked_rate(rate)
@@ -314,6 +317,7 @@ class GaussianNoise(Differentiable):
 
     framewise = True
 
+    @_spellings.gaussian_noise
     def __init__(self, stddev: float, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.stddev = real(stddev, "stddev", minimum=0)

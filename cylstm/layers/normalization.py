@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from cylstm import constraints, initializers, regularizers
+from cylstm import _spellings, constraints, initializers, regularizers
 from cylstm._numbers import real
 from cylstm.layers._options import LayerOptions
 from cylstm.layers.differentiable import Backward, Differentiable
@@ -210,6 +210,7 @@ class BatchNormalization(_Normalization):
     ([1.0], [1.0])
     """
 
+    @_spellings.batch_normalization
     def __init__(
         self,
         axis: int = -1,
@@ -340,6 +341,7 @@ class LayerNormalization(_Normalization):
     [[-1.0, 1.0], [-1.0, 1.0]]
     """
 
+    @_spellings.layer_normalization
     def __init__(
         self,
         axis: int | Sequence[int] = -1,

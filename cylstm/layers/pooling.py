@@ -6,6 +6,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from cylstm import _spellings
 from cylstm.layers._options import LayerOptions
 from cylstm.layers._windows import Windows, padding_name, single
 from cylstm.layers.differentiable import Backward, Differentiable
@@ -26,6 +27,7 @@ __all__ = [
 class _Pooling1D(Differentiable):
     """The arguments and shapes of pooling over windows."""
 
+    @_spellings.pooling1d
     def __init__(
         self,
         pool_size: Any = 2,
@@ -178,6 +180,7 @@ class AveragePooling1D(_Pooling1D):
 class _GlobalPooling1D(Differentiable):
     """The shapes of pooling over the whole sequence."""
 
+    @_spellings.global_pooling1d
     def __init__(self, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.input_spec = [InputSpec(ndim=3)]

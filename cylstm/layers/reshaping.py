@@ -10,7 +10,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from cylstm import _checks
+from cylstm import _checks, _spellings
 from cylstm.layers._options import LayerOptions
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
@@ -47,6 +47,7 @@ class Flatten(Differentiable):
     (2, 12)
     """
 
+    @_spellings.flatten
     def __init__(self, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.input_spec = [InputSpec(min_ndim=2)]
@@ -269,6 +270,7 @@ class UpSampling1D(Differentiable):
     [1.0, 1.0, 5.0, 5.0]
     """
 
+    @_spellings.upsampling1d
     def __init__(self, size: int = 2, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.size = _checks.positive_int(size, "size")

@@ -33,8 +33,37 @@ from cylstm.losses._likelihoods import (
     poisson,
     sparse_categorical_crossentropy,
 )
+from cylstm.losses._today import (
+    CLASSES,
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    Hinge,
+    KLDivergence,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+)
 
 __all__ = [
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "Hinge",
+    "KLDivergence",
+    "LogCosh",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
     "KLD",
     "MAE",
     "MAPE",
@@ -75,7 +104,7 @@ msle = MSLE = mean_squared_logarithmic_error
 kld = KLD = kullback_leibler_divergence
 cosine = cosine_proximity
 
-_registry = Registry("loss function", BUILTINS, ALIASES, instantiate=False, default=None)
+_registry = Registry("loss function", BUILTINS, ALIASES | CLASSES, instantiate=False, default=None)
 
 get = _registry.get
 serialize = _registry.serialize

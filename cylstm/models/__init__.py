@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NoReturn
 
 from cylstm.layers import serialization
-from cylstm.models._savable import load_model
+from cylstm.models._cloning import clone_model
+from cylstm.models._savable import load_model, save_model
 from cylstm.models.model import Model
 from cylstm.models.sequential import Sequential
 
-__all__ = ["Model", "Sequential", "load_model", "model_from_config", "model_from_json"]
+__all__ = [
+    "Model",
+    "Sequential",
+    "clone_model",
+    "load_model",
+    "model_from_config",
+    "model_from_json",
+    "model_from_yaml",
+    "save_model",
+]
 
 serialization.register(Model, Sequential)
 
@@ -55,3 +65,17 @@ def model_from_json(text: str, custom_objects: dict[str, Any] | None = None) -> 
     (None, 4)
     """
     return model_from_config(json.loads(text), custom_objects)
+
+
+def model_from_yaml(text: str, custom_objects: dict[str, Any] | None = None) -> NoReturn:
+    """Refused: reading YAML can execute what stands in it. See `model_from_json`.
+
+    Raises
+    ------
+    TypeError
+        Always.
+    """
+    raise TypeError(
+        "YAML is not read, since reading it can execute code: write the model by to_json(), in "
+        "Keras too, and read it by model_from_json(text)."
+    )

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["DEFAULT_MAX_SIZE", "Savable", "load_model"]
+__all__ = ["DEFAULT_MAX_SIZE", "Savable", "load_model", "save_model"]
 
 DEFAULT_MAX_SIZE = 2**30
 
@@ -124,6 +124,29 @@ class Savable:
         from cylstm import saving
 
         saving.load_weights(self, filepath, by_name, max_size=max_size)
+
+
+def save_model(
+    model: Savable,
+    filepath: str | os.PathLike[str],
+    overwrite: bool = True,
+    include_optimizer: bool = True,
+) -> None:
+    """Write a model into one file: the same as ``model.save``.
+
+    Parameters
+    ----------
+    model : Model
+        What to write.
+    filepath, overwrite, include_optimizer
+        As for `Model.save`.
+
+    Raises
+    ------
+    FileExistsError, ValueError, TypeError, ImportError
+        As for `Model.save`.
+    """
+    model.save(filepath, overwrite, include_optimizer)
 
 
 def load_model(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from cylstm import _checks, streaming
+from cylstm import _checks, _spellings, streaming
 from cylstm._arguments import near
 from cylstm._version import __version__
 from cylstm.graph import SymbolicTensor, walk
@@ -23,6 +23,7 @@ from cylstm.models._execution import Run, added_up
 from cylstm.models._looks import as_html, as_text
 from cylstm.models._savable import Savable
 from cylstm.training import Trainer
+from cylstm.utils import print_summary
 
 __all__ = ["Model"]
 
@@ -58,6 +59,7 @@ class Model(Trainer, Savable, Nested):
     (5, 2)
     """
 
+    @_spellings.model
     def __init__(
         self,
         inputs: SymbolicTensor | Sequence[SymbolicTensor],
@@ -120,12 +122,22 @@ class Model(Trainer, Savable, Nested):
     @property
     def input_names(self) -> list[str]:
         """The names of the inputs, which dicts of data go by."""
-        return [tensor.layer.name for tensor in self.inputs]
+        return [layer.name for layer in self.input_layers]
 
     @property
     def output_names(self) -> list[str]:
         """The names of the layers that give the outputs, which dicts of targets go by."""
-        return [tensor.layer.name for tensor in self.outputs]
+        return [layer.name for layer in self.output_layers]
+
+    @property
+    def input_layers(self) -> list[Layer]:
+        """The layers of the inputs."""
+        return [tensor.layer for tensor in self.inputs]
+
+    @property
+    def output_layers(self) -> list[Layer]:
+        """The layers that give the outputs."""
+        return [tensor.layer for tensor in self.outputs]
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by its name, or by its place in `layers`.
@@ -223,7 +235,14 @@ class Model(Trainer, Savable, Nested):
         -------
         ndarray or list of ndarray
             One for each output.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the number of inputs or masks is another, or one does not fit.
         """
+        if not _are_arrays(inputs, len(self.inputs)):
+            inputs = self._as_arrays(inputs)
         run = self._run(inputs, mask, bool(training), keep=False)
         return _one_or_list([run.values[id(t)] for t in self.outputs])
 
@@ -283,20 +302,31 @@ class Model(Trainer, Savable, Nested):
     def _run(self, inputs: Any, mask: Any, training: bool, *, keep: bool) -> Run:
         arrays = inputs if isinstance(inputs, list) else [inputs]
         masks = as_list(mask) if mask is not None else [None] * len(arrays)
+        if len(masks) != len(self.inputs):
+            raise ValueError(
+                f"Model {self.name} takes {len(self.inputs)} inputs, got {len(masks)} masks."
+            )
         with in_turn(self):
             return Run(self._nodes, self.inputs, arrays, masks, training, keep)
 
     def _as_arrays(self, inputs: Any) -> list[np.ndarray]:
         """One array for each input, of its shape; layers cast them to their own dtypes."""
         if isinstance(inputs, dict):
+            if not inputs.keys() >= set(self.input_names):
+                raise ValueError(
+                    f"Model {self.name} takes inputs of the names {self.input_names}, got "
+                    f"{list(inputs)}."
+                )
             inputs = [inputs[name] for name in self.input_names]
+            inputs = inputs if len(inputs) > 1 else inputs[0]
         given = inputs if len(self.inputs) > 1 else [inputs]
         if len(self.inputs) == 1 and isinstance(inputs, list) and len(inputs) == 1:
             if _checks.rank(inputs[0]) == self.inputs[0].ndim:
                 given = inputs
         if not isinstance(given, list | tuple) or len(given) != len(self.inputs):
+            what = len(given) if isinstance(given, list | tuple) else f"a {type(given).__name__}"
             raise ValueError(
-                f"Model {self.name} takes {len(self.inputs)} inputs, got {len(given)}."
+                f"Model {self.name} takes a list of {len(self.inputs)} inputs, got {what}."
             )
         arrays = []
         for array, tensor in zip(given, self.inputs, strict=True):
@@ -339,40 +369,48 @@ class Model(Trainer, Savable, Nested):
         }
         return json.dumps(content, **options)
 
-    def summary(self, line_length: int = 65, print_fn: Callable[[str], Any] | None = None) -> None:
+    def to_yaml(self, **options: Any) -> NoReturn:
+        """Refused: reading YAML can execute what stands in it. See `to_json`.
+
+        Raises
+        ------
+        TypeError
+            Always.
+        """
+        raise TypeError(
+            "YAML is not written, since reading it can execute code: use to_json(), and "
+            "cylstm.models.model_from_json(text)."
+        )
+
+    @_spellings.summary
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None,
+    ) -> None:
         """Print the layers, their output shapes and numbers of parameters.
 
         Parameters
         ----------
-        line_length : int, default 65
-            How wide the table is.
-        print_fn : callable, default print
-            Called with each line.
+        line_length, positions, print_fn
+            As for `cylstm.utils.print_summary`.
         """
         if not self.built:
             raise ValueError(
                 f"Model {self.name} is not built, so its shapes are not known: give its first "
                 "layer an input_shape, or call build(input_shape)."
             )
-        put = print_fn or print
-        widths = (line_length - 36, 24, 12)
+        print_summary(self, line_length, positions, print_fn)
 
-        def row(name: str, shape: str, parameters: str | int) -> None:
-            put(
-                f"{name[: widths[0] - 1]:<{widths[0]}}{shape:<{widths[1]}}{parameters:<{widths[2]}}"
-            )
 
-        row("Layer (type)", "Output shape", "Parameters")
-        put("=" * line_length)
-        for layer in self.layers:
-            shapes = layer.get_output_shape_at(0)
-            shapes = shapes if isinstance(shapes, list) else [shapes]
-            row(f"{layer.name} ({type(layer).__name__})", str(shapes[0]), layer.count_params())
-            for shape in shapes[1:]:
-                row("", str(shape), "")
-        put("=" * line_length)
-        trainable = sum(v.value.size for v in self.trainable_weights)
-        put(f"Parameters: {self.count_params():,}, of which trainable: {trainable:,}")
+def _are_arrays(inputs: Any, number: int) -> bool:
+    """Whether inputs are what `_as_arrays` makes of them, which calling the model has done."""
+    return (
+        type(inputs) is list
+        and len(inputs) == number
+        and all(type(array) is np.ndarray for array in inputs)
+    )
 
 
 def _how_to_call(value: Any) -> str:

@@ -25,7 +25,7 @@ class Sequential(Classifier, Model):
     Parameters
     ----------
     layers : list of Layer, optional
-        What to `add` at once.
+        What to `add` at once; the first may be an `Input`.
     name : str, optional
         Default: ``sequential_1``, ...
 
@@ -56,6 +56,7 @@ class Sequential(Classifier, Model):
         self.outputs: list[SymbolicTensor] = []
         if isinstance(layers, Layer):
             raise TypeError(f"Layers are given in a list, got {layers!r}: put it in [ ].")
+        self._begins_with_input = False  # with one that was given
         self._extend(list(layers or []))
 
     def add(self, layer: Layer) -> None:
@@ -70,6 +71,7 @@ class Sequential(Classifier, Model):
 
     def _extend(self, layers: list[Layer]) -> None:
         """Put layers on top, all at once: one by one, many would take long."""
+        layers = [_input_of(layer) for layer in layers]
         names = {known.name for known in self._layers}
         for i, layer in enumerate(layers):
             if not isinstance(layer, Layer):
@@ -81,6 +83,7 @@ class Sequential(Classifier, Model):
             names.add(layer.name)
         if layers and isinstance(layers[0], InputLayer):
             self.inputs = self.outputs = [layers[0].inbound_nodes[0].output_tensors[0]]
+            self._begins_with_input = True
             layers = layers[1:]
         if not layers:
             return
@@ -114,6 +117,7 @@ class Sequential(Classifier, Model):
             self.outputs = [below]
         else:
             self.inputs, self.outputs, self.built = [], [], False
+            self._begins_with_input = False
 
     def build(self, input_shape: Sequence[int | None] | None = None) -> None:
         """Build all layers for inputs of this shape, with the batch axis.
@@ -168,7 +172,8 @@ class Sequential(Classifier, Model):
 
     def get_config(self) -> list[dict[str, Any]]:
         """The class names and configurations of the layers, from the first to the last."""
-        return [serialization.serialize(layer) | {"name": layer.name} for layer in self._layers]
+        layers = self._every_layer() if self._begins_with_input else self._layers
+        return [serialization.serialize(layer) | {"name": layer.name} for layer in layers]
 
     @classmethod
     def from_config(
@@ -177,6 +182,12 @@ class Sequential(Classifier, Model):
         """A new model, without its weights, from what `get_config` returned."""
         entries = config["layers"] if isinstance(config, dict) else config
         return cls(layers_of(entries, custom_objects).values())
+
+
+def _input_of(layer: Any) -> Any:
+    """The input layer, where `Input` stands in its place; anything else as it is."""
+    given = isinstance(layer, SymbolicTensor) and isinstance(layer.layer, InputLayer)
+    return layer.layer if given else layer
 
 
 def _known_shape(layer: Layer) -> tuple[int | None, ...] | None:

@@ -6,7 +6,18 @@ formulas are those of TensorFlow 1.4's Keras.
 
 from cylstm.optimizers.adam import Adam, Adamax, Nadam
 from cylstm.optimizers.descent import SGD, Adadelta, Adagrad, RMSprop
-from cylstm.optimizers.names import deserialize, get, serialize
+from cylstm.optimizers.names import (
+    adadelta,
+    adagrad,
+    adam,
+    adamax,
+    deserialize,
+    get,
+    nadam,
+    rmsprop,
+    serialize,
+    sgd,
+)
 from cylstm.optimizers.optimizer import Optimizer
 
 __all__ = [
@@ -18,7 +29,14 @@ __all__ = [
     "Nadam",
     "Optimizer",
     "RMSprop",
+    "adadelta",
+    "adagrad",
+    "adam",
+    "adamax",
     "deserialize",
     "get",
+    "nadam",
+    "rmsprop",
     "serialize",
+    "sgd",
 ]

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from cylstm import _spellings
 from cylstm._core import average, divide_by_root
 from cylstm._numbers import Hyperparameter
 from cylstm.optimizers.descent import Decaying
@@ -86,6 +87,7 @@ class Adam(_Adaptive):
 
     slot_names = ("mean", "square")
 
+    @_spellings.optimizer("Adam", amsgrad=((False,), "averages are those of Adam"))
     def __init__(
         self,
         lr: float = 0.001,
@@ -156,6 +158,7 @@ class Adamax(_Adaptive):
 
     slot_names = ("mean", "largest")
 
+    @_spellings.optimizer("Adamax")
     def __init__(
         self,
         lr: float = 0.002,
@@ -235,6 +238,7 @@ class Nadam(Optimizer):
     epsilon = Hyperparameter(minimum=0)
     schedule_decay = Hyperparameter(minimum=0)
 
+    @_spellings.optimizer("Nadam")
     def __init__(
         self,
         lr: float = 0.002,
@@ -254,6 +258,15 @@ class Nadam(Optimizer):
         self.schedule_decay = schedule_decay
         # The product of the momenta of so many updates: (number of updates, product).
         self._product = (0, 1.0)
+
+    @property
+    def learning_rate(self) -> float:
+        """The same as `lr`: today's name for it."""
+        return self.lr
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self.lr = value
 
     def _momentum(self, n: int) -> float:
         return self.beta_1 * (1 - 0.5 * 0.96 ** (n * self.schedule_decay))

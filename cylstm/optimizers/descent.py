@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cylstm import _spellings
 from cylstm._core import average, divide_by_root
 from cylstm._numbers import Hyperparameter
 from cylstm.optimizers.optimizer import Optimizer, State
@@ -27,6 +28,15 @@ class Decaying(Optimizer):
         super().__init__(clipnorm, clipvalue)
         self.lr = lr
         self.decay = decay
+
+    @property
+    def learning_rate(self) -> float:
+        """The same as `lr`: today's name for it."""
+        return self.lr
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self.lr = value
 
     def decayed_lr(self) -> float:
         """Return the learning rate of this update."""
@@ -74,6 +84,7 @@ class SGD(Decaying):
     slot_names = ("moment",)
     momentum = Hyperparameter(minimum=0)
 
+    @_spellings.optimizer("SGD")
     def __init__(
         self,
         lr: float = 0.01,
@@ -145,6 +156,11 @@ class RMSprop(Decaying):
     rho = Hyperparameter(0, 1)
     epsilon = Hyperparameter(minimum=0)
 
+    @_spellings.optimizer(
+        "RMSprop",
+        momentum=((0,), "SGD has momentum"),
+        centered=((False,), "gradients are divided by their root mean square"),
+    )
     def __init__(
         self,
         lr: float = 0.001,
@@ -207,6 +223,7 @@ class Adagrad(Decaying):
     iterations_in_weights = False
     epsilon = Hyperparameter(minimum=0)
 
+    @_spellings.optimizer("Adagrad", initial_accumulator_value=((0,), "squares add up from 0"))
     def __init__(
         self,
         lr: float = 0.01,
@@ -271,6 +288,7 @@ class Adadelta(Decaying):
     rho = Hyperparameter(0, 1)
     epsilon = Hyperparameter(minimum=0)
 
+    @_spellings.optimizer("Adadelta")
     def __init__(
         self,
         lr: float = 1.0,

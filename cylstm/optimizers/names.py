@@ -7,7 +7,26 @@ from cylstm.optimizers.adam import Adam, Adamax, Nadam
 from cylstm.optimizers.descent import SGD, Adadelta, Adagrad, RMSprop
 from cylstm.optimizers.optimizer import Optimizer
 
-__all__ = ["deserialize", "get", "serialize"]
+__all__ = [
+    "adadelta",
+    "adagrad",
+    "adam",
+    "adamax",
+    "deserialize",
+    "get",
+    "nadam",
+    "rmsprop",
+    "serialize",
+    "sgd",
+]
+
+sgd = SGD
+rmsprop = RMSprop
+adagrad = Adagrad
+adadelta = Adadelta
+adam = Adam
+adamax = Adamax
+nadam = Nadam
 
 _registry = Registry(
     "optimizer",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cylstm import _spellings
 from cylstm.callbacks import History
 from cylstm.callbacks._progress import Progress
 from cylstm.training._data import Samples, inputs_of
@@ -27,6 +28,7 @@ class GeneratedTraining:
     `use_multiprocessing` is accepted for Keras' sake: the workers are threads all the same.
     """
 
+    @_spellings.generated
     def fit_generator(
         self,
         generator: Any,
@@ -86,6 +88,7 @@ class GeneratedTraining:
         finally:
             feed.close()
 
+    @_spellings.generated
     def evaluate_generator(
         self,
         generator: Any,
@@ -130,6 +133,7 @@ class GeneratedTraining:
         finally:
             feed.close()
 
+    @_spellings.generated
     def predict_generator(
         self,
         generator: Any,

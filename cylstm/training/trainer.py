@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from cylstm import _checks, optimizers
+from cylstm import _checks, _spellings, optimizers
 from cylstm.callbacks import History
 from cylstm.callbacks._progress import Progress
 from cylstm.training._data import (
@@ -78,6 +78,7 @@ class Trainer(GeneratedTraining):
     _steps: Steps | None = None
     _default_epochs = 1
 
+    @_spellings.compiling
     def compile(
         self,
         optimizer: Any,
@@ -129,6 +130,7 @@ class Trainer(GeneratedTraining):
         self.metrics_names = objective.names
         self._steps = Steps(self, objective) if self.built else None
 
+    @_spellings.fitting
     def fit(
         self,
         x: Any = None,
@@ -145,6 +147,11 @@ class Trainer(GeneratedTraining):
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
+        *,
+        validation_batch_size: int | None = None,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
     ) -> History:
         """Train.
 
@@ -182,6 +189,10 @@ class Trainer(GeneratedTraining):
             samples at once.
         validation_steps : int, optional
             Likewise, for validation.
+        validation_batch_size : int, optional
+            How many samples to compute at once in the validation: by default `batch_size`.
+        max_queue_size, workers, use_multiprocessing
+            Of a `Sequence`; see `fit_generator`.
 
         Returns
         -------
@@ -211,6 +222,7 @@ class Trainer(GeneratedTraining):
                 batch_size=batch_size,
                 sample_weight=sample_weight,
                 validation_split=validation_split or None,
+                validation_batch_size=validation_batch_size,
             )
             return self.fit_generator(
                 x,
@@ -221,9 +233,13 @@ class Trainer(GeneratedTraining):
                 validation_data,
                 validation_steps,
                 class_weight,
-                shuffle=bool(shuffle),
-                initial_epoch=initial_epoch,
+                max_queue_size,
+                workers,
+                use_multiprocessing,
+                bool(shuffle),
+                initial_epoch,
             )
+        _refuse_with_arrays(max_queue_size, workers, use_multiprocessing)
         self._check_compiled()
         size = self._ready(x, batch_size, steps_per_epoch, "steps_per_epoch")
         steps = self._compiled()
@@ -235,15 +251,18 @@ class Trainer(GeneratedTraining):
             if not is_generated(validation_data):
                 raise ValueError("validation_steps goes with steps_per_epoch, which is not given.")
         feed = self._array_feed(samples, size, steps_per_epoch, shuffle)
+        at_once = size if validation_batch_size is None else validation_batch_size
+        at_once = batch_size_of(self, at_once)
         if held_out is not None:
-            validation = self._array_feed(held_out, size, validation_steps)
+            validation = self._array_feed(held_out, at_once, validation_steps)
         else:
-            validation = self._validation_feed(validation_data, size, validation_steps)
+            validation = self._validation_feed(validation_data, at_once, validation_steps)
         fitting = Fitting(self, steps, feed, validation, callbacks, verbose)
         epochs = self._default_epochs if epochs is None else epochs
         with WatchedInterrupt():
             return fitting.run(epochs, initial_epoch, None if steps_per_epoch else size)
 
+    @_spellings.evaluating
     def evaluate(
         self,
         x: Any = None,
@@ -252,6 +271,10 @@ class Trainer(GeneratedTraining):
         verbose: int | str = 1,
         sample_weight: Any = None,
         steps: int | None = None,
+        *,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
     ) -> float | list[float]:
         """Compute the loss and the metrics; dropout and its kin are off.
 
@@ -263,6 +286,8 @@ class Trainer(GeneratedTraining):
             Show a bar, or a line at the end, or nothing; see `fit`.
         steps : int, optional
             How many batches of a generator to take; with arrays, how often all samples at once.
+        max_queue_size, workers, use_multiprocessing
+            Of a `Sequence`; see `fit_generator`.
 
         Returns
         -------
@@ -277,18 +302,26 @@ class Trainer(GeneratedTraining):
         """
         if is_generated(x):
             _refuse_with_generator(y=y, batch_size=batch_size, sample_weight=sample_weight)
-            return self.evaluate_generator(x, steps, verbose=verbose)
+            return self.evaluate_generator(
+                x, steps, max_queue_size, workers, use_multiprocessing, verbose
+            )
+        _refuse_with_arrays(max_queue_size, workers, use_multiprocessing)
         self._check_compiled()
         size = self._ready(x, batch_size, steps, "steps")
         samples = self._samples(x, y, sample_weight)
         return self._average(self._array_feed(samples, size, steps), verbose)
 
+    @_spellings.predicting
     def predict(
         self,
         x: Any = None,
         batch_size: int | None = None,
         verbose: int | str = 0,
         steps: int | None = None,
+        *,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
     ) -> np.ndarray | Any:
         """Compute the outputs, batch by batch; the model need not be compiled.
 
@@ -302,6 +335,8 @@ class Trainer(GeneratedTraining):
             Show nothing, or a bar, or a line at the end; see `fit`.
         steps : int, optional
             How many batches of a generator to take; with arrays, how often all samples at once.
+        max_queue_size, workers, use_multiprocessing
+            Of a `Sequence`; see `fit_generator`.
 
         Returns
         -------
@@ -315,7 +350,10 @@ class Trainer(GeneratedTraining):
         """
         if is_generated(x):
             _refuse_with_generator(batch_size=batch_size)
-            return self.predict_generator(x, steps, verbose=verbose)
+            return self.predict_generator(
+                x, steps, max_queue_size, workers, use_multiprocessing, verbose
+            )
+        _refuse_with_arrays(max_queue_size, workers, use_multiprocessing)
         size = self._ready(x, batch_size, steps, "steps")
         inputs = inputs_of(self, x)
         if steps is not None:
@@ -328,6 +366,7 @@ class Trainer(GeneratedTraining):
         bar.close()
         return _one_or_list(results)
 
+    @_spellings.on_batch
     def train_on_batch(
         self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
     ) -> float | list[float]:
@@ -350,6 +389,7 @@ class Trainer(GeneratedTraining):
         """
         return _one_or_list(self._compiled(x).train(self._batch(x, y, sample_weight, class_weight)))
 
+    @_spellings.on_batch
     def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> float | list[float]:
         """Compute the loss and the metrics of one batch; all as `evaluate`."""
         return _one_or_list(self._compiled(x).test(self._batch(x, y, sample_weight)))
@@ -523,4 +563,15 @@ def _refuse_with_generator(**arguments: Any) -> None:
         raise ValueError(
             f"A generator or Sequence makes whole batches with their targets: leave out "
             f"{', '.join(given)}."
+        )
+
+
+def _refuse_with_arrays(max_queue_size: int, workers: int, use_multiprocessing: bool) -> None:
+    defaults = {"max_queue_size": 10, "workers": 1, "use_multiprocessing": False}
+    values = (max_queue_size, workers, use_multiprocessing)
+    given = [n for (n, d), v in zip(defaults.items(), values, strict=True) if v != d]
+    if given:
+        raise ValueError(
+            f"With arrays there are no batches to make ahead: leave out {', '.join(given)}, or "
+            "give a Sequence."
         )

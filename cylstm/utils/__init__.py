@@ -1,4 +1,4 @@
-"""Random seeds, custom objects and configs, under the names of `keras.utils`."""
+"""Random seeds, custom objects, configs and views of models, under the names of `keras.utils`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from cylstm._registry import deserialize_object as deserialize_keras_object
 from cylstm._registry import serialize_object as serialize_keras_object
 from cylstm.utils.arrays import normalize, to_categorical
 from cylstm.utils.sequence import Sequence
+from cylstm.utils.views import model_to_dot, plot_model, print_summary
 
 __all__ = [
     "CustomObjectScope",
@@ -15,7 +16,10 @@ __all__ = [
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",
+    "model_to_dot",
     "normalize",
+    "plot_model",
+    "print_summary",
     "serialize_keras_object",
     "set_random_seed",
     "to_categorical",

@@ -83,7 +83,7 @@ def test_symbolic_shapes():
         ({"padding": None}, ValueError, "padding must be one of"),
         ({"strides": 2, "dilation_rate": 2}, ValueError, "cannot both be greater than 1"),
         ({"activation": "tan"}, ValueError, "tanh"),
-        ({"data_format": "channels_last"}, TypeError, "no argument 'data_format'"),
+        ({"data_format": "channels_first"}, ValueError, "data_format='channels_first' is not"),
     ],
 )
 def test_arguments_that_are_refused(arguments, error, message):

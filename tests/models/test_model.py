@@ -288,3 +288,55 @@ def test_dropout_within_a_model_only_in_training():
     ones = np.ones((2, 4), "float32")
     np.testing.assert_array_equal(model(ones), ones)
     assert set(np.unique(model(np.ones((50, 4)), training=True))) == {0.0, 2.0}
+
+
+def test_call_takes_what_calling_takes():
+    """`call` itself, too: a list of arrays, nested lists, a dict of names."""
+    x, y = Input((5, 2), name="x"), Input((5, 2), name="y")
+    model = Model([x, y], add([x, y]))
+    total = (X + X).astype("f")
+    for given in ([X, X], (X, X), [X.tolist(), X.tolist()], {"x": X, "y": X, "z": 1}):
+        np.testing.assert_allclose(model.call(given), total)
+        np.testing.assert_allclose(model(given), total)
+    single = Model(x, Dense(2, name="d")(x))
+    np.testing.assert_array_equal(single.call(X.tolist()), single(X))
+    np.testing.assert_array_equal(single.call([X]), single(X))
+
+
+@pytest.mark.parametrize("method", ["call", "__call__", "vjp"])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (lambda: [X], "takes a list of 2 inputs, got 1"),
+        (lambda: [X, X, X], "takes a list of 2 inputs, got 3"),
+        (lambda: X, "takes a list of 2 inputs, got a ndarray"),
+        (lambda: {"x": X}, r"inputs of the names \['x', 'y'\], got \['x'\]"),
+        (lambda: [X, X[..., 0]], "axes"),
+    ],
+)
+def test_other_inputs_are_refused_by_name(method, given, message):
+    x, y = Input((5, 2), name="x"), Input((5, 2), name="y")
+    model = Model([x, y], add([x, y]))
+    with pytest.raises(ValueError, match=message):
+        getattr(model, method)(given())
+
+
+def test_as_many_masks_as_inputs():
+    x, y = Input((5, 2), name="x"), Input((5, 2), name="y")
+    model = Model([x, y], add([x, y]))
+    with pytest.raises(ValueError, match="takes 2 inputs, got 1 masks"):
+        model([X, X], mask=[None])
+
+
+def test_yaml_is_refused_with_the_reason():
+    model, _ = stacked()
+    with pytest.raises(TypeError, match="can execute code: use to_json"):
+        model.to_yaml()
+    with pytest.raises(TypeError, match="can execute code: .*model_from_json"):
+        cylstm.models.model_from_yaml("class_name: Model")
+
+
+def test_the_layers_at_both_ends():
+    x = Input((5, 2), name="x")
+    model = Model(x, Dense(2, name="d")(x))
+    assert [layer.name for layer in model.input_layers + model.output_layers] == ["x", "d"]
