@@ -436,6 +436,5 @@ def _batch_shape(
     if batch_input_shape is not None:
         return tuple(batch_input_shape)
     if input_shape is not None:
-        shape = (input_shape,) if isinstance(input_shape, int) else input_shape
-        return (batch_size, *shape)
+        return (batch_size, *input_shape)
     return None
