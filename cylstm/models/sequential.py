@@ -47,13 +47,15 @@ class Sequential(Classifier, Model):
     138
     """
 
+    _begins_with_input = False
+    """Whether the first layer that was given is an input, which `layers` does not list."""
+
     def __init__(self, layers: Iterable[Layer] | None = None, name: str | None = None) -> None:
         Layer.__init__(self, name=name)
         self._layers: list[Layer] = []
         self._nodes: list[Any] = []
         self.inputs: list[SymbolicTensor] = []
         self.outputs: list[SymbolicTensor] = []
-        self._begins_with_input = False  # with one that was given
         self._extend(list(layers or []))
 
     def add(self, layer: Layer) -> None:
