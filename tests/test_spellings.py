@@ -310,11 +310,6 @@ def test_a_sequential_that_begins_with_an_input(first):
         Sequential([LSTM(4)(Input((5, 3)))])
 
 
-def test_a_shape_may_be_a_number():
-    assert Input(5).shape == Input((5,)).shape == Input(shape=5).shape
-    assert Dense(2, input_shape=3).batch_input_shape == (None, 3)
-
-
 # ---------------------------------------------------------------------- optimizers
 
 

@@ -48,6 +48,9 @@ class Sequential(Classifier, Model):
     138
     """
 
+    _begins_with_input = False
+    """Whether the first layer that was given is an input, which `layers` does not list."""
+
     def __init__(self, layers: Iterable[Layer] | None = None, name: str | None = None) -> None:
         Layer.__init__(self, name=name)
         self._layers: list[Layer] = []
@@ -56,7 +59,6 @@ class Sequential(Classifier, Model):
         self.outputs: list[SymbolicTensor] = []
         if isinstance(layers, Layer):
             raise TypeError(f"Layers are given in a list, got {layers!r}: put it in [ ].")
-        self._begins_with_input = False  # with one that was given
         self._extend(list(layers or []))
 
     def add(self, layer: Layer) -> None:
