@@ -288,7 +288,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     ),
     "4,000 calls of one layer": lambda: file_of(
         functional(
-            [(entry("Activation", activation="tanh", name="a"), [[X]] * 4_094)], [["a", 0, 0]]
+            [(entry("Activation", activation="tanh", name="a"), [[X]] * 4_080)], [["a", 0, 0]]
         )
     ),
     "2,000 outputs with a metric each": lambda: many_outputs(2_000, metrics=["mae"]),
@@ -403,13 +403,13 @@ FILES: dict[str, Callable[[], bytes]] = {
             entry("Masking", batch_input_shape=[None, 2**26 - 1, 1]), shape=(None, 2**26 - 1, 1)
         )
     ),
-    "a mask of 2**23 steps, read by 8 layers": lambda: file_of(
+    "a mask of 2**22 steps, read by 8 layers": lambda: file_of(
         sequential(
             *(
-                entry("Masking", name=f"m{i}", batch_input_shape=[None, 2**23 - 1, 1])
+                entry("Masking", name=f"m{i}", batch_input_shape=[None, 2**22 - 1, 1])
                 for i in range(8)
             ),
-            shape=(None, 2**23 - 1, 1),
+            shape=(None, 2**22 - 1, 1),
         )
     ),
     "an embedding's mask of 2**26 steps": lambda: file_of(

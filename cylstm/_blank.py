@@ -47,7 +47,7 @@ _allowance: ContextVar[_Allowance | None] = ContextVar("allowance", default=None
 
 
 @contextmanager
-def blank_weights(weights: int, *, variables: int = 2**16, arrays: int = 2**24) -> Iterator[None]:
+def blank_weights(weights: int, *, variables: int = 2**16, arrays: int = 2**23) -> Iterator[None]:
     """Within it, new weights are zeros, and what is allocated has limits.
 
     Parameters
@@ -56,7 +56,7 @@ def blank_weights(weights: int, *, variables: int = 2**16, arrays: int = 2**24) 
         How many numbers the weights may hold in all.
     variables : int, default 2**16
         How many weights there may be.
-    arrays : int, default 2**24
+    arrays : int, default 2**23
         How many numbers there may be in the arrays that layers make beside their weights, such as
         the states of stateful ones.
 

@@ -33,6 +33,7 @@ _ENTRY = {"class_name", "config", "name", "inbound_nodes"}
 _MAX_TEXT = 2**16
 _MAX_RANK = 32  # of arrays in every NumPy
 _PER_VALUE = 16  # characters of a text that count as a value
+_LAYERS = ("", "config", "layer", "layers")  # where layers are, which are called
 _SHAPES = ("shape", "dims", "input_length")  # how the names of shapes end
 
 
@@ -111,7 +112,7 @@ def _work(value: Any, key: str) -> _Work:
     if isinstance(value, str):
         return 0, 0, 1 + _checked_length(value) // _PER_VALUE
     if isinstance(value, dict):
-        return _work_of_object(value)
+        return _work_of_object(value, key)
     if not isinstance(value, list):
         return 0, 0, 1
     if key.endswith(_SHAPES) and len(value) > _MAX_RANK:
@@ -134,7 +135,7 @@ def _sum(values: Iterable[Any], keys: Iterable[str]) -> _Work:
     return objects, calls, count
 
 
-def _work_of_object(entry: dict[str, Any]) -> _Work:
+def _work_of_object(entry: dict[str, Any], key: str) -> _Work:
     """The same for an object.
 
     A model that is called k times calls its layers k times; a layer within `Bidirectional` is
@@ -163,7 +164,7 @@ def _work_of_object(entry: dict[str, Any]) -> _Work:
         [len(n) if isinstance(n, list) else 1 for n in nodes] if isinstance(nodes, list) else []
     )
     inputs = inputs or [1]
-    calls = sum(inputs) + len(inputs) * made * calls
+    calls = len(inputs) * made * calls + (sum(inputs) if key in _LAYERS else 0)
     return made * (1 + objects), calls, made * values
 
 

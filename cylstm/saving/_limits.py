@@ -83,7 +83,7 @@ class Limits:
     @property
     def arrays(self) -> int:
         """Numbers in the arrays that layers make when they are built, beside weights."""
-        return 2**24 + 16 * self.numbers
+        return 2**23 + 16 * self.numbers
 
     @property
     def reported(self) -> int:

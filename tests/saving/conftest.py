@@ -3,6 +3,7 @@
 import hashlib
 import json
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ import pytest
 
 import cylstm
 from cylstm.layers import LSTM, Dense
+
+# Hostile files are made in the benchmark, which is no part of the package. Last, so that an
+# installed cylstm is found before the source tree's.
+sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 
 @pytest.fixture(scope="session")
