@@ -124,7 +124,7 @@ class Line:
         self._length = 0
 
     def update(self, count: int) -> bool:
-        """Move on; whether it is time to draw."""
+        """Move on, and draw if it is time; whether it was."""
         self._done += count
         now = time.perf_counter()
         if now - self._drawn_at < _EVERY:

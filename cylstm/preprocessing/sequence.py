@@ -139,7 +139,8 @@ class TimeseriesGenerator(NamedArguments, Sequence):
         The last time that is used: that of the last entry by default.
     shuffle : bool, default False
         Whether every batch draws `batch_size` windows at random, with replacement and without
-        regard to the stride. `cylstm.utils.set_random_seed` makes it repeatable.
+        regard to the stride. `numpy.random.seed` makes it repeatable, or
+        `cylstm.utils.set_random_seed`.
     reverse : bool, default False
         Whether windows run from the latest time to the earliest.
     batch_size : int, default 128
@@ -296,7 +297,8 @@ def skipgrams(
     sampling_table : array (vocabulary_size,), optional
         The probability with which each word gets pairs; see `make_sampling_table`.
     seed : int, optional
-        Fixes what is random here; see `cylstm.utils.set_random_seed` for the rest.
+        Fixes what is random here. Without it `numpy.random.seed` does, or
+        `cylstm.utils.set_random_seed`.
 
     Returns
     -------

@@ -47,25 +47,25 @@ def numbers(value: Any, what: str, *, are_targets: bool = False) -> np.ndarray:
     """
     try:
         return _checks.real_array(value, what)
-    except TypeError as error:
+    except TypeError:
         text = _first_string(value)
         if text is None:
             raise
         hint = _OF_DIGITS if _is_number(text) else _OF_LABELS if are_targets else _OF_TEXTS
         message = f"{what} must hold real numbers, got strings such as {text!r}.{hint}"
-        raise TypeError(message) from error
+        raise TypeError(message) from None
 
 
 def _first_string(value: Any) -> str | None:
     """The first string in an array or a nested list, or None where that is something else."""
-    first = value
+    first = value if isinstance(value, list | tuple) else np.asarray(value)
     while not isinstance(first, str):
-        array = np.asarray(first)
-        if not array.size or array.dtype.kind not in "OU":
+        if isinstance(first, np.ndarray) and first.size:
+            first = first.flat[0]
+        elif isinstance(first, list | tuple) and first:
+            first = first[0]
+        else:
             return None
-        if array.dtype.kind == "O" and not array.ndim:
-            return None
-        first = array.flat[0]
     return str(first)
 
 

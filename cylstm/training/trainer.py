@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,7 +28,7 @@ from cylstm.training._objective import Objective
 from cylstm.training._reading import numbers
 from cylstm.training._steps import Steps
 
-__all__ = ["Classifier", "Trainer"]
+__all__ = ["Trainer"]
 
 T = TypeVar("T")
 
@@ -513,44 +512,6 @@ class Trainer(GeneratedTraining):
         with HeldInterrupt():  # states change layer by layer
             run = self._run(inputs, None, False, keep=False)
         return [run.values[id(tensor)] for tensor in self.outputs]
-
-
-class Classifier(Trainer):
-    """What a `Sequential` has beyond a `Model`: predictions of classes."""
-
-    _default_epochs = 10
-
-    def predict_proba(
-        self, x: Any, batch_size: int | None = None, verbose: int | str = 0
-    ) -> np.ndarray:
-        """Compute the outputs as `predict` does, and warn if they are no probabilities."""
-        outputs = cast(np.ndarray, self.predict(x, batch_size, verbose))
-        if outputs.size and not (0 <= outputs.min() and outputs.max() <= 1):
-            warnings.warn(
-                "The outputs are no probabilities: some are below 0 or above 1. End the model with "
-                "a softmax or sigmoid activation.",
-                stacklevel=2,
-            )
-        return outputs
-
-    def predict_classes(
-        self, x: Any, batch_size: int | None = None, verbose: int | str = 0
-    ) -> np.ndarray:
-        """Compute the most likely class of each sample.
-
-        Parameters
-        ----------
-        x, batch_size, verbose
-            As for `predict`.
-
-        Returns
-        -------
-        ndarray of int
-            The place of the greatest output along the last axis; of a single output, whether it
-            is above 0.5: 1 or 0, with the axis kept.
-        """
-        outputs = cast(np.ndarray, self.predict(x, batch_size, verbose))
-        return outputs.argmax(axis=-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype("int32")
 
 
 def _one_or_list(values: list[T]) -> T | list[T]:

@@ -1,0 +1,50 @@
+"""Classifier: what a `Sequential` has beyond a `Model`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, cast
+
+import numpy as np
+
+from cylstm.training.trainer import Trainer
+
+__all__ = ["Classifier"]
+
+
+class Classifier(Trainer):
+    """What a `Sequential` has beyond a `Model`: predictions of classes."""
+
+    _default_epochs = 10
+
+    def predict_proba(
+        self, x: Any, batch_size: int | None = None, verbose: int | str = 0
+    ) -> np.ndarray:
+        """Compute the outputs as `predict` does, and warn if they are no probabilities."""
+        outputs = cast(np.ndarray, self.predict(x, batch_size, verbose))
+        if outputs.size and not (0 <= outputs.min() and outputs.max() <= 1):
+            warnings.warn(
+                "The outputs are no probabilities: some are below 0 or above 1. End the model with "
+                "a softmax or sigmoid activation.",
+                stacklevel=2,
+            )
+        return outputs
+
+    def predict_classes(
+        self, x: Any, batch_size: int | None = None, verbose: int | str = 0
+    ) -> np.ndarray:
+        """Compute the most likely class of each sample.
+
+        Parameters
+        ----------
+        x, batch_size, verbose
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray of int
+            The place of the greatest output along the last axis; of a single output, whether it
+            is above 0.5: 1 or 0, with the axis kept.
+        """
+        outputs = cast(np.ndarray, self.predict(x, batch_size, verbose))
+        return outputs.argmax(axis=-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype("int32")
