@@ -9,10 +9,10 @@ from libc.string cimport memcpy, memset
 from cylstm._activations cimport activate, activate_vjp
 from cylstm._blas cimport real
 from cylstm._fused cimport allocate
-from cylstm._kernels cimport lstm_give
+from cylstm._kernels cimport int64_t, lstm_give, lstm_plus, lstm_times
 from cylstm._products cimport (
-    BLOCK, PATIENCE, check_signals, gate_product, gate_product_backward, masked_rows, sum_rows,
-    weights_gradient,
+    BLOCK, PATIENCE, check_signals, gate_product, gate_product_backward, is_finite_where_masked,
+    masked_rows, sum_rows, weights_gradient, without_masked_rows,
 )
 
 
@@ -250,6 +250,7 @@ cdef inline int backward_rows(
     real[:, ::1] d_initial_c,               # OUT; dc of now in the meantime
     real* dz,                               # OUT (batch, timesteps, 4 units)
     real* started,                          # (batch)
+    real* carried,                          # (batch, units) if there is a mask
     real* cell_work,                        # (2 units)
     real* masked,                           # (masked_rows, units) if there are recurrent masks
     Py_ssize_t limit,
@@ -305,11 +306,15 @@ cdef inline int backward_rows(
                 memset(dh, 0, state_size)
             else:
                 memset(dz_row, 0, 4 * state_size)
+                memcpy(carried + b * units, dh, state_size)
         # (B2) dh' = sum_g n_g * (dz_g U_g^T), and dh' = dh where the step is masked
         gate_product_backward(rows, units, units,
                               <const real*>dz + (first * timesteps + t) * 4 * units,
                               timesteps * 4 * units, &recurrent_kernel[0, 0], n, n_gates,
                               batch * units, 1, &d_initial_h[first, 0], masked, limit)
+        for b in range(first, last):
+            if mask is not None and not mask[b, t]:  # 0 U^T is not 0 where U is not finite
+                memcpy(&d_initial_h[b, 0], carried + b * units, state_size)
         flops += step_flops(rows, units)
         if flops > PATIENCE:
             flops = 0
@@ -345,20 +350,21 @@ cdef inline int forward_by_blas(
     """(F1) to (F5) for the whole batch."""
     cdef Py_ssize_t batch = inputs.shape[0], timesteps = inputs.shape[1]
     cdef Py_ssize_t input_dim = inputs.shape[2], units = initial_h.shape[1]
-    cdef Py_ssize_t block = timesteps, size = 0, masked = 0
+    cdef Py_ssize_t block = timesteps
+    cdef int64_t size = 0, masked = 0, step_size = lstm_times(batch, lstm_times(4, units))
     cdef real* work
     if batch == 0:
         return 0
     if gates is None:
-        block = steps_in_block(timesteps, batch * 4 * units)
-        size = batch * block * 4 * units
+        block = steps_in_block(timesteps, step_size)
+        size = lstm_times(block, step_size)
     if block < timesteps:
-        size += batch * block * input_dim
+        size = lstm_plus(size, lstm_times(lstm_times(batch, block), input_dim))
     if input_masks is not None:
-        masked = min(batch * block, masked_rows(input_dim)) * input_dim
+        masked = lstm_times(min(lstm_times(batch, block), masked_rows(input_dim)), input_dim)
     if recurrent_masks is not None:
-        masked = max(masked, min(batch, masked_rows(units)) * units)
-    work = <real*>allocate((size + masked) * sizeof(real))
+        masked = max(masked, lstm_times(min(batch, masked_rows(units)), units))
+    work = <real*>allocate(lstm_times(lstm_plus(size, masked), sizeof(real)))
     try:
         forward_rows(0, batch, inputs, kernel, recurrent_kernel, bias, initial_h, initial_c, mask,
                      input_masks, recurrent_masks, activation, recurrent_activation, go_backwards,
@@ -397,39 +403,65 @@ cdef inline int backward_by_blas(
     """(B5) to (B1) for the whole batch."""
     cdef Py_ssize_t batch = inputs.shape[0], timesteps = inputs.shape[1]
     cdef Py_ssize_t input_dim = inputs.shape[2], units = recurrent_kernel.shape[0]
-    cdef Py_ssize_t rows = batch * timesteps, size = 0
+    cdef Py_ssize_t rows = lstm_times(batch, timesteps)
+    cdef int64_t size = 0, state_size = 0, copy_size = 0
+    cdef int64_t dz_size = lstm_times(rows, lstm_times(4, units))
     cdef Py_ssize_t m_gates = 0 if input_masks is None else input_masks.shape[0]
     cdef Py_ssize_t n_gates = 0 if recurrent_masks is None else recurrent_masks.shape[0]
     cdef const real* m = row_masks(input_masks, 0)
     cdef const real* n = row_masks(recurrent_masks, 0)
+    cdef const real* x = &inputs[0, 0, 0]
+    cdef const real* h = &hidden[0, 0, 0]
+    cdef const unsigned char* live = NULL if mask is None else &mask[0, 0]
+    cdef bint copy_x = False, copy_h = False
+    cdef Py_ssize_t r
     cdef real* dz
     cdef real* started
+    cdef real* carried
     cdef real* row_work
     cdef real* masked
+    cdef real* copy
     if input_masks is not None:
-        size = min(rows, masked_rows(input_dim)) * input_dim
+        size = lstm_times(min(rows, masked_rows(input_dim)), input_dim)
     if recurrent_masks is not None:
-        size = max(size, min(max(rows, batch), masked_rows(units)) * units)
-    dz = <real*>allocate((rows * 4 * units + batch + 4 * units + size) * sizeof(real))
-    started = dz + rows * 4 * units
-    row_work = started + batch
+        size = max(size, lstm_times(min(max(rows, batch), masked_rows(units)), units))
+    if live != NULL:  # what masked steps hold must not be multiplied, not even by 0
+        copy_x = m == NULL and not is_finite_where_masked(rows, input_dim, x, live)
+        copy_h = n == NULL and not is_finite_where_masked(rows, units, h, live)
+        state_size = lstm_times(batch, units)
+    if copy_x or copy_h:
+        copy_size = lstm_times(rows, max(input_dim, units))
+    size = lstm_plus(size, lstm_plus(lstm_plus(batch, state_size), lstm_times(4, units)))
+    size = lstm_plus(lstm_plus(dz_size, size), copy_size)
+    dz = <real*>allocate(lstm_times(size, sizeof(real)))
+    copy = dz + dz_size
+    started = copy + copy_size
+    carried = started + batch
+    row_work = carried + state_size
     masked = row_work + 4 * units
     try:
         backward_rows(0, batch, recurrent_kernel, initial_c, mask, recurrent_masks, activation,
                       recurrent_activation, go_backwards, zero_leading, gates, cells, d_outputs,
-                      d_final_h, d_final_c, d_initial_h, d_initial_c, dz, started, row_work,
-                      masked, limit)
+                      d_final_h, d_final_c, d_initial_h, d_initial_c, dz, started, carried,
+                      row_work, masked, limit)
         # (B2) dU_g = sum_bt (h' * n_g)^T dz_g
-        weights_gradient(rows, units, units, &hidden[0, 0, 0], <const real*>dz, n, n_gates,
-                         batch * units, timesteps, &d_recurrent_kernel[0, 0], masked, limit)
+        if copy_h:
+            h = without_masked_rows(rows, units, h, live, copy)
+        weights_gradient(rows, units, units, h, <const real*>dz, n, n_gates, batch * units,
+                         timesteps, live, &d_recurrent_kernel[0, 0], masked, limit)
         # (B1) dx = sum_g m_g * (dz_g W_g^T), dW_g = sum_bt (x * m_g)^T dz_g, dw = sum_bt dz
         if d_inputs is not None:
             memset(&d_inputs[0, 0, 0], 0, rows * input_dim * sizeof(real))
             gate_product_backward(rows, input_dim, units, <const real*>dz, 4 * units,
                                   &kernel[0, 0], m, m_gates, batch * input_dim, timesteps,
                                   &d_inputs[0, 0, 0], masked, limit)
-        weights_gradient(rows, input_dim, units, &inputs[0, 0, 0], <const real*>dz, m, m_gates,
-                         batch * input_dim, timesteps, &d_kernel[0, 0], masked, limit)
+            for r in range(rows if live != NULL else 0):
+                if not live[r]:  # 0 W^T is not 0 where W is not finite
+                    memset(&d_inputs[0, 0, 0] + r * input_dim, 0, input_dim * sizeof(real))
+        if copy_x:
+            x = without_masked_rows(rows, input_dim, x, live, copy)
+        weights_gradient(rows, input_dim, units, x, <const real*>dz, m, m_gates,
+                         batch * input_dim, timesteps, live, &d_kernel[0, 0], masked, limit)
         if d_bias is not None:
             sum_rows(rows, 4 * units, <const real*>dz, &d_bias[0], row_work)
     finally:

@@ -8,9 +8,20 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["as_array", "as_mask", "float_dtype", "fraction", "positive_int", "rank", "real_array"]
+__all__ = [
+    "as_array",
+    "as_bools",
+    "as_mask",
+    "float_dtype",
+    "fraction",
+    "positive_int",
+    "rank",
+    "real_array",
+    "refuse_masked",
+]
 
 _FLOATS = ("float32", "float64")
+_MOST_AXES = 64  # of a NumPy array
 
 
 def float_dtype(dtype: Any) -> str:
@@ -84,11 +95,7 @@ def as_array(value: Any, dtype: np.dtype, name: str) -> np.ndarray:
 
 def real_array(value: Any, name: str) -> np.ndarray:
     """`value` as an array of real numbers of any dtype and layout; errors as `as_array`."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(
-            f"{name} is a numpy masked array; fill it (`x.filled(0)`) and pass what is to be "
-            "skipped by the `mask` argument (True where a step counts)."
-        )
+    refuse_masked(value, name)
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -98,9 +105,41 @@ def real_array(value: Any, name: str) -> np.ndarray:
     return array
 
 
+def refuse_masked(value: Any, name: str, depth: int = 0) -> None:
+    """Raise TypeError for a masked array, also in (nested) lists: NumPy would lose its mask."""
+    listed = isinstance(value, list | tuple)
+    kinds = set(map(type, value)) if listed else {type(value)}
+    if any(issubclass(kind, np.ma.MaskedArray) for kind in kinds):
+        raise TypeError(
+            f"{name} {'holds' if listed or depth else 'is'} a numpy masked array; fill it "
+            "(`x.filled(0)`) and pass what is to be skipped by the `mask` argument (True where a "
+            "step counts)."
+        )
+    if listed and depth < _MOST_AXES and any(issubclass(kind, list | tuple) for kind in kinds):
+        for item in value:
+            if isinstance(item, list | tuple):
+                refuse_masked(item, name, depth + 1)
+
+
+def as_bools(mask: Any, name: str = "mask") -> np.ndarray:
+    """`mask` as a C-contiguous bool array: True where a number is not 0.
+
+    Raises
+    ------
+    TypeError
+        For what is no bool or number, such as None, text and masked arrays.
+    ValueError
+        For NaN, which is neither true nor false.
+    """
+    array = real_array(mask, name)
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise ValueError(f"{name} holds NaN: it must be True where a step counts, else False.")
+    return as_array(array, np.dtype(bool), name)
+
+
 def as_mask(mask: Any, shape: tuple[int, int], name: str = "mask") -> np.ndarray:
     """`mask` as a C-contiguous bool array of `shape` (batch, timesteps)."""
-    array = as_array(mask, np.dtype(bool), name)
+    array = as_bools(mask, name)
     if array.shape != shape:
         raise ValueError(
             f"{name} must have the shape (batch, timesteps) = {shape}, got {array.shape}."

@@ -38,6 +38,12 @@ def divide_by_root(
     out: NDArray[_Real],
 ) -> None: ...
 
+MOST_THREADS: int
+
+class Claim:
+    def __enter__(self) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
+
 class Pool:
     threads: int
     def __new__(cls, threads: int) -> Self: ...
@@ -102,6 +108,7 @@ class Weights:
     ) -> list[Any] | None: ...
 
 class Stepper(Generic[_Result]):
+    claim: Claim
     def __new__(
         cls,
         packed: PackedWeights,

@@ -43,6 +43,7 @@ from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_IsContiguous,
     PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
 )
+from cpython.pyport cimport PY_SSIZE_T_MAX
 from libc.math cimport sqrt, sqrtf
 from libc.stdlib cimport getenv
 from libc.string cimport memcpy, memset, strcmp
@@ -51,16 +52,20 @@ from cylstm._activations cimport ACTIVATION_COUNT
 from cylstm._blas cimport gemm as blas_gemm, real
 from cylstm._blas_passes cimport backward_by_blas, forward_by_blas
 from cylstm._fused cimport (
-    Pass, allocate, forward_piece, operations, plan_forward, run_backward, run_forward,
+    Pass, allocate, forward_piece, operations, plan_forward, run_backward, run_forward, states_size,
 )
 from cylstm._kernels cimport (
-    LSTM_ACTIVATIONS, LSTM_KEPT_FROM, int64_t, lstm_find_kernels, lstm_flush_denormals, lstm_give,
-    lstm_kept, lstm_kernels, lstm_pool, lstm_pool_close, lstm_pool_free, lstm_pool_open,
-    lstm_pool_serve, lstm_problem, lstm_restore, size_t, uint64_t,
+    LSTM_ACTIVATIONS, LSTM_KEPT_FROM, LSTM_MOST_THREADS, int64_t, lstm_claim,
+    lstm_find_kernels, lstm_flush_denormals, lstm_give, lstm_kept, lstm_kernels, lstm_lines,
+    lstm_plus, lstm_pool, lstm_pool_close, lstm_pool_free, lstm_pool_open, lstm_pool_serve,
+    lstm_problem, lstm_release, lstm_restore, lstm_times, size_t, uint64_t,
 )
 
-from numpy import empty as _numpy_empty, ndarray
+from numpy import empty as _numpy_empty
+import numpy
 
+
+cdef object ndarray = numpy.ndarray
 
 ACTIVATIONS = {
     name: number
@@ -166,10 +171,11 @@ cdef int expect_inputs(
     """Raise ValueError if what both passes read does not fit together."""
     cdef Py_ssize_t batch = inputs.shape[0], timesteps = inputs.shape[1]
     cdef Py_ssize_t input_dim = inputs.shape[2], units = recurrent_kernel.shape[0]
-    expect("kernel", &kernel.shape[0], 2, input_dim, 4 * units)
-    expect("recurrent_kernel", &recurrent_kernel.shape[0], 2, units, 4 * units)
+    cdef Py_ssize_t columns = lstm_times(4, units)
+    expect("kernel", &kernel.shape[0], 2, input_dim, columns)
+    expect("recurrent_kernel", &recurrent_kernel.shape[0], 2, units, columns)
     if bias is not None:
-        expect("bias", &bias.shape[0], 1, 4 * units)
+        expect("bias", &bias.shape[0], 1, columns)
     expect("initial_h", &initial_h.shape[0], 2, batch, units)
     expect("initial_c", &initial_c.shape[0], 2, batch, units)
     if mask is not None:
@@ -291,7 +297,7 @@ def lstm_forward(
     expect("final_h", &final_h.shape[0], 2, batch, units)
     expect("final_c", &final_c.shape[0], 2, batch, units)
     if gates is not None:
-        expect("gates", &gates.shape[0], 3, batch, timesteps, 4 * units)
+        expect("gates", &gates.shape[0], 3, batch, timesteps, lstm_times(4, units))
     if cells is not None:
         expect("cells", &cells.shape[0], 3, batch, timesteps, units)
     if hidden is not None:
@@ -367,7 +373,7 @@ def lstm_backward(
     cdef int count = threads_of(pool)
     expect_inputs(inputs, kernel, recurrent_kernel, bias, initial_h, initial_c, mask, input_masks,
                   recurrent_masks, activation, recurrent_activation)
-    expect("gates", &gates.shape[0], 3, batch, timesteps, 4 * units)
+    expect("gates", &gates.shape[0], 3, batch, timesteps, lstm_times(4, units))
     expect("cells", &cells.shape[0], 3, batch, timesteps, units)
     expect("hidden", &hidden.shape[0], 3, batch, timesteps, units)
     if d_outputs is not None:
@@ -380,10 +386,10 @@ def lstm_backward(
         expect("d_inputs", &d_inputs.shape[0], 3, batch, timesteps, input_dim)
     expect("d_initial_h", &d_initial_h.shape[0], 2, batch, units)
     expect("d_initial_c", &d_initial_c.shape[0], 2, batch, units)
-    expect("d_kernel", &d_kernel.shape[0], 2, input_dim, 4 * units)
-    expect("d_recurrent_kernel", &d_recurrent_kernel.shape[0], 2, units, 4 * units)
+    expect("d_kernel", &d_kernel.shape[0], 2, input_dim, lstm_times(4, units))
+    expect("d_recurrent_kernel", &d_recurrent_kernel.shape[0], 2, units, lstm_times(4, units))
     if d_bias is not None:
-        expect("d_bias", &d_bias.shape[0], 1, 4 * units)
+        expect("d_bias", &d_bias.shape[0], 1, lstm_times(4, units))
     if activation >= LSTM_ACTIVATIONS or recurrent_activation >= LSTM_ACTIVATIONS:
         with nogil:
             backward_by_blas(

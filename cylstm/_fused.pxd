@@ -6,18 +6,17 @@ the gradients of the weights: each part of a job takes a range of them. The piec
 between which signals are looked at, do not depend on the threads, so neither do the results.
 """
 
-from libc.stddef cimport size_t
 from libc.stdlib cimport qsort
 
 from cylstm._kernels cimport (
-    int64_t, lstm_flush_denormals, lstm_give, lstm_kernels, lstm_pool, lstm_pool_run, lstm_problem,
-    lstm_restore, lstm_take, lstm_team, lstm_team_run, uint64_t,
+    int64_t, lstm_flush_denormals, lstm_give, lstm_kernels, lstm_lines, lstm_plus, lstm_pool,
+    lstm_pool_run, lstm_problem, lstm_restore, lstm_take, lstm_team, lstm_team_run, lstm_times,
+    size_t, uint64_t,
 )
 from cylstm._products cimport PATIENCE, check_signals
 
 
 cdef enum:
-    ALIGNMENT = 64              # bytes of a cache line
     # A part of fewer rows reads the weights for too little arithmetic to be worth a thread.
     LEAST_ROWS = 4
     # Bytes of recurrent weights from which threads share the units of each step.
@@ -47,11 +46,11 @@ cdef struct Pass:
     bint eager                  # whether there is enough work to wake sleeping threads
     int64_t reached             # how far the members came
     char* work
-    size_t work_size            # of each part, or of all members
+    int64_t work_size           # of each part, or of all members
 
 
-cdef inline void* allocate(size_t size) except NULL nogil:
-    """So many bytes at least, at a multiple of ALIGNMENT; `lstm_give` takes them back."""
+cdef inline void* allocate(int64_t size) except NULL nogil:
+    """So many bytes at least, at a cache line; `lstm_give` takes them back."""
     cdef void* memory = lstm_take(size)
     if memory == NULL:
         with gil:
@@ -86,7 +85,7 @@ cdef inline int64_t count_members(
     const lstm_kernels* kernels, const lstm_problem* p, int threads
 ) noexcept nogil:
     """How many threads are to share the units of each step: one unless there are few rows."""
-    cdef int64_t recurrent_size = 4 * p.units * p.units * <int64_t>kernels.item
+    cdef int64_t recurrent_size = lstm_times(lstm_times(4 * p.units, p.units), kernels.item)
     if p.batch == 0 or p.batch >= 2 * LEAST_ROWS or recurrent_size < LEAST_TEAM_WEIGHTS:
         return 1
     return max(<int64_t>1, min(<int64_t>threads, p.units // (4 * kernels.lanes)))
@@ -122,9 +121,16 @@ cdef inline void deal_rows(Pass* run, int64_t* order) noexcept nogil:
     p.order = order
 
 
-cdef inline size_t order_size(const lstm_problem* p) noexcept nogil:
+cdef inline int64_t order_size(const lstm_problem* p) noexcept nogil:
     """The bytes that `deal_rows` needs."""
-    return 0 if p.mask == NULL else 2 * p.batch * sizeof(int64_t)
+    return 0 if p.mask == NULL else lstm_times(p.batch, 2 * sizeof(int64_t))
+
+
+cdef inline int64_t states_size(
+    const lstm_problem* p, const lstm_kernels* kernels
+) noexcept nogil:
+    """The bytes of h, or of c."""
+    return lstm_times(lstm_times(p.batch, p.units), kernels.item)
 
 
 # Forward ------------------------------------------------------------------------------------------
@@ -165,7 +171,7 @@ cdef inline void forward_member_apart(void* context, int member) noexcept nogil:
     lstm_restore(saved)
 
 
-cdef inline size_t plan_forward(Pass* run, int threads) noexcept nogil:
+cdef inline int64_t plan_forward(Pass* run, int threads) noexcept nogil:
     """Share the work out; return the size of the work space that it needs."""
     cdef lstm_problem* p = run.problem
     run.members = <int>count_members(run.kernels, p, threads)
@@ -176,11 +182,11 @@ cdef inline size_t plan_forward(Pass* run, int threads) noexcept nogil:
         run.row_parts = 1
         run.work_size = run.kernels.forward_work(p, p.batch, run.members)
         if run.apart:
-            return run.members * run.work_size
+            return lstm_times(run.members, run.work_size)
     else:
         # the ranges of rows differ by one at most
         run.work_size = run.kernels.forward_work(p, p.batch // run.row_parts + 1, 1)
-    return run.row_parts * run.work_size
+    return lstm_times(run.row_parts, run.work_size)
 
 
 cdef inline void forward_piece(Pass* run, lstm_pool* pool) noexcept nogil:
@@ -205,8 +211,8 @@ cdef inline int run_forward(
 ) except -1 nogil:
     """(F1) to (F5) over all steps."""
     cdef Pass run
-    cdef int64_t steps = steps_of_piece(p, p.batch * p.steps)
-    cdef size_t work_size, state_size = p.batch * p.units * kernels.item
+    cdef int64_t steps = steps_of_piece(p, lstm_times(p.batch, p.steps))
+    cdef int64_t work_size, state_size = states_size(p, kernels)
     cdef char* state
     if p.batch == 0:
         p.steps = 0
@@ -215,7 +221,9 @@ cdef inline int run_forward(
     p.begin = 0
     p.end = min(p.steps, steps)
     work_size = plan_forward(&run, threads)
-    run.work = <char*>allocate(work_size + order_size(p) + 2 * state_size)
+    run.work = <char*>allocate(
+        lstm_plus(lstm_plus(work_size, order_size(p)), lstm_times(2, state_size))
+    )
     deal_rows(&run, <int64_t*>(run.work + work_size))
     state = run.work + work_size + order_size(p)
     if p.final_h == NULL:
@@ -305,9 +313,10 @@ cdef inline int run_backward(
     cdef Pass run
     cdef int64_t pairs = max(<int64_t>LEAST_PAIRS, DZ_SIZE // (4 * p.units))
     cdef int64_t steps = max(<int64_t>1, min(p.steps, pairs // max(<int64_t>1, p.batch)))
-    cdef size_t dz_size = p.batch * steps * 4 * p.units * kernels.item + ALIGNMENT
-    cdef size_t state_size = p.batch * p.units * kernels.item
-    cdef int parts
+    cdef int64_t dz_size = lstm_lines(
+        lstm_times(lstm_times(p.batch, steps), lstm_times(4 * p.units, kernels.item))
+    )
+    cdef int64_t parts_size, state_size = states_size(p, kernels)
     cdef char* state
     if p.batch == 0:
         p.steps = 0
@@ -324,15 +333,15 @@ cdef inline int run_backward(
     p.begin = max(<int64_t>0, p.steps - steps)
     run.work_size = max(kernels.backward_work(p, p.batch // run.row_parts + 1, run.members),
                         kernels.weight_gradients_work(p))
-    dz_size -= dz_size % ALIGNMENT
-    parts = max(run.row_parts, run.column_parts)
+    parts_size = lstm_times(max(run.row_parts, run.column_parts), run.work_size)
     run.work = <char*>allocate(
-        dz_size + parts * run.work_size + order_size(p) + 2 * state_size
+        lstm_plus(lstm_plus(dz_size, parts_size),
+                  lstm_plus(order_size(p), lstm_times(2, state_size)))
     )
     p.dz = run.work
     run.work += dz_size
-    deal_rows(&run, <int64_t*>(run.work + parts * run.work_size))
-    state = run.work + parts * run.work_size + order_size(p)
+    deal_rows(&run, <int64_t*>(run.work + parts_size))
+    state = run.work + parts_size + order_size(p)
     p.skip_initial = p.d_initial_h == NULL
     if p.d_initial_h == NULL:
         p.d_initial_h = state

@@ -63,9 +63,9 @@ cdef extern from "_simd/lstm.h" nogil:
         void (*pack_columns)(
             int64_t columns, int64_t depth, const void* source, void* to
         ) noexcept nogil
-        size_t (*forward_work)(const lstm_problem* p, int64_t rows, int members) noexcept nogil
-        size_t (*backward_work)(const lstm_problem* p, int64_t rows, int members) noexcept nogil
-        size_t (*weight_gradients_work)(const lstm_problem* p) noexcept nogil
+        int64_t (*forward_work)(const lstm_problem* p, int64_t rows, int members) noexcept nogil
+        int64_t (*backward_work)(const lstm_problem* p, int64_t rows, int members) noexcept nogil
+        int64_t (*weight_gradients_work)(const lstm_problem* p) noexcept nogil
         int64_t (*forward)(
             const lstm_problem* p, int64_t first, int64_t rows, void* work, lstm_team* team,
             int member,
@@ -85,14 +85,28 @@ cdef extern from "_simd/lstm.h" nogil:
     void lstm_restore(uint64_t saved) noexcept
 
 
+cdef extern from "_simd/sizes.h" nogil:
+    int64_t lstm_times(int64_t a, int64_t b) noexcept
+    int64_t lstm_plus(int64_t a, int64_t b) noexcept
+    int64_t lstm_lines(int64_t size) noexcept
+
+
 cdef extern from "_simd/memory.h" nogil:
     size_t LSTM_KEPT_FROM
-    void* lstm_take(size_t size) noexcept
+    void* lstm_take(int64_t size) noexcept
     void lstm_give(void* memory) noexcept
     size_t lstm_kept() noexcept
 
 
+cdef extern from "_simd/claim.h" nogil:
+    int lstm_claim(char* flag) noexcept
+    void lstm_release(char* flag) noexcept
+
+
 cdef extern from "_simd/threads.h" nogil:
+    enum:
+        LSTM_MOST_THREADS
+
     ctypedef struct lstm_pool:
         pass
 

@@ -11,14 +11,21 @@ cdef class Block:
     ----------
     size : int
         How many bytes; they hold anything. As a buffer it has so many of them.
+
+    Raises
+    ------
+    ValueError, MemoryError
+        For a negative size, or one that there is no memory for.
     """
 
     cdef void* memory
     cdef Py_ssize_t size
 
-    def __cinit__(self, Py_ssize_t size):
-        self.size = size
-        self.memory = allocate(max(0, size))
+    def __cinit__(self, size):
+        if size < 0:
+            raise ValueError(f"a block has at least 0 bytes, got {size}")
+        self.size = length_of(size)
+        self.memory = allocate(self.size)
 
     def __dealloc__(self):
         lstm_give(self.memory)
@@ -47,19 +54,30 @@ def empty(tuple shape not None, dtype not None):
     -------
     ndarray
         C-contiguous; it holds anything.
+
+    Raises
+    ------
+    ValueError, MemoryError
+        For a negative length, or a size that there is no memory for.
     """
-    cdef Py_ssize_t length
-    cdef double size = dtype.itemsize
+    cdef int64_t size = dtype.itemsize
     for length in shape:
-        size *= length
+        size = lstm_times(size, length_of(length))
     return empty_of_size(shape, dtype, size)
 
 
-cdef empty_of_size(shape, dtype, double size):
+cdef Py_ssize_t length_of(number) except? -1:
+    """An integer as a size; MemoryError where no array is so long."""
+    if number > PY_SSIZE_T_MAX:
+        raise MemoryError(f"no memory for {number} elements")
+    return number
+
+
+cdef empty_of_size(shape, dtype, int64_t size):
     """`empty`, of so many bytes."""
-    if size < LSTM_KEPT_FROM:
+    if size < <int64_t>LSTM_KEPT_FROM:
         return _numpy_empty(shape, dtype)
-    return ndarray(shape, dtype, Block(<Py_ssize_t>size))
+    return ndarray(shape, dtype, Block(size))
 
 
 def kept_bytes():

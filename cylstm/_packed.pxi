@@ -37,30 +37,31 @@ def pack_weights(
     cdef PackedWeights packed = PackedWeights.__new__(PackedWeights)
     cdef const lstm_kernels* kernels = kernels_of(<real>0)
     cdef Py_ssize_t input_dim = kernel.shape[0], units = recurrent_kernel.shape[0]
-    cdef size_t kernel_size, recurrent_size, bias_size = 0
-    expect("kernel", &kernel.shape[0], 2, input_dim, 4 * units)
-    expect("recurrent_kernel", &recurrent_kernel.shape[0], 2, units, 4 * units)
+    cdef Py_ssize_t columns = lstm_times(4, units)
+    cdef int64_t kernel_size, recurrent_size, bias_size = 0
+    expect("kernel", &kernel.shape[0], 2, input_dim, columns)
+    expect("recurrent_kernel", &recurrent_kernel.shape[0], 2, units, columns)
     if bias is not None:
-        expect("bias", &bias.shape[0], 1, 4 * units)
+        expect("bias", &bias.shape[0], 1, columns)
     packed.kernels = kernels
     packed.input_dim = input_dim
     packed.units = units
     packed.transposed = transposed
     if transposed:
-        kernel_size = lines(kernels.columns_size(input_dim, 4 * units) * sizeof(real))
-        recurrent_size = lines(kernels.columns_size(units, 4 * units) * sizeof(real))
+        kernel_size = lines_of(kernels.columns_size(input_dim, columns), sizeof(real))
+        recurrent_size = lines_of(kernels.columns_size(units, columns), sizeof(real))
     else:
-        kernel_size = lines(kernels.gates_size(input_dim, units) * sizeof(real))
-        recurrent_size = lines(kernels.gates_size(units, units) * sizeof(real))
-        bias_size = lines(kernels.gates_size(1, units) * sizeof(real))
-    packed.block = <char*>allocate(kernel_size + recurrent_size + bias_size)
+        kernel_size = lines_of(kernels.gates_size(input_dim, units), sizeof(real))
+        recurrent_size = lines_of(kernels.gates_size(units, units), sizeof(real))
+        bias_size = lines_of(kernels.gates_size(1, units), sizeof(real))
+    packed.block = <char*>allocate(lstm_plus(lstm_plus(kernel_size, recurrent_size), bias_size))
     packed.kernel = packed.block
     packed.recurrent = packed.kernel + kernel_size
     packed.bias = packed.recurrent + recurrent_size
     with nogil:
         if transposed:
-            kernels.pack_columns(input_dim, 4 * units, &kernel[0, 0], packed.kernel)
-            kernels.pack_columns(units, 4 * units, &recurrent_kernel[0, 0], packed.recurrent)
+            kernels.pack_columns(input_dim, columns, &kernel[0, 0], packed.kernel)
+            kernels.pack_columns(units, columns, &recurrent_kernel[0, 0], packed.recurrent)
         else:
             kernels.pack_gates(input_dim, units, &kernel[0, 0], packed.kernel)
             kernels.pack_gates(units, units, &recurrent_kernel[0, 0], packed.recurrent)
@@ -69,6 +70,6 @@ def pack_weights(
     return packed
 
 
-cdef inline size_t lines(size_t size) noexcept:
-    """So many bytes in whole cache lines."""
-    return (size + 63) // 64 * 64
+cdef inline int64_t lines_of(int64_t count, int64_t item) noexcept:
+    """The bytes of so many numbers in whole cache lines."""
+    return lstm_lines(lstm_times(count, item))

@@ -1,4 +1,7 @@
-# Threads that share the work of a call. Included by `_core`.
+# Threads that share the work of a call, and objects that they do not share. Included by `_core`.
+
+# How many threads a pool may have.
+MOST_THREADS = LSTM_MOST_THREADS
 
 
 cdef class Pool:
@@ -11,12 +14,19 @@ cdef class Pool:
     ----------
     threads : int
         In how many parts work is to be cut: the callers of `serve`, and the caller itself.
+
+    Raises
+    ------
+    ValueError
+        Unless there are 1 to MOST_THREADS.
     """
 
     cdef lstm_pool* pool
     cdef readonly int threads
 
-    def __cinit__(self, int threads):
+    def __cinit__(self, threads):
+        if not 1 <= threads <= MOST_THREADS:
+            raise ValueError(f"a pool has 1 to {MOST_THREADS} threads, got {threads}")
         self.threads = threads
         self.pool = lstm_pool_open()
 
@@ -42,4 +52,27 @@ cdef inline lstm_pool* pool_of(Pool pool) noexcept:
 
 
 cdef inline int threads_of(Pool pool) noexcept:
-    return 1 if pool is None else max(1, min(256, pool.threads))
+    return 1 if pool is None else pool.threads
+
+
+cdef class Claim:
+    """What one thread holds at a time: `with claim:`, a RuntimeError while another holds it."""
+
+    cdef char taken
+
+    cdef int take(self) except -1:
+        if not lstm_claim(&self.taken):
+            raise RuntimeError(
+                "This stream is in use by another call: it serves one thread at a time. Give each "
+                "thread a stream of its own, such as `stream.copy()`."
+            )
+        return 0
+
+    def __enter__(self):
+        self.take()
+
+    def __exit__(self, *error):
+        lstm_release(&self.taken)
+
+    def __reduce__(self):
+        return Claim, ()

@@ -6,7 +6,7 @@ in between.
 """
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from cylstm._blas cimport gemm as blas_gemm, real
 
@@ -45,12 +45,17 @@ cdef inline void multiply_rows(
     const real* a,              # IN  (last, width)
     const real* mask,           # IN  (last / period, width)
     real* result,               # OUT (last - first, width)
+    const unsigned char* live=NULL,  # IN  (last), 0: result_r = 0, whatever a_r and the mask are
 ) noexcept nogil:
     """result_r = a_r * mask_(r / period)."""
     cdef Py_ssize_t r, j
     cdef const real* a_row
     cdef const real* mask_row
     for r in range(first, last):
+        if live != NULL and not live[r]:
+            memset(result, 0, width * sizeof(real))
+            result += width
+            continue
         a_row = a + r * width
         mask_row = mask + r // period * width
         for j in range(width):
@@ -174,11 +179,15 @@ cdef inline int weights_gradient(
     Py_ssize_t mask_gates,
     Py_ssize_t mask_size,
     Py_ssize_t period,
+    const unsigned char* live,  # IN  (rows) or NULL, 0: the row does not count
     real* d_weights,            # OUT (width, 4 units)
     real* work,                 # (masked_rows, width) if there are masks
     Py_ssize_t limit,
 ) except -1 nogil:
-    """d_weights_g = (a * mask_g)^T dz_g: (B1) and (B2)."""
+    """d_weights_g = (a * mask_g)^T dz_g: (B1) and (B2).
+
+    dz is 0 in rows that do not count. Without dropout masks a must be finite there.
+    """
     cdef Py_ssize_t block = product_rows(width, units, masks != NULL)
     cdef Py_ssize_t first = 0, last, g
     cdef const real* dz_row
@@ -191,13 +200,13 @@ cdef inline int weights_gradient(
             blas_gemm(True, False, width, 4 * units, last - first, <real>1, a + first * width,
                       width, dz_row, 4 * units, <real>1, d_weights, 4 * units, limit)
         elif mask_gates == 1:
-            multiply_rows(first, last, width, period, a, masks, work)
+            multiply_rows(first, last, width, period, a, masks, work, live)
             # d_weights += (a * mask)^T dz
             blas_gemm(True, False, width, 4 * units, last - first, <real>1, work, width,
                       dz_row, 4 * units, <real>1, d_weights, 4 * units, limit)
         else:
             for g in range(4):
-                multiply_rows(first, last, width, period, a, masks + g * mask_size, work)
+                multiply_rows(first, last, width, period, a, masks + g * mask_size, work, live)
                 # d_weights_g += (a * mask_g)^T dz_g
                 blas_gemm(True, False, width, units, last - first, <real>1, work, width,
                           dz_row + g * units, 4 * units, <real>1, d_weights + g * units,
@@ -206,6 +215,43 @@ cdef inline int weights_gradient(
         if first < rows:
             check_signals()
     return 0
+
+
+cdef inline bint is_finite_where_masked(
+    Py_ssize_t rows,
+    Py_ssize_t width,
+    const real* a,              # IN  (rows, width)
+    const unsigned char* live,  # IN  (rows)
+) noexcept nogil:
+    """Whether the rows that do not count hold neither NaN nor infinity: 0 * a is then 0."""
+    cdef Py_ssize_t r, j
+    cdef real total
+    for r in range(rows):
+        if live[r]:
+            continue
+        total = 0
+        for j in range(width):
+            total += 0 * a[r * width + j]
+        if total != 0:  # NaN is not 0 either
+            return False
+    return True
+
+
+cdef inline const real* without_masked_rows(
+    Py_ssize_t rows,
+    Py_ssize_t width,
+    const real* a,              # IN  (rows, width)
+    const unsigned char* live,  # IN  (rows)
+    real* copy,                 # (rows, width)
+) noexcept nogil:
+    """A copy of a in which the rows that do not count are 0."""
+    cdef Py_ssize_t r
+    for r in range(rows):
+        if live[r]:
+            memcpy(copy + r * width, a + r * width, width * sizeof(real))
+        else:
+            memset(copy + r * width, 0, width * sizeof(real))
+    return copy
 
 
 cdef inline void sum_rows(

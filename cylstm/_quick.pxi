@@ -56,6 +56,8 @@ cdef bint place(
     address[0] = NULL
     if array is None:
         return True
+    if type(array) is not ndarray:  # a subclass may mean something else by its numbers
+        return False
     view = hold(views, array, written)
     if view == NULL or view.ndim != rank or not has_type(view, item):
         return False
@@ -72,7 +74,7 @@ cdef bint place_inputs(
 ) except -1:
     """Whether inputs fit the weights and are not empty; if so, enter them and their sizes."""
     cdef Py_ssize_t item = packed.kernels.item
-    cdef Py_buffer* x = hold(views, inputs, False)
+    cdef Py_buffer* x = NULL if type(inputs) is not ndarray else hold(views, inputs, False)
     if (x == NULL or x.ndim != 3 or not has_type(x, item) or x.shape[0] == 0 or x.shape[1] == 0
             or x.shape[2] == 0 or x.shape[2] != packed.input_dim):
         return False
@@ -98,9 +100,14 @@ cdef bint place_states(Views* views, lstm_problem* p, states, Py_ssize_t item) e
             and place(views, <void**>&p.initial_c, states[1], False, item, 2, p.batch, p.units))
 
 
+cdef Py_ssize_t cache_length(const lstm_problem* p) noexcept:
+    """How many numbers the cache has: gates, cells and hidden."""
+    return lstm_times(6, lstm_times(lstm_times(p.batch, p.steps), p.units))
+
+
 cdef void split_cache(lstm_problem* p, Py_ssize_t item) noexcept:
     """Enter the parts of the cache, of which the gates come first."""
-    cdef int64_t size = p.batch * p.steps * p.units * item
+    cdef int64_t size = p.batch * p.steps * p.units * item  # of a cache that is there
     p.cells = <char*>p.gates + 4 * size
     p.hidden = <char*>p.gates + 5 * size
 
@@ -167,7 +174,7 @@ cdef class Weights:
     cdef room(self, Views* views, void** address, int rank, Py_ssize_t n0, Py_ssize_t n1=1,
               Py_ssize_t n2=1):
         """A new array of this shape, and its address."""
-        cdef double size = <double>n0 * n1 * n2 * self.item
+        cdef int64_t size = lstm_times(lstm_times(lstm_times(n0, n1), n2), self.item)
         cdef Py_buffer* view
         cdef tuple shape
         if rank == 1:
@@ -230,7 +237,7 @@ cdef class Weights:
             if final_states:
                 final_c = self.room(&views, &p.final_c, 2, p.batch, units)
             if keep:
-                cache = self.room(&views, &p.gates, 1, 6 * p.batch * p.steps * units)
+                cache = self.room(&views, &p.gates, 1, cache_length(&p))
                 split_cache(&p, item)
             p.kernel_pack = packed.kernel
             p.recurrent_pack = packed.recurrent
@@ -285,8 +292,7 @@ cdef class Weights:
                 or not place_inputs(&views, &p, packed, inputs)
                 or not place(&views, <void**>&p.mask, mask, False, 1, 2, p.batch, p.steps)
                 or not place_states(&views, &p, states, item)
-                or not place(&views, &p.gates, cache, False, item, 1,
-                             6 * p.batch * p.steps * units)
+                or not place(&views, &p.gates, cache, False, item, 1, cache_length(&p))
                 or not place(&views, <void**>&p.d_outputs, d_outputs, False, item, 3, p.batch,
                              p.steps, units)
                 or not place(&views, <void**>&p.d_final_h, d_final_h, False, item, 2, p.batch,
@@ -339,6 +345,11 @@ cdef class Stepper:
         As for `lstm_forward`, but without softmax.
     pool : Pool or None
         The threads to share a step among; None computes in the calling thread.
+
+    Attributes
+    ----------
+    claim : Claim
+        Held by each call, and by whoever else reads or writes the state.
     """
 
     cdef PackedWeights packed
@@ -348,6 +359,7 @@ cdef class Stepper:
     cdef Views state
     cdef object result
     cdef bint long_steps
+    cdef readonly Claim claim
 
     def __cinit__(
         self, PackedWeights packed not None, h not None, c not None, result, int activation,
@@ -355,11 +367,12 @@ cdef class Stepper:
     ):
         cdef lstm_problem* p = &self.problem
         cdef Py_ssize_t item = packed.kernels.item
-        cdef size_t size
+        cdef int64_t size
         if packed.transposed or not set_options(p, activation, recurrent_activation, False, False):
             raise ValueError("a stepper takes weights that are not transposed, and no softmax")
         self.packed = packed
         self.pool = pool
+        self.claim = Claim()
         self.result = result
         p.batch = len(h)
         p.inputs = packed.input_dim
@@ -377,15 +390,15 @@ cdef class Stepper:
         self.plan.kernels = packed.kernels
         self.plan.problem = p
         size = plan_forward(&self.plan, threads_of(pool))
-        self.plan.work = <char*>allocate(size + 2 * self.state_size())
+        self.plan.work = <char*>allocate(lstm_plus(size, lstm_times(2, self.state_size())))
         if self.plan.apart:
             p.final_h = self.plan.work + size
             p.final_c = self.plan.work + size + self.state_size()
         self.long_steps = operations(p) > LONG_STEP
 
-    cdef size_t state_size(self) noexcept:
+    cdef int64_t state_size(self) noexcept:
         """The bytes of h, or of c."""
-        return self.problem.batch * self.problem.units * self.packed.kernels.item
+        return states_size(&self.problem, self.packed.kernels)
 
     def __dealloc__(self):
         let_go(&self.state)
@@ -412,7 +425,10 @@ cdef class Stepper:
         cdef Py_ssize_t item = self.packed.kernels.item
         cdef Py_buffer* x
         cdef lstm_pool* threads = pool_of(self.pool)
+        if type(frame) is not ndarray:
+            return False
         views.count = 0
+        self.claim.take()
         try:
             x = hold(&views, frame, False)
             if (x == NULL or x.ndim != 2 or not has_type(x, item) or x.shape[0] != p.batch
@@ -432,3 +448,4 @@ cdef class Stepper:
             return True
         finally:
             let_go(&views)
+            lstm_release(&self.claim.taken)

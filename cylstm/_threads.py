@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,12 +33,18 @@ def set_num_threads(count: int) -> None:
     Parameters
     ----------
     count : int
-        At least 1: the thread that calls counts.
+        From 1 to 256: the thread that calls counts.
 
     Raises
     ------
     ValueError, TypeError
-        If `count` is not a positive integer.
+        If `count` is not such an integer.
+
+    Notes
+    -----
+    The threads start with the first call that is worth it. Where the system starts fewer, or none
+    (too little memory, a limit, the end of the interpreter), calls compute on those that there are,
+    with the same results; calling this function again is another try.
 
     Examples
     --------
@@ -50,6 +57,11 @@ def set_num_threads(count: int) -> None:
     """
     global _count, _pool
     count = _checks.positive_int(count, "count")
+    if count > _core.MOST_THREADS:
+        raise ValueError(
+            f"count may be {_core.MOST_THREADS} at most, got {count}: more threads than the "
+            "process has CPUs only wait for each other."
+        )
     with _lock:
         old, _count, _pool = _pool, count, None
     if old is not None:
@@ -77,10 +89,23 @@ def _start_pool() -> _core.Pool | None:
     count = get_num_threads()
     with _lock:
         if _pool is None and count > 1 and count == _count:
-            _pool = _core.Pool(count)
-            for number in range(1, count):
-                threading.Thread(target=_pool.serve, name=f"cylstm-{number}", daemon=True).start()
+            try:
+                _pool = _core.Pool(count)
+            except MemoryError:
+                return None
+            _start_servers(_pool, count)
         return _pool
+
+
+def _start_servers(pool: _core.Pool, count: int) -> None:
+    """Start the threads of a pool, as many as there can be: it waits for none that is missing."""
+    for number in range(1, count):
+        if sys.is_finalizing():  # a thread that starts now would never report that it has
+            return
+        try:
+            threading.Thread(target=pool.serve, name=f"cylstm-{number}", daemon=True).start()
+        except (RuntimeError, MemoryError):
+            return
 
 
 def _forget_threads() -> None:
@@ -100,13 +125,13 @@ if hasattr(os, "register_at_fork"):
 def _default_count() -> int:
     given = os.environ.get("CYLSTM_NUM_THREADS", "").strip()
     if given:
-        if not given.isdecimal() or int(given) < 1:
+        if not given.isdecimal() or not 1 <= int(given) <= _core.MOST_THREADS:
             raise ValueError(
-                f"The environment variable CYLSTM_NUM_THREADS is {given!r}: set it to a positive "
-                "integer, or leave it unset."
+                f"The environment variable CYLSTM_NUM_THREADS is {given!r}: set it to an integer "
+                f"from 1 to {_core.MOST_THREADS}, or leave it unset."
             )
         return int(given)
-    limits = [_usable_cpus(), *_quotas()]
+    limits = [_core.MOST_THREADS, _usable_cpus(), *_quotas()]
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a list, one for a level
     if first.isdecimal() and int(first) > 0:
         limits.append(int(first))

@@ -18,14 +18,16 @@ __all__ = ["ChainStream", "DenseStream", "FrameStream", "LayerStream", "Stream"]
 
 
 class _Streaming:
-    """What the streams share: a state, and how to change it."""
+    """What the streams share: a state, how to change it, and that one call does so at a time."""
 
+    claim: _core.Claim
     _state: Sequence[np.ndarray] = ()
 
     @property
     def state(self) -> list[np.ndarray]:
         """Copies of the states after the last frame; assign a list to set them."""
-        return [array.copy() for array in self._state]
+        with self.claim:
+            return [array.copy() for array in self._state]
 
     @state.setter
     def state(self, state: Sequence[npt.ArrayLike]) -> None:
@@ -38,13 +40,15 @@ class _Streaming:
                 raise ValueError(
                     f"State {i} must have the shape {own.shape}, got {arrays[-1].shape}."
                 )
-        for own, array in zip(self._state, arrays, strict=True):
-            own[:] = array
+        with self.claim:
+            for own, array in zip(self._state, arrays, strict=True):
+                own[:] = array
 
     def reset(self) -> None:
         """Start anew: set the states to zero."""
-        for array in self._state:
-            array.fill(0)
+        with self.claim:
+            for array in self._state:
+                array.fill(0)
 
     def __copy__(self) -> Any:
         return self.copy()
@@ -59,7 +63,8 @@ class Stream(_Streaming, _core.Stepper):
     A call takes a frame, (batch_size, input_dim), and returns the output, (batch_size, units), as
     a read-only view of the state: the next call overwrites it, so copy what is to be kept. The
     outputs are those of the layer on the whole sequence, to the last bit. A stream keeps the
-    weights that the layer had when it was made. It is for one thread at a time.
+    weights that the layer had when it was made. It is for one thread at a time: while a call is
+    running, any other, and reading or setting the state, raises RuntimeError.
 
     Parameters
     ----------
@@ -79,6 +84,8 @@ class Stream(_Streaming, _core.Stepper):
     ------
     ValueError, TypeError
         On a call with a frame that does not fit; the state is then as before.
+    RuntimeError
+        While another thread uses the stream.
 
     Examples
     --------
@@ -123,7 +130,8 @@ class Stream(_Streaming, _core.Stepper):
 
     def copy(self) -> Stream:
         """An independent stream with the same weights and state."""
-        return type(self)(*self._made_of, self._state)
+        with self.claim:
+            return type(self)(*self._made_of, self._state)
 
 
 class LayerStream(_Streaming):
@@ -142,6 +150,7 @@ class LayerStream(_Streaming):
         self._layer.return_sequences, self._layer.return_state = False, True
         self._layer.stateful = False
         self._state = [np.array(array, order="C") for array in state]
+        self.claim = _core.Claim()
 
     def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
         x = _checks.as_array(frame, self._state[0].dtype, "A frame")
@@ -150,15 +159,18 @@ class LayerStream(_Streaming):
                 "A frame must have the shape (batch_size, input_dim) with batch_size = "
                 f"{len(self._state[0])}, got {x.shape}."
             )
-        output, *state = self._layer(x[:, None], initial_state=self.state)
-        for own, new in zip(self._state, state, strict=True):
-            own[:] = new
+        with self.claim:
+            before = [array.copy() for array in self._state]
+            output, *state = self._layer(x[:, None], initial_state=before)
+            for own, new in zip(self._state, state, strict=True):
+                own[:] = new
         output.flags.writeable = False
         return output
 
     def copy(self) -> LayerStream:
         """An independent stream with the same weights and state."""
-        return type(self)(self._layer, self._state)
+        with self.claim:
+            return type(self)(self._layer, self._state)
 
 
 class FrameStream(_Streaming):
@@ -172,6 +184,7 @@ class FrameStream(_Streaming):
 
     def __init__(self, layer: Any) -> None:
         self._layer = copy.deepcopy(layer)
+        self.claim = _core.Claim()
         spec = layer.input_spec and layer.input_spec[0]
         self._has_time = not (spec and spec.ndim == 2)  # behind an LSTM without return_sequences
 
@@ -215,6 +228,7 @@ class DenseStream(_Streaming):
         self._flat = self._buffer.reshape(-1)
         self._output = self._buffer.view()
         self._output.flags.writeable = False
+        self.claim = _core.Claim()
 
     def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
         x = _checks.as_array(frame, self._kernel.dtype, "A frame")
@@ -223,13 +237,14 @@ class DenseStream(_Streaming):
                 f"A frame must have the shape (batch_size, input_dim) = {self._shape}, "
                 f"got {x.shape}."
             )
-        np.matmul(x, self._kernel, out=self._buffer)
-        if self._bias is not None:
-            np.add(self._buffer, self._bias, out=self._buffer)
-        if self._number is None:
-            self._buffer[:] = self._activation(self._buffer)
-        else:
-            _core.activate(self._number, self._flat, self._flat)
+        with self.claim:
+            np.matmul(x, self._kernel, out=self._buffer)
+            if self._bias is not None:
+                np.add(self._buffer, self._bias, out=self._buffer)
+            if self._number is None:
+                self._buffer[:] = self._activation(self._buffer)
+            else:
+                _core.activate(self._number, self._flat, self._flat)
         return self._output
 
     def copy(self) -> DenseStream:
@@ -267,12 +282,15 @@ class ChainStream(_Streaming):
     def __init__(self, streams: Sequence[Any]) -> None:
         self._streams = list(streams)
         self._state = [array for stream in self._streams for array in stream._state]
+        self.claim = _core.Claim()
 
     def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
-        for stream in self._streams:
-            frame = stream(frame)
+        with self.claim:
+            for stream in self._streams:
+                frame = stream(frame)
         return frame
 
     def copy(self) -> ChainStream:
         """An independent stream with the same weights and state."""
-        return type(self)([stream.copy() for stream in self._streams])
+        with self.claim:
+            return type(self)([stream.copy() for stream in self._streams])

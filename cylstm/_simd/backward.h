@@ -116,7 +116,7 @@ INLINE undo_fn undo_for(const lstm_problem *p)
 }
 
 /* What each member of a team has for itself */
-LOCAL char *backward_own_layout(backward_run *run, char *at)
+LOCAL void backward_own_layout(backward_run *run, lstm_layout *space)
 {
     TAKE(tile[0], REAL, MAX_ROWS * TILE_STRIDE);
     for (int r = 1; r < MAX_ROWS; r++)
@@ -127,13 +127,12 @@ LOCAL char *backward_own_layout(backward_run *run, char *at)
     TAKE(dh_rows, REAL *, run->rows);
     TAKE(row_of, int64_t, run->rows);
     TAKE(begins, int64_t, run->rows);
-    return at;
 }
 
-LOCAL size_t backward_layout(backward_run *run, const lstm_problem *p, int64_t first, int64_t rows,
-                             lstm_team *team, int member, char *at)
+LOCAL int64_t backward_layout(backward_run *run, const lstm_problem *p, int64_t first, int64_t rows,
+                              lstm_team *team, int member, char *at)
 {
-    char *begin = at;
+    lstm_layout shared = {at, 0}, own = {NULL, 0}, *space = &shared;
     const int members = team ? team->members : 1;
     const int64_t panel = PANEL * LANES, panels = (p->units + panel - 1) / panel;
     run->p = p;
@@ -143,15 +142,16 @@ LOCAL size_t backward_layout(backward_run *run, const lstm_problem *p, int64_t f
     run->padded = (p->units + LANES - 1) / LANES * LANES;
     run->begin = panels * member / members * panel;
     run->end = member + 1 < members ? panels * (member + 1) / members * panel : p->units;
-    TAKE(dh, REAL, rows * run->padded);
-    TAKE(dc, REAL, rows * run->padded);
+    TAKE(dh, REAL, lstm_times(rows, run->padded));
+    TAKE(dc, REAL, lstm_times(rows, run->padded));
     TAKE(zeros, REAL, run->padded);
-    size_t own = (size_t)(backward_own_layout(run, at) - at);
-    backward_own_layout(run, at + (size_t)member * own);
-    return (size_t)(at - begin) + (size_t)members * own;
+    backward_own_layout(run, &own);
+    if (at)
+        backward_own_layout(run, &(lstm_layout){at + shared.size + member * own.size, 0});
+    return lstm_plus(shared.size, lstm_times(members, own.size));
 }
 
-LOCAL size_t backward_work(const lstm_problem *p, int64_t rows, int members)
+LOCAL int64_t backward_work(const lstm_problem *p, int64_t rows, int members)
 {
     lstm_team team = {members, 0, 0, 0, 0};
     backward_run run;
@@ -277,7 +277,7 @@ LOCAL int64_t backward(const lstm_problem *p, int64_t first, int64_t rows, void 
 {
     backward_run run;
     const int64_t units = p->units;
-    const int near = rows * units * 6 * (int64_t)sizeof(REAL) <= NEAR;
+    const int near = lstm_times(rows, units * 6 * (int64_t)sizeof(REAL)) <= NEAR;
     int64_t step = p->from;
     int leave = 0;
     const undo_fn undo_rows = undo_for(p);

@@ -150,18 +150,20 @@ INLINE int64_t FN(steps_ahead)(const lstm_problem *p, int64_t rows, int64_t padd
     return fit < steps ? fit : steps;
 }
 
+/* `count` is a product of sizes: of lstm_times unless it is one of few */
 #define TAKE(member, type, count)                                                                  \
-    run->member = (type *)at;                                                                      \
-    at += ((size_t)(count) * sizeof(type) + 63) / 64 * 64
+    run->member = (type *)lstm_lay(space, (count), (int64_t)sizeof(type))
 
 /* What each member of a team has for itself */
-LOCAL char *forward_own_layout(forward_run *run, char *at)
+LOCAL void forward_own_layout(forward_run *run, lstm_layout *space)
 {
     const lstm_problem *p = run->p;
-    const int64_t rows = run->rows, listed = run->ahead ? run->ahead * rows : rows;
-    TAKE(z, REAL, run->ahead * rows * 4 * run->padded);
-    TAKE(masked_x, REAL, p->input_masks ? p->input_groups * listed * p->inputs : 0);
-    TAKE(masked_h, REAL, p->recurrent_masks ? p->recurrent_groups * rows * p->units : 0);
+    const int64_t rows = run->rows, listed = run->ahead ? lstm_times(run->ahead, rows) : rows;
+    const int64_t groups_x = p->input_masks ? p->input_groups : 0,
+                  groups_h = p->recurrent_masks ? p->recurrent_groups : 0;
+    TAKE(z, REAL, lstm_times(lstm_times(run->ahead, rows), lstm_times(4, run->padded)));
+    TAKE(masked_x, REAL, lstm_times(groups_x, lstm_times(listed, p->inputs)));
+    TAKE(masked_h, REAL, lstm_times(groups_h, lstm_times(rows, p->units)));
     TAKE(tile[0], REAL, MAX_ROWS * TILE_STRIDE);
     for (int r = 1; r < MAX_ROWS; r++)
         run->tile[r] = run->tile[0] + r * TILE_STRIDE;
@@ -173,14 +175,13 @@ LOCAL char *forward_own_layout(forward_run *run, char *at)
     TAKE(z_of_row, int64_t, rows);
     TAKE(turn, uint8_t, rows);
     TAKE(begun, uint8_t, rows);
-    return at;
 }
 
 /* Lays the work space out from `at` on; returns its size. With `at` NULL only the size matters. */
-LOCAL size_t forward_layout(forward_run *run, const lstm_problem *p, int64_t first, int64_t rows,
-                            lstm_team *team, int member, char *at)
+LOCAL int64_t forward_layout(forward_run *run, const lstm_problem *p, int64_t first, int64_t rows,
+                             lstm_team *team, int member, char *at)
 {
-    char *begin = at;
+    lstm_layout shared = {at, 0}, own = {NULL, 0}, *space = &shared;
     const int members = team ? team->members : 1;
     run->p = p;
     run->team = team;
@@ -191,22 +192,23 @@ LOCAL size_t forward_layout(forward_run *run, const lstm_problem *p, int64_t fir
     run->ahead = FN(steps_ahead)(p, rows, run->padded);
     run->begin = run->padded / LANES * member / members;
     run->end = run->padded / LANES * (member + 1) / members;
-    TAKE(h[0], REAL, rows * run->padded);
-    TAKE(h[1], REAL, rows * run->padded);
-    TAKE(c, REAL, rows * run->padded);
-    size_t own = (size_t)(forward_own_layout(run, at) - at);
-    forward_own_layout(run, at + (size_t)member * own);
-    return (size_t)(at - begin) + (size_t)members * own;
+    TAKE(h[0], REAL, lstm_times(rows, run->padded));
+    TAKE(h[1], REAL, lstm_times(rows, run->padded));
+    TAKE(c, REAL, lstm_times(rows, run->padded));
+    forward_own_layout(run, &own);
+    if (at)
+        forward_own_layout(run, &(lstm_layout){at + shared.size + member * own.size, 0});
+    return lstm_plus(shared.size, lstm_times(members, own.size));
 }
 
-LOCAL size_t forward_work(const lstm_problem *p, int64_t rows, int members)
+LOCAL int64_t forward_work(const lstm_problem *p, int64_t rows, int members)
 {
     /* the last block of a batch may be one with few rows, which make input products ahead */
     lstm_team team = {members, 0, 0, 0, 0};
-    size_t most = 0;
+    int64_t most = 0;
     for (int64_t n = rows; n > 0; n = n > 4 ? 3 : n - 1) {
         forward_run run;
-        size_t size = forward_layout(&run, p, 0, n, &team, 0, NULL);
+        int64_t size = forward_layout(&run, p, 0, n, &team, 0, NULL);
         most = size > most ? size : most;
     }
     return most;

@@ -90,9 +90,9 @@ typedef struct {
     REAL *tile;     /* a tile at the right margin */
 } gradient_run;
 
-LOCAL size_t gradient_layout(gradient_run *run, const lstm_problem *p, char *at)
+LOCAL int64_t gradient_layout(gradient_run *run, const lstm_problem *p, char *at)
 {
-    char *begin = at;
+    lstm_layout whole = {at, 0}, *space = &whole;
     run->p = p;
     run->factors[0] =
         (gradient_factor){p->x,           p->x_row_stride, p->x_step_stride, p->inputs,
@@ -102,16 +102,16 @@ LOCAL size_t gradient_layout(gradient_run *run, const lstm_problem *p, char *at)
         p->recurrent_groups, p->d_recurrent_kernel, NULL};
     for (int f = 0; f < 2; f++) {
         TAKE(factors[f].panels, REAL,
-             (run->factors[f].size + MAX_ROWS - 1) / MAX_ROWS * FACTOR_STRIDE);
+             lstm_times((run->factors[f].size - 1 + MAX_ROWS) / MAX_ROWS, FACTOR_STRIDE));
     }
     TAKE(pairs, int64_t, 2 * DEPTH);
     TAKE(panel, REAL, DEPTH * COLUMNS);
     TAKE(row, REAL, p->inputs > p->units ? p->inputs : p->units);
     TAKE(tile, REAL, MAX_ROWS * COLUMNS);
-    return (size_t)(at - begin);
+    return whole.size;
 }
 
-LOCAL size_t weight_gradients_work(const lstm_problem *p)
+LOCAL int64_t weight_gradients_work(const lstm_problem *p)
 {
     gradient_run run;
     return gradient_layout(&run, p, NULL);

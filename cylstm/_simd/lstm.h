@@ -23,6 +23,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "sizes.h"
 
 /* Activation ids, equal to _core.ACTIVATIONS. Softmax mixes units and is not computed here. */
 enum {
@@ -107,7 +108,7 @@ typedef struct lstm_kernels {
     int64_t lanes;
     size_t item; /* bytes of an element */
     /* How many elements a packed matrix has (depth, 4 units), and packing it; `from` NULL packs
-     * zeros. */
+     * zeros. Sizes are those of sizes.h: LSTM_TOO_LARGE where there cannot be so many. */
     int64_t (*gates_size)(int64_t depth, int64_t units);
     void (*pack_gates)(int64_t depth, int64_t units, const void *from, void *to);
     /* The same for the transposed product: `from` is (columns, depth), the product is a (depth) @
@@ -116,9 +117,9 @@ typedef struct lstm_kernels {
     void (*pack_columns)(int64_t columns, int64_t depth, const void *from, void *to);
     /* Bytes of work space, aligned to 64, for calls with at most that many rows; a team shares one
      * work space. */
-    size_t (*forward_work)(const lstm_problem *p, int64_t rows, int members);
-    size_t (*backward_work)(const lstm_problem *p, int64_t rows, int members);
-    size_t (*weight_gradients_work)(const lstm_problem *p);
+    int64_t (*forward_work)(const lstm_problem *p, int64_t rows, int members);
+    int64_t (*backward_work)(const lstm_problem *p, int64_t rows, int members);
+    int64_t (*weight_gradients_work)(const lstm_problem *p);
     /* Both return how far they came: forward, the steps before that one are done, which is `end`;
      * backward, those from it on, which is `begin`. A team may stop halfway; the final states are
      * then those of that step, with which another call can go on. */

@@ -1,13 +1,15 @@
 /* memory.c: see memory.h. */
 #include "memory.h"
+#include "claim.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
 
-#define LINE 64
+#define LINE LSTM_CACHE_LINE
 #define HUGE_PAGE ((size_t)2 << 20)
 
 /* Stands in the cache line before the memory that the caller sees. */
@@ -21,11 +23,13 @@ typedef struct block {
 static block *block_of(void *memory) { return (block *)((char *)memory - LINE); }
 static void *memory_of(block *b) { return (char *)b + LINE; }
 
+/* The most that one block may hold: no array is larger than half of what can be addressed. */
+#define MOST ((int64_t)(PTRDIFF_MAX - HUGE_PAGE - LINE))
+
 static void *make(size_t size)
 {
     const size_t alignment = size >= HUGE_PAGE ? HUGE_PAGE : LINE;
-    const size_t more = alignment + LINE;
-    char *start = size <= (size_t)-1 - more ? malloc(size + more) : NULL, *memory;
+    char *start = malloc(size + alignment + LINE), *memory;
     if (!start)
         return NULL;
     memory = start + LINE;
@@ -44,12 +48,9 @@ static void *make(size_t size)
 static block *kept; /* the last one given back first */
 static size_t kept_bytes, kept_blocks;
 static unsigned long requests;
+/* Whoever finds the list in use does without it. So a child of a fork, in which the user of the
+ * list may be gone, goes on too. */
 static char busy;
-
-/* Nobody waits: whoever finds the list in use does without it. So a child of a fork, in which the
- * user of the list may be gone, goes on too. */
-static int enter(void) { return !__atomic_test_and_set(&busy, __ATOMIC_ACQUIRE); }
-static void leave(void) { __atomic_clear(&busy, __ATOMIC_RELEASE); }
 
 static block *unlink_at(block **place)
 {
@@ -88,10 +89,13 @@ static void free_all(block *list)
     }
 }
 
-void *lstm_take(size_t size)
+void *lstm_take(int64_t bytes)
 {
+    const size_t size = (size_t)bytes;
     block *found = NULL, *old = NULL;
-    if (size >= LSTM_KEPT_FROM && enter()) {
+    if (bytes < 0 || bytes > MOST)
+        return NULL;
+    if (size >= LSTM_KEPT_FROM && lstm_claim(&busy)) {
         requests++;
         for (block **place = &kept; *place; place = &(*place)->next)
             if ((*place)->capacity >= size && (*place)->capacity - size <= size / 4) {
@@ -100,7 +104,7 @@ void *lstm_take(size_t size)
             }
         if (!found)
             old = cut();
-        leave();
+        lstm_release(&busy);
     }
     free_all(old);
     return found ? memory_of(found) : make(size);
@@ -112,7 +116,7 @@ void lstm_give(void *memory)
     if (!memory)
         return;
     b = block_of(memory);
-    if (b->capacity < LSTM_KEPT_FROM || !enter()) {
+    if (b->capacity < LSTM_KEPT_FROM || !lstm_claim(&busy)) {
         free(b->start);
         return;
     }
@@ -122,7 +126,7 @@ void lstm_give(void *memory)
     kept_bytes += b->capacity;
     kept_blocks++;
     old = cut();
-    leave();
+    lstm_release(&busy);
     free_all(old);
 }
 
@@ -130,7 +134,10 @@ size_t lstm_kept(void) { return kept_bytes; }
 
 #else
 
-void *lstm_take(size_t size) { return make(size); }
+void *lstm_take(int64_t bytes)
+{
+    return bytes < 0 || bytes > MOST ? NULL : make((size_t)bytes);
+}
 void lstm_give(void *memory)
 {
     if (memory)

@@ -18,8 +18,8 @@
 #define LSTM_PATIENCE 256
 
 /* At least `size` bytes, aligned to a cache line; 2 MB or more to huge pages, where there are any.
- * NULL if there is no memory. Any thread may give back what any other took. */
-LSTM_HIDDEN void *lstm_take(size_t size);
+ * NULL if there is no memory, or `size` is negative. Any thread may give back what any other took. */
+LSTM_HIDDEN void *lstm_take(int64_t size);
 LSTM_HIDDEN void lstm_give(void *memory); /* NULL: nothing happens */
 
 /* How many bytes wait to be used again, for tests. */

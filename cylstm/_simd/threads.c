@@ -21,7 +21,7 @@
 #define STORE(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELEASE)
 #define ADD(place, value) __atomic_fetch_add(&(place), (value), __ATOMIC_ACQ_REL)
 
-#define MOST_SERVERS 256
+#define MOST_SERVERS LSTM_MOST_THREADS
 
 /* A server that sleeps, under the mutex of the pool. */
 typedef struct {

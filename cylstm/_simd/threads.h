@@ -18,6 +18,7 @@
 #include "lstm.h"
 
 #define LSTM_SPIN 2000
+#define LSTM_MOST_THREADS 256 /* of a pool, with the caller */
 
 typedef struct lstm_pool lstm_pool;
 

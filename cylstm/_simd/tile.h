@@ -174,7 +174,7 @@ LOCAL void multiply_rows(int64_t n, int64_t columns, int64_t depth, const REAL *
 
 LOCAL int64_t gates_size(int64_t depth, int64_t units)
 {
-    return depth * ((units + LANES - 1) / LANES) * BLOCK;
+    return lstm_times(lstm_times(depth, (units - 1 + LANES) / LANES), BLOCK);
 }
 
 /* (depth, 4U) -> [unit block][panel][k][gate of the panel][lane] */
@@ -199,7 +199,7 @@ LOCAL void pack_gates(int64_t depth, int64_t units, const void *from, void *to)
 
 LOCAL int64_t columns_size(int64_t columns, int64_t depth)
 {
-    return depth * ((columns + LANES - 1) / LANES) * LANES;
+    return lstm_times(lstm_times(depth, (columns - 1 + LANES) / LANES), LANES);
 }
 
 /* The transpose of (columns, depth) -> [panel][k][vector of the panel][lane] */

@@ -98,7 +98,7 @@ class Merge(Differentiable):
                 f"Layer {self.name} needs a list of masks, an array or None for each of its "
                 f"{len(inputs)} inputs, got {given}."
             )
-        return [None if m is None else np.asarray(m, bool) for m in mask]
+        return [None if m is None else _checks.as_bools(m) for m in mask]
 
     def _all_of(self, masks: list[np.ndarray]) -> np.ndarray | None:
         """True where all masks are; axes of size 1 are repeated, as those of inputs are."""

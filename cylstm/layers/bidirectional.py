@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cylstm.layers._turns import in_turn
 from cylstm.layers.differentiable import Backward
 from cylstm.layers.layer import Gradients, Layer
 from cylstm.layers.recurrent import Recurrent, split_inputs
@@ -227,14 +228,16 @@ class Bidirectional(Wrapper):
             for half in self._halves(states)
         ]
         if not keep:
-            results = [
-                layer.call(x, **kwargs) for layer, kwargs in zip(layers, arguments, strict=True)
-            ]
+            with in_turn(self):
+                results = [
+                    layer.call(x, **kwargs) for layer, kwargs in zip(layers, arguments, strict=True)
+                ]
             return self._merged(results), None
-        results, pullbacks = zip(
-            *(layer.vjp(x, **kwargs) for layer, kwargs in zip(layers, arguments, strict=True)),
-            strict=True,
-        )
+        with in_turn(self):
+            results, pullbacks = zip(
+                *(layer.vjp(x, **kwargs) for layer, kwargs in zip(layers, arguments, strict=True)),
+                strict=True,
+            )
         variables = [layer.trainable_weights for layer in layers]
 
         def backward(cotangents: Any) -> tuple:
@@ -295,13 +298,14 @@ class Bidirectional(Wrapper):
             If they are not built, or the number or a shape of the states is wrong.
         """
         halves = self._halves(states)
-        before = list(self.forward_layer.states)
-        self.forward_layer.reset_states(halves[0])
-        try:
-            self.backward_layer.reset_states(halves[1])
-        except BaseException:
-            self.forward_layer.states = before
-            raise
+        with in_turn(self):
+            before = list(self.forward_layer.states)
+            self.forward_layer.reset_states(halves[0])
+            try:
+                self.backward_layer.reset_states(halves[1])
+            except BaseException:
+                self.forward_layer.states = before
+                raise
 
 
 def _unbuilt_copy(layer: Recurrent, direction: str) -> Any:

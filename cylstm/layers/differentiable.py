@@ -112,8 +112,13 @@ class Differentiable(Layer):
         return outputs, self._pullback(outputs, backward)
 
     def _check_mask(self, inputs: Any, mask: Any) -> None:
-        if mask is not None:
-            self.compute_mask(inputs, mask)  # raises where the layer does not support masking
+        if mask is None:
+            return
+        several = isinstance(inputs, list) and isinstance(mask, list | tuple)
+        for given in mask if several else [mask]:
+            if given is not None:
+                _checks.as_bools(given, f"The mask of layer {self.name}")
+        self.compute_mask(inputs, mask)  # raises where the layer does not support masking
 
     def _pullback(self, outputs: Any, backward: Backward) -> Callable[[Any], Gradients]:
         """Wrap `backward`: cotangents checked, gradients of the weights in order."""

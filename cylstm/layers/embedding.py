@@ -138,6 +138,7 @@ class Embedding(Differentiable):
 
     def _cast(self, value: Any, what: str) -> np.ndarray:
         """The indices as integers, all in range."""
+        _checks.refuse_masked(value, what)
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{what} must hold integers, got an array of dtype {array.dtype}.")

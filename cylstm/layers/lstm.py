@@ -20,6 +20,7 @@ from cylstm import (
 )
 from cylstm.layers import _passes
 from cylstm.layers._lstm_steps import LSTMSteps
+from cylstm.layers._turns import in_turn
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Gradients, as_list
 from cylstm.layers.recurrent import Recurrent
@@ -293,11 +294,12 @@ class LSTM(LSTMSteps, Recurrent):
             outputs = self._plain_outputs(found)
             run = _passes.Run(weights, x, mask, states, (None, None), options, found[3])
         else:
-            x, mask, states = self._checked(inputs, mask, states)
-            self._ensure_built(x)
-            run = self._new_run(x, mask, bool(training), states or self._first_states(x))
-            outputs = self._finish(*self._outputs_and_states(run, keep=True))
-            self._record_activity(outputs)
+            with in_turn(self):
+                x, mask, states = self._checked(inputs, mask, states)
+                self._ensure_built(x)
+                run = self._new_run(x, mask, bool(training), states or self._first_states(x))
+                outputs = self._finish(*self._outputs_and_states(run, keep=True))
+                self._record_activity(outputs)
         variables = self.trainable_weights
         with_states = states is not None
         in_list = with_states and initial_state is None

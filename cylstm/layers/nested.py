@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
+from cylstm.layers._turns import in_turn
 from cylstm.layers.layer import Layer
 from cylstm.variables import Variable
 
@@ -110,9 +111,10 @@ class Nested(Layer):
 
     def reset_states(self) -> None:
         """Set the states of every stateful layer within to zero."""
-        for layer in self._sublayers():
-            if getattr(layer, "stateful", False):
-                layer.reset_states()
+        with in_turn(self):
+            for layer in self._sublayers():
+                if getattr(layer, "stateful", False):
+                    layer.reset_states()
 
     def _undo(self) -> Callable[[], None]:
         undos = [super()._undo(), *(layer._undo() for layer in self._sublayers())]

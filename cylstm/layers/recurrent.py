@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from cylstm import _blank, _checks
 from cylstm.graph import Node, SymbolicTensor, is_symbolic
+from cylstm.layers._turns import Turn, in_turn
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Layer, as_list
 
@@ -32,7 +33,8 @@ class Recurrent(Layer):
         Read the sequence from its end; outputs are in the order of reading.
     stateful : bool, default False
         Start each call from the final states of the call before: row i of a batch goes on
-        where row i of the last one stopped. The batch size is then fixed.
+        where row i of the last one stopped. The batch size is then fixed. One call uses the
+        states at a time: those of other threads wait for it.
     unroll : bool, default False
         TensorFlow's unrolled loop. Here it changes one thing only, as it does there: the output
         of masked timesteps before the first unmasked one is zero instead of the initial state.
@@ -67,6 +69,7 @@ class Recurrent(Layer):
         self.input_spec = [InputSpec(ndim=3)]
         self.state_spec: list[InputSpec] = []
         self.states: list[np.ndarray | None] = []
+        self._turn = Turn()
 
     # ------------------------------------------------------------------ shapes and masks
 
@@ -129,11 +132,12 @@ class Recurrent(Layer):
             given = {"mask": mask, "training": training}
             arguments = {name: value for name, value in given.items() if value is not None}
             return self._connect(as_list(inputs) + as_list(initial_state or []), arguments)
-        x, mask, states = self._checked(inputs, mask, initial_state)
-        self._ensure_built(x)
-        given = {"mask": mask, "training": training, "initial_state": states}
-        outputs = self.call(x, **{name: v for name, v in given.items() if v is not None})
-        self._record_activity(outputs)
+        with in_turn(self):
+            x, mask, states = self._checked(inputs, mask, initial_state)
+            self._ensure_built(x)
+            given = {"mask": mask, "training": training, "initial_state": states}
+            outputs = self.call(x, **{name: v for name, v in given.items() if v is not None})
+            self._record_activity(outputs)
         return outputs
 
     def call(
@@ -145,10 +149,11 @@ class Recurrent(Layer):
     ) -> Any:
         """Run a built layer over the sequence; arguments and results are those of calling it."""
         x, mask, states = self._checked(inputs, mask, initial_state)
-        if states is None:
-            states = self._first_states(x)
-        outputs, states = self._run(x, mask, bool(training), states)
-        return self._finish(outputs, states)
+        with in_turn(self):
+            if states is None:
+                states = self._first_states(x)
+            outputs, states = self._run(x, mask, bool(training), states)
+            return self._finish(outputs, states)
 
     def step(self, inputs: np.ndarray, states: list) -> tuple[np.ndarray, list]:
         """One timestep. A subclass defines it, and it is then run for every timestep.
@@ -304,7 +309,8 @@ class Recurrent(Layer):
                 _blank.claim(shape)
             states = [np.zeros(shape) for shape in shapes]
         arrays = self._checked_states(as_list(states), batch, "State")
-        self.states = [array.copy() for array in arrays]
+        with in_turn(self):
+            self.states = [array.copy() for array in arrays]
 
     def _fixed_batch(self, input_shape: Sequence[int | None]) -> int | None:
         """The batch size that the layer is bound to: that of a stateful one, else None."""

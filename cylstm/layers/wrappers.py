@@ -231,4 +231,4 @@ def _inner_mask(mask: Any) -> np.ndarray | None:
     """The part of a mask that concerns the layer: None where it is (batch, timesteps) only."""
     if mask is None or _checks.rank(mask) < 3:
         return None
-    return _rows(np.asarray(mask, bool))
+    return _rows(_checks.as_bools(mask))

@@ -12,6 +12,7 @@ import numpy as np
 from cylstm import _checks, streaming
 from cylstm._version import __version__
 from cylstm.graph import SymbolicTensor, walk
+from cylstm.layers._turns import in_turn
 from cylstm.layers.input_layer import InputLayer
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Gradients, Layer, as_list
@@ -268,7 +269,8 @@ class Model(Trainer, Savable, Nested):
     def _run(self, inputs: Any, mask: Any, training: bool, *, keep: bool) -> Run:
         arrays = inputs if isinstance(inputs, list) else [inputs]
         masks = as_list(mask) if mask is not None else [None] * len(arrays)
-        return Run(self._nodes, self.inputs, arrays, masks, training, keep)
+        with in_turn(self):
+            return Run(self._nodes, self.inputs, arrays, masks, training, keep)
 
     def _as_arrays(self, inputs: Any) -> list[np.ndarray]:
         """One array for each input, of its shape; layers cast them to their own dtypes."""

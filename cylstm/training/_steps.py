@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cylstm import regularizers
+from cylstm.layers._turns import in_turn
 from cylstm.training._data import Samples
 from cylstm.training._interrupts import HeldInterrupt
 from cylstm.training._objective import Objective
@@ -71,7 +72,7 @@ class Steps:
             If the loss or a gradient is NaN. After this or any other error the weights and the
             states of the layers are as before.
         """
-        with HeldInterrupt(), self._all_or_nothing(), self._as_compiled():
+        with HeldInterrupt(), in_turn(self._model), self._all_or_nothing(), self._as_compiled():
             run = self._model._run(samples.inputs, None, True, keep=True)
             values, gradients_of_outputs = self._assess(run, samples)
             if math.isnan(values[0]):
@@ -95,7 +96,7 @@ class Steps:
 
     def test(self, samples: Samples) -> list[float]:
         """Return the loss and the metrics; only the states of stateful layers change."""
-        with HeldInterrupt(), self._all_or_nothing():
+        with HeldInterrupt(), in_turn(self._model), self._all_or_nothing():
             run = self._model._run(samples.inputs, None, False, keep=False)
             return self._assess(run, samples)[0]
 

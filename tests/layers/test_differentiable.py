@@ -33,9 +33,9 @@ def test_calls_keep_nothing_and_vjps_keep_all():
     layer = Halves()
     layer.supports_masking = True
     layer(X)
-    layer(X, mask="mask", training=True)
+    layer(X, mask=True, training=True)
     layer.vjp(X, training=np.True_)
-    assert layer.seen == [(None, False, False), ("mask", True, False), (None, True, True)]
+    assert layer.seen == [(None, False, False), (True, True, False), (None, True, True)]
     assert layer.seen[2][1] is True
 
 
