@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cylstm.graph import is_symbolic
 from cylstm.layers._turns import in_turn
 from cylstm.layers.differentiable import Backward
 from cylstm.layers.layer import Gradients, Layer
-from cylstm.layers.recurrent import Recurrent, split_inputs
+from cylstm.layers.recurrent import Recurrent, split_inputs, symbolic_states
 from cylstm.layers.wrappers import Wrapper
 
 __all__ = ["Bidirectional"]
@@ -144,7 +145,8 @@ class Bidirectional(Wrapper):
         training : bool, default False
             Whether dropout is applied.
         initial_state : list of array_like, each (batch, units), optional
-            The states of the forward layer, then those of the backward layer.
+            The states of the forward layer, then those of the backward layer; in a symbolic call
+            as for `LSTM`.
 
         Returns
         -------
@@ -156,8 +158,13 @@ class Bidirectional(Wrapper):
         ValueError, TypeError
             If an argument does not fit.
         """
-        joined = _joined(inputs, initial_state)
-        return super().__call__(joined, **_given(mask=mask, training=training))
+        if is_symbolic(inputs) or is_symbolic(initial_state):
+            joined, states = symbolic_states(self, inputs, initial_state)
+        else:
+            joined, states = _joined(inputs, initial_state), None
+        return super().__call__(
+            joined, **_given(mask=mask, training=training, initial_state=states)
+        )
 
     def call(
         self, inputs: Any, mask: Any = None, training: bool | None = None, initial_state: Any = None
@@ -204,6 +211,12 @@ class Bidirectional(Wrapper):
         super()._note_call(node)
         for layer in self._sublayers():
             layer._note_call(node)
+
+    def _constant_states(self, states: list, batch: int | None) -> list[np.ndarray]:
+        """As `Recurrent._constant_states`, for the layers of both directions."""
+        first, second = self._halves(states)
+        found = self.forward_layer._constant_states(first, batch)
+        return found + self.backward_layer._constant_states(second, len(found[0]))
 
     def _halves(self, states: list | None) -> tuple[list | None, list | None]:
         """The initial states of each layer."""

@@ -45,7 +45,7 @@ class Nested(Layer):
         raise TypeError(f"{type(self).__name__} does not define `_sublayers`.")
 
     def _counted_sublayers(self) -> list[Layer]:
-        """The layers whose weights are penalised when this one is part of a model."""
+        """The layers whose penalties and updates count when this one is part of a model."""
         return self._sublayers()
 
     # ------------------------------------------------------------------ weights
@@ -99,7 +99,7 @@ class Nested(Layer):
 
     def get_updates_for(self, inputs: Any) -> list[Any]:
         """The updates that depend on these inputs; on none, for None."""
-        inner = [x for layer in self._sublayers() for x in layer.get_updates_for(inputs)]
+        inner = [x for layer in self._counted_sublayers() for x in layer.get_updates_for(inputs)]
         return super().get_updates_for(inputs) + inner
 
     # ------------------------------------------------------------------ states

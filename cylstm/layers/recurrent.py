@@ -116,7 +116,9 @@ class Recurrent(Layer):
         training : bool, default False
             Whether dropout is applied.
         initial_state : list of array_like, each (batch, units), optional
-            Default: zeros, or the last states of a stateful layer.
+            Default: zeros, or the last states of a stateful layer. In a symbolic call symbolic
+            tensors, or arrays: constants of the model, whose batches are then all of that size,
+            and which are part of its configuration.
 
         Returns
         -------
@@ -129,9 +131,10 @@ class Recurrent(Layer):
             If an argument does not fit; nothing was computed and the layer is unchanged.
         """
         if is_symbolic(inputs) or is_symbolic(initial_state):
-            given = {"mask": mask, "training": training}
+            tensors, states = symbolic_states(self, inputs, initial_state)
+            given = {"mask": mask, "training": training, "initial_state": states}
             arguments = {name: value for name, value in given.items() if value is not None}
-            return self._connect(as_list(inputs) + as_list(initial_state or []), arguments)
+            return self._connect(tensors, arguments)
         with in_turn(self):
             x, mask, states = self._checked(inputs, mask, initial_state)
             self._ensure_built(x)
@@ -201,6 +204,11 @@ class Recurrent(Layer):
         if initial_state is not None:
             initial_state = self._checked_states(as_list(initial_state), len(x), "Initial state")
         return x, mask, initial_state
+
+    def _constant_states(self, states: list, batch: int | None) -> list[np.ndarray]:
+        """The initial states of a symbolic call where they are arrays: copies of them."""
+        arrays = self._checked_states(states, batch, "Initial state")
+        return [array.copy() for array in self._checked_states(arrays, len(arrays[0]), "State")]
 
     def _checked_states(self, states: list, batch: int | None, what: str) -> list[np.ndarray]:
         if len(states) != len(self.state_spec):
@@ -337,6 +345,31 @@ def split_inputs(inputs: Any, initial_state: Any) -> tuple[Any, Any]:
             raise ValueError("Initial states were given both in the inputs and as initial_state.")
         return inputs[0], list(inputs[1:]) or initial_state
     return inputs, initial_state
+
+
+def symbolic_states(
+    layer: Any, inputs: Any, initial_state: Any
+) -> tuple[list[Any], list[np.ndarray] | None]:
+    """The tensors that a symbolic call reads, and its initial states where they are arrays.
+
+    Raises
+    ------
+    ValueError
+        If some initial states are symbolic and others arrays, or they do not fit the layer.
+    TypeError
+        If one does not consist of real numbers.
+    """
+    tensors = as_list(inputs) + ([] if initial_state is None else as_list(initial_state))
+    states = tensors[1:]
+    symbolic = [is_symbolic(state) for state in states]
+    if all(symbolic) or not is_symbolic(tensors[0]):  # what is no tensor the call refuses
+        return tensors, None
+    if any(symbolic):
+        raise ValueError(
+            f"Layer {layer.name} was given symbolic tensors and arrays as initial states: give all "
+            "as the one (make an `Input` for what is to change) or all as the other."
+        )
+    return tensors[:1], layer._constant_states(states, tensors[0].shape[0])
 
 
 def _with_input_shape(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from cylstm import _registry
 from cylstm.graph import Node, SymbolicTensor
 from cylstm.layers import serialization
 from cylstm.layers.layer import Layer
@@ -33,7 +34,7 @@ def describe(
     entries = []
     for layer in layers:
         calls = [
-            [place(t) + [node.arguments] for t in node.input_tensors]
+            [place(t) + [_plain(node.arguments)] for t in node.input_tensors]
             for node in layer.inbound_nodes
             if id(node) in kept and node.inbound_nodes
         ]
@@ -45,6 +46,15 @@ def describe(
         "input_layers": [place(t) for t in inputs],
         "output_layers": [place(t) for t in outputs],
     }
+
+
+def _plain(value: Any) -> Any:
+    """The arguments of a call as plain JSON values: arrays, of initial states, become lists."""
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return _registry.plain(value)
 
 
 def layers_of(

@@ -11,7 +11,7 @@ import numpy as np
 
 from cylstm import _checks, streaming
 from cylstm._version import __version__
-from cylstm.graph import SymbolicTensor, walk
+from cylstm.graph import Node, SymbolicTensor, walk
 from cylstm.layers._turns import in_turn
 from cylstm.layers.input_layer import InputLayer
 from cylstm.layers.input_spec import InputSpec
@@ -161,6 +161,25 @@ class Model(Trainer, Savable, Nested):
     def output_shape(self) -> Any:
         """The shape of the output, or list of shapes."""
         return _one_or_list([tensor.shape for tensor in self.outputs])
+
+    @property
+    def updates(self) -> list[Any]:
+        """The updates of the calls that the model is made of, and those that belong to no call.
+
+        A layer that was called elsewhere as well has more.
+        """
+        found = self.get_updates_for(None)
+        kept = {id(node) for node in self._nodes}
+        for layer in self._every_layer():
+            for node in layer.inbound_nodes:
+                if id(node) in kept and node.input_tensors:
+                    found += layer.get_updates_for(node.input_tensors)
+        return found
+
+    def _note_call(self, node: Node) -> None:
+        super()._note_call(node)
+        calls = self.updates[len(self.get_updates_for(None)) :]
+        self.add_update(calls, inputs=node.input_tensors)
 
     @property
     def state_updates(self) -> list[Any]:

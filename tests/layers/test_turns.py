@@ -13,7 +13,7 @@ import cylstm
 from cylstm.layers import LSTM, Bidirectional, Dense, add
 from cylstm.layers._turns import Turn, in_turn
 
-THREADS, CALLS = 4, 150
+THREADS, CALLS = 4, 400
 
 
 @pytest.fixture(autouse=True)
