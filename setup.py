@@ -38,7 +38,8 @@ def compile_arguments():
     if COVERAGE:
         arguments.append("--coverage")
     if SANITIZERS:
-        arguments += [f"-fsanitize={SANITIZERS}", "-fno-omit-frame-pointer"]
+        # Python's own flags define signed overflow, which the sanitizer is to find
+        arguments += [f"-fsanitize={SANITIZERS}", "-fno-omit-frame-pointer", "-fno-wrapv"]
     return arguments
 
 
