@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,11 +17,26 @@ class Classifier(Trainer):
 
     _default_epochs = 10
 
+    if TYPE_CHECKING:  # one output
+
+        def predict(
+            self,
+            x: Any = None,
+            batch_size: int | None = None,
+            verbose: int | str = 0,
+            steps: int | None = None,
+            **options: Any,
+        ) -> np.ndarray:
+            """See `Trainer.predict`."""
+
+        def predict_on_batch(self, x: Any) -> np.ndarray:
+            """See `Trainer.predict_on_batch`."""
+
     def predict_proba(
         self, x: Any, batch_size: int | None = None, verbose: int | str = 0
     ) -> np.ndarray:
         """Compute the outputs as `predict` does, and warn if they are no probabilities."""
-        outputs = cast(np.ndarray, self.predict(x, batch_size, verbose))
+        outputs = self.predict(x, batch_size, verbose)
         if outputs.size and not (0 <= outputs.min() and outputs.max() <= 1):
             warnings.warn(
                 "The outputs are no probabilities: some are below 0 or above 1. End the model with "
@@ -46,5 +61,5 @@ class Classifier(Trainer):
             The place of the greatest output along the last axis; of a single output, whether it
             is above 0.5: 1 or 0, with the axis kept.
         """
-        outputs = cast(np.ndarray, self.predict(x, batch_size, verbose))
+        outputs = self.predict(x, batch_size, verbose)
         return outputs.argmax(axis=-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype("int32")
