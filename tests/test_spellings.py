@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cylstm
-from cylstm import Input, Model, Sequential, layers, optimizers
+from cylstm import Input, Model, Sequential, _spellings, layers, optimizers
 from cylstm.layers import LSTM, Dense, Embedding, InputLayer
 from cylstm.utils import Sequence
 
@@ -253,11 +253,19 @@ def test_todays_arguments_of_training():
         model.predict(X, use_multiprocessing=True)
 
 
-def test_verbose_auto_is_one(capsys):
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+def test_verbose_auto_is_one(method, capfd):
     model = compiled()
-    model.fit(X, Y, epochs=1, verbose="auto")
-    model.evaluate(X, Y, verbose="auto")
-    model.predict(X, verbose="auto")
+    arguments = (X,) if method == "predict" else (X, Y)
+    options = {"epochs": 1} if method == "fit" else {}
+    shown = {}
+    for verbose in (1, "auto", 0):
+        getattr(model, method)(*arguments, verbose=verbose, **options)
+        shown[verbose] = bool("".join(capfd.readouterr()))
+    assert shown == {1: shown[1], "auto": shown[1], 0: False}
+    table = {"fit": "fitting", "evaluate": "evaluating", "predict": "predicting"}[method]
+    told = getattr(_spellings, table)(lambda verbose: verbose)
+    assert [told(verbose=v) for v in ("auto", 0, 1, 2)] == [1, 0, 1, 2]
 
 
 def test_validation_batch_size():
