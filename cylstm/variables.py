@@ -81,8 +81,8 @@ class Variable:
         value: npt.ArrayLike,
         name: str = "variable",
         trainable: bool = True,
-        regularizer: Callable | None = None,
-        constraint: Callable | None = None,
+        regularizer: Callable[..., Any] | None = None,
+        constraint: Callable[..., Any] | None = None,
         dtype: npt.DTypeLike = "float32",
     ) -> None:
         self.name = name

@@ -48,7 +48,8 @@ class Savable:
             If there is such a file and `overwrite` is False.
         ValueError
             If the model is not built, the suffix is unknown, the path is a symbolic link or no
-            regular file, or the model holds what cannot be found again by its name (a lambda).
+            regular file, the model holds what cannot be found again by its name (a lambda), or it
+            is larger than its weights account for: more than 500 layers that hold none, say.
         TypeError
             If a configuration holds what JSON cannot.
         ImportError
@@ -180,7 +181,8 @@ def load_model(
     Raises
     ------
     FormatError
-        If the file is damaged, too large, not that of a model, or of an unknown format; or if it
+        If the file is damaged, too large, not that of a model, or of an unknown format; if it
+        describes far more than it holds tensors for, which would cost time and memory; or if it
         names a class or function that is neither known nor among the `custom_objects`. It is a
         ValueError, too.
     OSError

@@ -185,7 +185,7 @@ class Optimizer(Configurable, ABC):
         values = [_constrained(state.variable, state.delta) for state in states]
 
         # Nothing is changed before all that can fail is done.
-        changes = [
+        changes: list[Change] = [
             (self, "_states", self._states | {id(state.variable): state for state in states}),
             (self, "_waiting", []),
             (self, "_iterations", self._iterations + 1),

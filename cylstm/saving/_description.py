@@ -52,7 +52,9 @@ def describe(model: Any, limits: Limits) -> dict[str, Any]:
     TypeError, ValueError
         If the configuration of a layer holds what a file cannot, or is larger than is ever read.
     """
-    document = _json.plain(serialization.serialize(model), f"The model {model.name}")
+    document: dict[str, Any] = _json.plain(
+        serialization.serialize(model), f"The model {model.name}"
+    )
     document["name"] = model.name
     document["input_shapes"] = [list(tensor.shape) for tensor in model.inputs]
     _check_model(document, limits)
@@ -207,7 +209,7 @@ def rebuild(
         _registry.custom_object_scope(custom_objects or {}),
         _blank.blank_weights(limits.weights, variables=limits.variables, arrays=limits.arrays),
     ):
-        model = models.model_from_config(config, custom_objects)
+        model = models.model_from_config(config)
         if not model.built:
             model.build(shapes[0])
         model.name = document["name"]  # that of a Sequential is not part of its config

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -37,8 +38,9 @@ def check_count(text: str | bytes, most: int) -> None:
     ValueError
         If there are more.
     """
-    marks = (b",", b"[", b"{") if isinstance(text, bytes) else (",", "[", "{")
-    count = 1 + sum(text.count(mark) for mark in marks)  # type: ignore[arg-type]
+    if isinstance(text, bytes):
+        text = text.decode("latin-1")  # no byte of another character looks like a mark
+    count = 1 + text.count(",") + text.count("[") + text.count("{")
     _limits.check_count(count, most, "the JSON holds up to {} values", _limits.ARRAYS)
 
 
@@ -110,8 +112,8 @@ def _too_deep() -> ValueError:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
         raise ValueError(f"the JSON has the key {twice[:100]!r} twice")
     return found
 

@@ -161,7 +161,7 @@ def _check_document(document: dict[str, Any], tensors: Arrays) -> None:
     if not isinstance(layers, list) or not all(map(_is_layer, layers)):
         raise ValueError("its table of layers is not as it must be")
     state = [] if training is None else training.get("state")
-    if not _are_texts(state):
+    if not isinstance(state, list) or not _are_texts(state):
         raise ValueError("the state of its optimizer is not named")
     used = {name for _, names in layers for name in names} | set(state)
     if not isinstance(digests, dict) or not tensors.keys() == digests.keys() == used:

@@ -78,7 +78,7 @@ def encode(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> bytes:
     limits = Limits.of(tensors.values())
     check_count(len(tensors), limits.stored, "there are {} tensors")
     arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    data = _library().save(arrays, metadata)
+    data: bytes = _library().save(arrays, metadata)
     length = int.from_bytes(data[:8], "little")
     if length > MAX_HEADER:
         raise ValueError(
