@@ -252,3 +252,91 @@ def test_character_model(tmp_path):
     assert written.startswith("The ")
     assert len(written) >= 150  # line ends of other kinds, and those at the end, are lost
     assert {*written} <= {*text, "\n"}
+
+
+# ---------------------------------------------------------------------- tagger.py
+
+PROGRAM = """
+import os.path as where
+class Reader(Base):
+    @cached
+    def read(self, *names, limit=None, **more) -> str:
+        global used
+        for name in self.names.values():
+            self.last[name], b = open(where.join(name), mode="r").tell
+async def f(x): return lambda y: x + y
+a = b; one(1, 2)(three=4) if "is this five?" else six.seven()
+a + b + c + d + e + f + g + h + i + j + k + l + m
+"""
+
+TAGGED = """
+import/keyword os/import path/import as/keyword where/import
+class/keyword Reader/class Base/value
+def/keyword read/function self/parameter names/parameter limit/parameter None/keyword \
+more/parameter str/value
+global/keyword used/other
+for/keyword name/variable in/keyword self/value names/attribute values/method
+self/value last/attribute name/value b/variable open/called where/value join/method name/value \
+mode/argument tell/attribute
+async/keyword def/keyword f/function x/parameter return/keyword lambda/keyword y/parameter \
+x/value y/value
+a/variable b/value one/called three/argument if/keyword else/keyword six/value seven/method
+"""  # neither a line of one word nor one of more than WORDS
+
+
+def test_tags_of_a_program():
+    example = load("tagger.py")
+    lines = example["tagged_lines"](PROGRAM)
+    said = [" ".join(f"{word}/{tag}" for word, tag in line) for line in lines]
+    assert said == TAGGED.replace("\\\n", "").strip().splitlines()
+    assert {tag for line in lines for _, tag in line} == {*example["TAGS"]}
+
+
+def test_words_and_characters_of_a_line():
+    example = load("tagger.py")
+    lines = [[("def", "keyword"), ("abcdefghijkl", "function")], [("xyz", "value")] * 3]
+    characters = example["numbers_of"]("abcdefghijklx", 1)
+    (words, spelled), tags = example["encode"](lines, {"def": 2, "xyz": 3}, characters)
+    assert words[:, :4].tolist() == [[2, 1, 0, 0], [3, 3, 3, 0]]
+    assert spelled[0, :3].tolist() == [[0] * 7 + [4, 5, 6], [*range(3, 13)], [0] * 10]
+    assert spelled[1, 2].tolist() == [0] * 7 + [13, 0, 0]
+    named = [[example["TAGS"][i] for i in row] for row in tags[:, :3, 0]]
+    assert named == [["keyword", "function", "keyword"], ["value"] * 3]
+    assert words.shape == tags.shape[:2] == spelled.shape[:2]
+
+
+def test_the_most_frequent_tag():
+    train = [
+        [("a", "value"), ("a", "called"), ("in", "keyword")],
+        [("a", "called"), ("b", "value")],
+    ]
+    train += [[("in", "keyword")] * 5, [("c", "value")] * 2]
+    test = [[("a", "value"), ("new", "class")], [("in", "keyword")]]
+    assert load("tagger.py")["most_frequent"](train, test) == [["called", "value"], ["keyword"]]
+
+
+def shares_of_tags(lines):
+    """Return the shares of right tags: of all words and of new ones, then those of the baseline."""
+    found = [line for line in lines if line.startswith(("Right tags", "Baseline"))]
+    assert ["new words" in line for line in found] == [False, True] * 2
+    return [number_in([line], "words") for line in found]
+
+
+@pytest.mark.parametrize("characters", ["lstm", "conv"])
+def test_tagger(characters, tmp_path):
+    arguments = ["--characters", characters, *"--lines 4000 --epochs 3".split()]
+    lines = run("tagger.py", *arguments, cwd=tmp_path)
+    assert losses(lines)[-1] < 0.5 * losses(lines)[0]
+    words, new, baseline, new_baseline = shares_of_tags(lines)
+    assert words > baseline + 0.15
+    assert new > new_baseline + 0.2
+    assert new_baseline < baseline
+    assert lines[-1].startswith("  ")
+    assert "/" in lines[-1]
+
+
+def test_tagger_without_characters(tmp_path):
+    arguments = "--characters none --lines 500 --epochs 1 --units 8".split()
+    lines = run("tagger.py", *arguments, cwd=tmp_path)
+    assert len(losses(lines)) == 1
+    assert len(shares_of_tags(lines)) == 4
