@@ -13,6 +13,7 @@ import numpy as np
 from cylstm import _checks
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
+from cylstm.variables import Variable
 
 __all__ = [
     "Cropping1D",
@@ -404,7 +405,7 @@ class Cropping1D(Differentiable):
         steps = self.compute_output_shape(inputs.shape)[1]
         within = slice(self.cropping[0], self.cropping[0] + steps)
 
-        def backward(d_outputs: np.ndarray) -> tuple:
+        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict[Variable, np.ndarray]]:
             d_inputs = np.zeros_like(inputs)
             d_inputs[:, within] = d_outputs
             return d_inputs, {}
