@@ -13,8 +13,11 @@ from cylstm._numbers import real
 from cylstm.layers._options import LayerOptions
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
+from cylstm.variables import Variable
 
 __all__ = ["ELU", "LeakyReLU", "PReLU", "ThresholdedReLU"]
+
+Gradient = tuple[np.ndarray, dict[Variable, np.ndarray]]
 
 
 class LeakyReLU(Differentiable):
@@ -64,7 +67,7 @@ class LeakyReLU(Differentiable):
         """See `Differentiable.forward`."""
         outputs = np.where(inputs < 0, inputs * self.alpha, inputs)
 
-        def backward(d_outputs: np.ndarray) -> tuple:
+        def backward(d_outputs: np.ndarray) -> Gradient:
             slopes = (inputs > 0) + self.alpha * (inputs < 0)
             return d_outputs * slopes.astype(inputs.dtype), {}
 
@@ -140,7 +143,7 @@ class PReLU(Differentiable):
     @property
     def framewise(self) -> bool:  # type: ignore[override]
         """Whether it may stream: not where each timestep has slopes of its own."""
-        over_time = self.built and self.input_spec[0].ndim > 2
+        over_time = self.built and len(self.alpha.shape) > 1
         return not over_time or 1 in (self.shared_axes or [])
 
     def build(self, input_shape: Any) -> None:
@@ -177,7 +180,7 @@ class PReLU(Differentiable):
         alpha = self.alpha.value
         outputs = np.where(inputs < 0, inputs * alpha, inputs)
 
-        def backward(d_outputs: np.ndarray) -> tuple:
+        def backward(d_outputs: np.ndarray) -> Gradient:
             slopes = np.where(inputs < 0, alpha, (inputs > 0).astype(inputs.dtype))
             d_alpha = (d_outputs * np.minimum(inputs, 0)).sum(axis=0)
             repeated = tuple(axis for axis, size in enumerate(alpha.shape) if size == 1)
@@ -232,7 +235,7 @@ class ELU(Differentiable):
         """See `Differentiable.forward`."""
         outputs = activations.elu(inputs, self.alpha)
 
-        def backward(d_outputs: np.ndarray) -> tuple:
+        def backward(d_outputs: np.ndarray) -> Gradient:
             slopes = np.where(inputs > 0, self._dtype.type(1), outputs + self.alpha)
             return d_outputs * slopes, {}
 
