@@ -29,7 +29,7 @@ def test_symbolic_tensors_have_no_values():
 
 def test_mixing_arrays_and_symbols_is_refused():
     with pytest.raises(ValueError, match="make an Input"):
-        LSTM(2)(Input((4, 3)), initial_state=[np.ones((1, 2)), np.ones((1, 2))])
+        LSTM(2)(np.ones((1, 4, 3)), initial_state=[Input((2,)), Input((2,))])
 
 
 def test_a_symbolic_mask_comes_with_the_input():

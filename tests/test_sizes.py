@@ -1,5 +1,6 @@
 """Sizes that cannot be had: a MemoryError or ValueError, before anything is written."""
 
+import os
 import re
 import subprocess
 import sys
@@ -107,7 +108,7 @@ def test_the_environment_variable_names_the_most(given):
     program = "import cylstm; cylstm.get_num_threads()"
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={"CYLSTM_NUM_THREADS": given},
+        env=os.environ | {"CYLSTM_NUM_THREADS": given},
         capture_output=True,
         text=True,
     )

@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -127,29 +128,29 @@ def test_a_step_that_takes_long(kind):
 
 
 def test_steps_without_the_lock_of_the_interpreter():
-    # 2 * 8 * 600 * 603 * 2 operations: a step lets other threads run in the meantime
-    layer = layers.LSTM(600)
+    # 8 * 2 * 300 * 303 operations: a step lets other threads run in the meantime
+    layer = layers.LSTM(300)
     layer.build((None, None, 3))
     stream, twin = layer.stream(2), layer.stream(2)
     steps, refused = [0] * 4, [0] * 4
-    begin = threading.Barrier(4)
+    begin, end = threading.Barrier(4), time.monotonic() + 60
 
     def work(i):
         begin.wait()
-        for _ in range(200):
+        while steps[i] + refused[i] < 50 or not any(refused) and time.monotonic() < end:
             try:
                 stream(X * 1)  # a frame that is freed when the call ends
                 steps[i] += 1
-            except RuntimeError:  # another error would be missing in the sum
+            except RuntimeError:
                 refused[i] += 1
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
-    assert sum(steps) + sum(refused) == 800
-    assert sum(refused) > 0
+        thread.join()
+    assert min(map(sum, zip(steps, refused, strict=True))) >= 50  # no other error
+    assert any(refused)
     for _ in range(sum(steps)):
         twin(X)
     np.testing.assert_array_equal(stream.state, twin.state)

@@ -14,7 +14,7 @@ __all__ = ["Turn", "in_turn"]
 
 _numbers = itertools.count()
 _turns: weakref.WeakSet[Turn] = weakref.WeakSet()
-_AT_ONCE: AbstractContextManager[None] = nullcontext()
+_AT_ONCE: AbstractContextManager[Any] = nullcontext()
 
 
 class Turn:
@@ -37,7 +37,7 @@ class Turn:
         return Turn, ()
 
 
-def in_turn(*layers: Any) -> AbstractContextManager[None]:
+def in_turn(*layers: Any) -> AbstractContextManager[Any]:
     """Wait until no other thread uses the states of these layers, or of layers within them.
 
     Examples
@@ -49,7 +49,9 @@ def in_turn(*layers: Any) -> AbstractContextManager[None]:
     ...     before = layer.states
     """
     turns = {turn for layer in layers for turn in _of(layer)}
-    return _held(sorted(turns, key=lambda turn: turn.number)) if turns else _AT_ONCE
+    if len(turns) > 1:
+        return _held(sorted(turns, key=lambda turn: turn.number))
+    return turns.pop().lock if turns else _AT_ONCE
 
 
 def _of(layer: Any) -> Iterator[Turn]:
