@@ -424,9 +424,6 @@ FILES: dict[str, Callable[[], bytes]] = {
             shape=(None, 2**26 - 1),
         )
     ),
-    "padding by 10**9 steps of a mask": lambda: file_of(
-        sequential(entry("Masking", **FIRST), entry("ZeroPadding1D", padding=10**9))
-    ),
     "100,000 axes": lambda: file_of(
         sequential(
             entry("Flatten", batch_input_shape=[None] + [2**62] * 100_000),
