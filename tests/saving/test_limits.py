@@ -36,7 +36,6 @@ def cost(path: Path) -> tuple[float, int, str]:
             return str(error)
         return "loaded"
 
-    load()
     start = time.process_time()
     load()
     seconds = time.process_time() - start
