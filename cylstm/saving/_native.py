@@ -40,7 +40,7 @@ __all__ = [
     "suffixes",
 ]
 
-suffixes = (".safetensors",)
+suffixes: tuple[str, ...] = (".safetensors",)
 
 _VERSION = 1
 _KEYS = {"format", "cylstm", "model", "layers", "training", "digests", "digest"}
