@@ -61,7 +61,7 @@ def _first_string(value: Any) -> str | None:
     first = value if isinstance(value, list | tuple) else np.asarray(value)
     while not isinstance(first, str):
         if isinstance(first, np.ndarray) and first.size:
-            first = first.flat[0]
+            first = np.asarray(first).flat[0]  # a number of a masked array may be an array again
         elif isinstance(first, list | tuple) and first:
             first = first[0]
         else:
