@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-__all__ = ["Fixed", "Spellings", "add_weight", "class_form", "optimizer"]
+__all__ = ["Fixed", "Spellings", "add_weight", "class_form", "level_of_the_user", "optimizer"]
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 Fixed = tuple[tuple[Any, ...], str]  # values that are so anyway; what to do instead of others
@@ -110,11 +110,11 @@ class Spellings:
                 f"This call of {title} is spelt as in Keras 1. In Keras 2 it is "
                 f"{title}({call}).{self.hint}",
                 UserWarning,
-                stacklevel=_level_of_the_user(),
+                stacklevel=level_of_the_user(),
             )
 
 
-def _level_of_the_user() -> int:
+def level_of_the_user() -> int:
     """The stack level, for a warning of the caller, of the first function outside cylstm."""
     level, frame = 1, sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").startswith("cylstm."):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import cylstm
-from cylstm import Input, Model, Sequential, _spellings, layers, optimizers
+from cylstm import Input, Model, Sequential, layers, optimizers
+from cylstm.callbacks._progress import checked_verbose
 from cylstm.layers import LSTM, Dense, Embedding, InputLayer
 from cylstm.utils import Sequence
 
@@ -263,9 +264,7 @@ def test_verbose_auto_is_one(method, capfd):
         getattr(model, method)(*arguments, verbose=verbose, **options)
         shown[verbose] = bool("".join(capfd.readouterr()))
     assert shown == {1: shown[1], "auto": shown[1], 0: False}
-    table = {"fit": "fitting", "evaluate": "evaluating", "predict": "predicting"}[method]
-    told = getattr(_spellings, table)(lambda verbose: verbose)
-    assert [told(verbose=v) for v in ("auto", 0, 1, 2)] == [1, 0, 1, 2]
+    assert [checked_verbose(v) for v in ("auto", 0, 1, 2)] == [1, 0, 1, 2]
 
 
 def test_validation_batch_size():

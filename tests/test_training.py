@@ -117,6 +117,15 @@ def test_a_layer_frozen_after_compiling_trains_until_the_next_compiling():
     assert_same(before, model.layers[0].get_weights())
 
 
+def test_fit_warns_of_a_layer_frozen_after_compiling():
+    model = made_model()
+    model.layers[0].trainable = False
+    name = model.layers[0].name
+    message = f"`trainable` of {name} was set after .* compile it again"
+    with pytest.warns(UserWarning, match=message):
+        model.fit(X, Y, epochs=1, verbose=0)
+
+
 def test_the_parts_of_an_adversarial_pair_train_by_turns():
     x = cylstm.Input((3,))
     judge = cylstm.Sequential([layers.Dense(1, input_shape=(2,), activation="sigmoid")])

@@ -77,6 +77,7 @@ class Fitting:
         parameters = self._parameters(epochs, batch_size)
         callbacks.set_params(parameters)
         callbacks.check(parameters["metrics"])
+        self._steps.warn_of_frozen_layers()
         for callback in self._listed:
             callback.validation_data = _validation_data(self._validation)
         callbacks.on_train_begin()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cylstm import regularizers
+from cylstm._spellings import level_of_the_user
 from cylstm.layers._turns import in_turn
 from cylstm.training._data import Samples
 from cylstm.training._interrupts import HeldInterrupt
@@ -78,6 +80,21 @@ class Steps:
             # Last of all: after it there is nothing that can fail.
             self._model.optimizer.apply(gradients, self._variables)
         return values
+
+    def warn_of_frozen_layers(self) -> None:
+        """Warn where layers were frozen or thawed after compiling: that takes another compile."""
+        changed = [
+            layer.name
+            for layer, flag in zip(self._layers, self._flags, strict=True)
+            if layer.trainable != flag
+        ]
+        if changed:
+            warnings.warn(
+                f"`trainable` of {', '.join(changed)} was set after the model was compiled, so "
+                "training goes on as before: compile it again for the change to take effect.",
+                UserWarning,
+                stacklevel=level_of_the_user(),
+            )
 
     def _evaluate(self, samples: Samples) -> tuple[list[float], list[np.ndarray]]:
         """The loss and the metrics, and the gradient of each variable, none of them NaN."""
