@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import functools
 import reprlib
-import sys
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-__all__ = ["Fixed", "Spellings", "add_weight", "class_form", "level_of_the_user", "optimizer"]
+from cylstm import _warning
+
+__all__ = ["Fixed", "Spellings", "add_weight", "class_form", "optimizer"]
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 Fixed = tuple[tuple[Any, ...], str]  # values that are so anyway; what to do instead of others
@@ -106,20 +106,11 @@ class Spellings:
             call = ", ".join(
                 [*map(_shown, args[1:]), *(f"{n}={_shown(v)}" for n, v in kwargs.items())]
             )
-            warnings.warn(
+            _warning.warn(
                 f"This call of {title} is spelt as in Keras 1. In Keras 2 it is "
                 f"{title}({call}).{self.hint}",
                 UserWarning,
-                stacklevel=level_of_the_user(),
             )
-
-
-def level_of_the_user() -> int:
-    """The stack level, for a warning of the caller, of the first function outside cylstm."""
-    level, frame = 1, sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("cylstm."):
-        level, frame = level + 1, frame.f_back  # type: ignore[assignment]
-    return level
 
 
 def _equal(value: Any, allowed: Any) -> bool:

@@ -220,7 +220,7 @@ def made_model(name, clip, constraint):
         ]
     )
     model.compile(
-        getattr(optimizers, name)(**OPTIMIZERS[name], **clip), "mse", metrics=["mae", "acc"]
+        getattr(optimizers, name)(**OPTIMIZERS[name], **clip), "mse", metrics=["mae", "mse"]
     )
     return model
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
-import warnings
 from collections.abc import Collection
 from typing import Any
 
+from cylstm import _warning
 from cylstm.callbacks._names import lookup, missing
 from cylstm.callbacks.base import Callback, Logs
 
@@ -21,11 +21,10 @@ class Monitor(Callback):
         self.monitor = monitor
         self._mode = mode
         if mode not in ("auto", "min", "max"):
-            warnings.warn(
+            _warning.warn(
                 f"{type(self).__name__} knows the modes 'auto', 'min' and 'max', got {mode!r}; "
                 "it goes on with 'auto'",
                 RuntimeWarning,
-                stacklevel=3,
             )
             mode = "auto"
         if mode == "auto":
@@ -58,8 +57,7 @@ class Monitor(Callback):
         return value
 
     def _warn(self, known: Collection[str]) -> None:
-        warnings.warn(
+        _warning.warn(
             f"{type(self).__name__} watches {self.monitor!r}, {missing(self.monitor, known)}",
             RuntimeWarning,
-            stacklevel=4,
         )

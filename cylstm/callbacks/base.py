@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from cylstm import _warning
 from cylstm._arguments import NamedArguments
 from cylstm.callbacks._names import ByName
 
@@ -216,11 +216,10 @@ class CallbackList:
             return
         median = sorted(seconds)[len(seconds) // 2]
         if median > max(_SLOW, 0.95 * self._batch_seconds):
-            warnings.warn(
+            _warning.warn(
                 f"the callbacks take {median:.2f} s in {method}, and the batch itself "
                 f"{self._batch_seconds:.2f} s; see which of them is slow",
                 RuntimeWarning,
-                stacklevel=3,
             )
 
     def __iter__(self) -> Iterator[Callback]:

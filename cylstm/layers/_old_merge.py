@@ -6,11 +6,11 @@ attribute, the module is what import lines find. Here it is a module that can be
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from cylstm import _warning
 from cylstm.layers import merge as merging
 
 __all__ = ["MergeModule"]
@@ -86,10 +86,9 @@ class MergeModule(ModuleType):
         if name is not None:
             options["name"] = name
         written = "".join(f", {key}={value!r}" for key, value in options.items())
-        warnings.warn(
+        _warning.warn(
             "merge is a function of Keras 1. In Keras 2 it is "
             f"cylstm.layers.{function.__name__}(inputs{written}).",
             UserWarning,
-            stacklevel=2,
         )
         return function(inputs, **options)

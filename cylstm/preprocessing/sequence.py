@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
-import warnings
 from collections.abc import Sequence as Indexable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _checks, _random
+from cylstm import _checks, _random, _warning
 from cylstm._arguments import NamedArguments, suggesting
 from cylstm.utils.sequence import Sequence
 
@@ -106,11 +105,10 @@ def pad_sequences(
         else:
             padded[position, :count] = samples
     if cut:
-        warnings.warn(
+        _warning.warn(
             f"pad_sequences cut off fractions, for the result has the dtype {padded.dtype}: give "
             "dtype='float32'.",
             UserWarning,
-            stacklevel=2,
         )
     return padded
 

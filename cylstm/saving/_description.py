@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from cylstm import _blank, _registry, models, optimizers
+from cylstm import _blank, _registry, _warning, models, optimizers
 from cylstm.layers import serialization
 from cylstm.saving import _json
 from cylstm.saving._limits import ARRAYS, Limits, check_count
@@ -240,11 +239,10 @@ def describe_training(model: Any) -> tuple[dict[str, Any] | None, list[np.ndarra
         return None, []
     state, iterations = model.optimizer.get_weights(), model.optimizer.iterations
     if state and [array.shape for array in state] != _shapes_of_state(model):
-        warnings.warn(
+        _warning.warn(
             f"The state of the optimizer of model {model.name} is not saved: it is that of other "
             "weights than those that are trainable now. Compile the model again after freezing "
             "layers.",
-            stacklevel=5,
         )
         state, iterations = [], 0
     document = {

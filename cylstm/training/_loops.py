@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
-from cylstm import _checks
+from cylstm import _checks, _warning
 from cylstm import callbacks as callbacks_module
 from cylstm.callbacks import History
 from cylstm.callbacks._names import ByName
@@ -126,7 +125,7 @@ class Fitting:
         if not self._doubted:
             self._doubted = True
             for text in self._steps.objective.doubts(batch.targets):
-                warnings.warn(text, UserWarning, stacklevel=5)
+                _warning.warn(text, UserWarning)
 
     def _train(self, batch: Any) -> list[float]:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -154,7 +155,8 @@ def suggestion(given: Iterable[object], known: Iterable[str]) -> str:
     " Did you mean 'main_output'?"
     """
     known = list(known)
-    found = dict.fromkeys(other for name in given for other in near(name, known, n=1))
+    few = islice(given, 8)  # a typing mistake is one of few; files may name very many
+    found = dict.fromkeys(other for name in few for other in near(name, known, n=1))
     return f" Did you mean {' and '.join(map(repr, found))}?" if found else ""
 
 

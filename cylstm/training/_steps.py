@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from cylstm import regularizers
-from cylstm._spellings import level_of_the_user
+from cylstm import _warning, regularizers
 from cylstm.layers._turns import in_turn
 from cylstm.training._data import Samples
 from cylstm.training._interrupts import HeldInterrupt
@@ -89,11 +87,10 @@ class Steps:
             if layer.trainable != flag
         ]
         if changed:
-            warnings.warn(
+            _warning.warn(
                 f"`trainable` of {', '.join(changed)} was set after the model was compiled, so "
                 "training goes on as before: compile it again for the change to take effect.",
                 UserWarning,
-                stacklevel=level_of_the_user(),
             )
 
     def _evaluate(self, samples: Samples) -> tuple[list[float], list[np.ndarray]]:

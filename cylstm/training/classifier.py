@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cylstm import _warning
 from cylstm.training.trainer import Trainer
 
 __all__ = ["Classifier"]
@@ -38,10 +38,9 @@ class Classifier(Trainer):
         """Compute the outputs as `predict` does, and warn if they are no probabilities."""
         outputs = self.predict(x, batch_size, verbose)
         if outputs.size and not (0 <= outputs.min() and outputs.max() <= 1):
-            warnings.warn(
+            _warning.warn(
                 "The outputs are no probabilities: some are below 0 or above 1. End the model with "
                 "a softmax or sigmoid activation.",
-                stacklevel=2,
             )
         return outputs
 
