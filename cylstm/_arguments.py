@@ -31,10 +31,15 @@ def near(name: object, known: Iterable[str], n: int = 3) -> list[str]:
     return [spelled[m] for m, r in zip(found, likeness, strict=True) if r > likeness[0] - 0.15]
 
 
-def unknown_argument_message(taker: str, name: str, known: Iterable[str]) -> str:
-    """The text of the error about an argument that a class or function does not have."""
+def unknown_argument_message(
+    taker: str, name: str, known: Iterable[str], other_names: Iterable[str] = ()
+) -> str:
+    """The text of the error about an argument that a class or function does not have.
+
+    Other names of arguments are suggested, but not listed.
+    """
     known = list(known)
-    found = near(name, known)
+    found = near(name, [*known, *other_names])
     if found:
         hint = f"did you mean {' or '.join(map(repr, found))}?"
     else:
@@ -96,8 +101,15 @@ def _options(function: Any, rest: list[inspect.Parameter]) -> Iterable[tuple[str
     return [(name, getattr(t, "__forward_arg__", t)) for name, t in annotations.items()]
 
 
-def suggesting(function: Callable[P, R]) -> Callable[P, R]:
+def suggesting(function: Callable[P, R], other_names: Iterable[str] = ()) -> Callable[P, R]:
     """Decorate a function or method: its error about an unknown argument says what is like it.
+
+    Parameters
+    ----------
+    function : callable
+        What to decorate.
+    other_names : iterable of str, optional
+        Further names to suggest, which are taken before the function is called.
 
     Examples
     --------
@@ -118,7 +130,7 @@ def suggesting(function: Callable[P, R]) -> Callable[P, R]:
             name = _unexpected(error, kwargs, names)
             if name is None:
                 raise
-            message = unknown_argument_message(function.__name__, name, names)
+            message = unknown_argument_message(function.__name__, name, names, other_names)
             raise TypeError(message) from None
 
     return call
@@ -155,7 +167,8 @@ def _suggesting_init(init: Callable[..., None]) -> Callable[..., None]:
             name = _unexpected(error, kwargs, names)
             if name is None:
                 raise
-            message = unknown_argument_message(type(self).__name__, name, names)
+            others = getattr(init, "other_names", ())
+            message = unknown_argument_message(type(self).__name__, name, names, others)
             raise TypeError(message) from None
 
     return __init__
@@ -175,4 +188,5 @@ def _unexpected(error: TypeError, given: dict[str, Any], known: list[str]) -> st
 
 def _named(signature: inspect.Signature) -> list[str]:
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [p.name for p in signature.parameters.values() if p.kind not in variadic]
+    named = [p.name for p in signature.parameters.values() if p.kind not in variadic]
+    return named[named[:1] == ["self"] :]

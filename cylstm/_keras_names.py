@@ -26,6 +26,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from cylstm._arguments import near
 from cylstm.layers._old_merge import MergeModule
 
 __all__ = ["ABSENT", "PRESENT", "absence", "install"]
@@ -221,13 +222,16 @@ def _find(module: str, name: str) -> Any:
     home = dict(_listed(module)).get(name)
     if home is not None:
         return getattr(import_module(_absolute(home)), name)
-    reason = None if name.startswith("_") else absence(module, name)
+    found = sys.modules[_absolute(module)]
     text = f"module {_absolute(module)!r} has no attribute {name!r}"
-    raise AttributeError(
-        text if reason is None else _explanation(name, reason),
-        name=name,
-        obj=sys.modules[_absolute(module)],
-    )
+    if not name.startswith("_"):
+        reason = absence(module, name)
+        likely = near(name, found.__all__, n=1)
+        if reason is not None:
+            text = _explanation(name, reason)
+        elif likely:
+            text += f"; did you mean {likely[0]!r}?"
+    raise AttributeError(text, name=name, obj=found)
 
 
 def _lookup(module: str) -> Callable[[str], Any]:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from cylstm import _warning
+from cylstm._arguments import suggesting
 
 __all__ = ["Fixed", "Spellings", "add_weight", "class_form", "optimizer"]
 
@@ -70,6 +71,8 @@ class Spellings:
 
     def __call__(self, function: Call) -> Call:
         watched = {*self.old, *self.new, *self.fixed, *self.values, *self.triggers}
+        if function.__name__ != "__init__":  # of which `NamedArguments` takes care
+            function = suggesting(function, tuple(self.new))
 
         @functools.wraps(function)
         def respelled(*args: Any, **kwargs: Any) -> Any:
@@ -79,6 +82,7 @@ class Spellings:
                 self._respell(title, args, kwargs)
             return function(*args, **kwargs)
 
+        respelled.other_names = tuple(self.new)  # type: ignore[attr-defined]
         return respelled  # type: ignore[return-value]
 
     def _respell(self, title: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

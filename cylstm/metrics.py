@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cylstm import _checks, losses
-from cylstm._registry import Registry
+from cylstm._registry import Registry, unknown_name_message
 from cylstm._spellings import class_form
 from cylstm.losses import (
     KLD,
@@ -396,6 +396,17 @@ def resolve(
     if isinstance(metric, str) and metric in ("accuracy", "acc"):
         name, function = "acc", accuracy_for(output_shape, loss)
     else:
-        function = get(metric)
+        function = _found(metric)
         name = getattr(function, "__name__", type(function).__name__)
     return ("weighted_" if weighted else "") + name, function
+
+
+def _found(metric: Any) -> Metric:
+    """As `get`; of what is unknown, the names for `compile` are suggested as well."""
+    try:
+        return get(metric)
+    except ValueError:
+        if not isinstance(metric, str):
+            raise
+        known = [*_registry.names, "accuracy"]
+        raise ValueError(unknown_name_message(_registry.kind, metric, known)) from None

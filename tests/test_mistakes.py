@@ -24,6 +24,7 @@ from cylstm.layers import (
 )
 
 X = np.ones((4, 5, 3), "float32")
+Y = np.zeros((4, 1), "float32")
 PADDING = (
     "Fill them up by cylstm.preprocessing.sequence.pad_sequences, and let the model skip what was "
     "filled in by a Masking layer, or an Embedding with mask_zero=True."
@@ -36,6 +37,12 @@ def lstm(**options):
 
 def stacked(layer, first=None):
     return Sequential([first or lstm(input_shape=(5, 3)), layer], name="model")
+
+
+def compiled():
+    model = stacked(Dense(1, name="dense_1"))
+    model.compile("sgd", "mse")
+    return model
 
 
 def built():
@@ -58,6 +65,82 @@ def sequences(name, before="lstm_1", shape=(None, 4)):
 
 MISTAKES = [
     # ------------------------------------------------------------------ names
+    (
+        "a layer misspelt",
+        lambda: cylstm.layers.LSTMM,
+        AttributeError,
+        "module 'cylstm.layers' has no attribute 'LSTMM'; did you mean 'LSTM'?",
+    ),
+    (
+        "a layer that is not there",
+        lambda: cylstm.layers.GRU,
+        AttributeError,
+        "cylstm has no GRU: cylstm is for LSTM networks over sequences, not for other recurrent "
+        "layers; the nearest is LSTM, which takes the same arguments.",
+    ),
+    (
+        "an argument of compile misspelt",
+        lambda: stacked(Dense(1)).compile(optimiser="adam", loss="mse"),
+        TypeError,
+        "compile has no argument 'optimiser'; did you mean 'optimizer'?",
+    ),
+    (
+        "an argument of fit misspelt",
+        lambda: compiled().fit(X, Y, epoch=3),
+        TypeError,
+        "fit has no argument 'epoch'; did you mean 'epochs'?",
+    ),
+    (
+        "an argument of today misspelt",
+        lambda: cylstm.optimizers.Adam(learningrate=0.1),
+        TypeError,
+        "Adam has no argument 'learningrate'; did you mean 'learning_rate'?",
+    ),
+    (
+        "a metric misspelt",
+        lambda: stacked(Dense(1)).compile("adam", "mse", metrics=["acuracy"]),
+        ValueError,
+        "unknown metric function: 'acuracy'; did you mean 'accuracy'? A name of your own ...",
+    ),
+    (
+        "labels that are words",
+        lambda: compiled().fit(X, np.array(["yes", "no", "no", "yes"]), verbose=0),
+        TypeError,
+        "The targets of dense_1 must hold real numbers, got strings such as 'yes'....",
+    ),
+    (
+        "a missing value in the data",
+        lambda: compiled().fit(
+            np.where(np.arange(60).reshape(X.shape) == 20, np.nan, X), Y, verbose=0
+        ),
+        ValueError,
+        "The loss is NaN; the weights are as before this batch. Row 1 of input lstm_1_input holds "
+        "NaN. ...",
+    ),
+    (
+        "a folder that does not exist",
+        lambda: compiled().fit(
+            X,
+            Y,
+            callbacks=[cylstm.callbacks.ModelCheckpoint("nowhere/model.safetensors")],
+            verbose=0,
+        ),
+        FileNotFoundError,
+        "...there is no such folder; make it first...",
+    ),
+    (
+        "a format that is not there",
+        lambda: compiled().save("model.hdf"),
+        ValueError,
+        "No format has the suffix of 'model.hdf'; there are .safetensors.",
+    ),
+    (
+        "training before compiling",
+        lambda: stacked(Dense(1)).fit(X, Y),
+        RuntimeError,
+        "Model model is not compiled: call compile(optimizer, loss) before training or evaluating "
+        "it.",
+    ),
     (
         "an argument misspelt",
         lambda: LSTM(4, return_sequence=True),
