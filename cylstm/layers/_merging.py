@@ -93,6 +93,10 @@ class Merge(Differentiable):
     def _checked_masks(self, inputs: Any, mask: Any) -> list:
         if mask is None:
             return []
+        if not isinstance(inputs, list | tuple):
+            raise ValueError(
+                f"Layer {self.name} merges a list of inputs, got one {type(inputs).__name__}."
+            )
         if not isinstance(mask, list | tuple) or len(mask) != len(inputs):
             given = f"{len(mask)}" if isinstance(mask, list | tuple) else type(mask).__name__
             raise ValueError(

@@ -227,3 +227,9 @@ def test_a_single_symbolic_mask_is_passed_on():
         Add()(other)
     with pytest.raises(ValueError, match="must be equal or 1"):
         Add()([other, Input((4, 3))])
+
+
+def test_masks_of_what_is_no_list():
+    """A symbolic tensor has no length to compare the masks with."""
+    with pytest.raises(ValueError, match="merges a list of inputs, got one SymbolicTensor"):
+        layers.Add().compute_mask(layers.Input((4, 5)), [None, None])
