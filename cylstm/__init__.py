@@ -15,6 +15,7 @@ except ImportError as error:
 
 from cylstm import (
     activations,
+    backend,
     callbacks,
     constraints,
     initializers,
@@ -42,6 +43,7 @@ __all__ = [
     "Variable",
     "__version__",
     "activations",
+    "backend",
     "callbacks",
     "constraints",
     "get_num_threads",

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _checks
+from cylstm import _checks, _trace
 
 __all__ = ["Variable"]
 
 
-class Variable:
+class Variable(_trace.Readable):
     """A named array with a version, a regularizer and a constraint.
 
     The array itself is never written to: `assign` puts a new one in its place. Whoever still
     holds the old one (a pullback, another thread) keeps consistent numbers.
+
+    It computes as its value does: operators, indexing and NumPy's functions take it and return
+    arrays. ``==`` and `hash` are of the variable, not of its value, because variables are keys of
+    dicts: compare values with ``np.equal`` or ``cylstm.backend.equal``. Within a function that is
+    being differentiated with respect to it (`cylstm.backend`), it stands for its traced array.
 
     Parameters
     ----------
@@ -46,6 +51,8 @@ class Variable:
     >>> v.assign([3.0, 4.0])
     >>> v.value, v.version
     (array([3., 4.], dtype=float32), 1)
+    >>> v * 2, v[0].item()
+    (array([6., 8.], dtype=float32), 3.0)
     """
 
     def __init__(
@@ -73,8 +80,13 @@ class Variable:
 
     @property
     def value(self) -> np.ndarray:
-        """The current value: a read-only array, C-contiguous."""
-        return self._value
+        """The current value: a read-only array, C-contiguous; during a trace, its traced array."""
+        value: np.ndarray = _trace.read(self, self._value)
+        return value
+
+    def read(self) -> Any:
+        """The same as `value`."""
+        return _trace.read(self, self._value)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -82,9 +94,30 @@ class Variable:
         return self._value.shape
 
     @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._value.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of numbers."""
+        return self._value.size
+
+    @property
     def dtype(self) -> np.dtype:
         """The dtype of the value; it never changes."""
         return self._value.dtype
+
+    @property
+    def T(self) -> Any:
+        """The value with its axes reversed."""
+        return self.read().T
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.read()[index]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.read())
 
     def checked(self, value: npt.ArrayLike) -> np.ndarray:
         """What `assign` would store: a read-only copy of the shape and dtype of this variable.
@@ -132,10 +165,13 @@ class Variable:
         self.version += 1
 
     def numpy(self) -> np.ndarray:
-        """A writable copy of the value."""
+        """A writable copy of the value: plain numbers, also during a trace."""
         return self._value.copy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        current = self.read()
+        if current is not self._value:
+            return np.asarray(current)  # traced: raises, with the reason
         if copy or (dtype is not None and dtype != self.dtype):
             return self._value.astype(dtype or self.dtype)
         return self._value

@@ -30,6 +30,7 @@ FLOORS = [
     {"models"},
     {"training"},
     {"layers"},
+    {"backend"},
     {"streaming"},
     {"callbacks", "optimizers"},
     {"graph", "variables"},
@@ -39,7 +40,8 @@ FLOORS = [
     {"utils"},
     {"_registry"},
     {"_threads"},
-    {"_blank", "_checks", "_core", "_numbers", "_random", "_version"},
+    {"_trace"},
+    {"_blank", "_checks", "_core", "_names", "_numbers", "_random", "_version"},
 ]
 # The one arrow back: the methods of a model that write and read files import what does it when
 # they are called.
