@@ -232,6 +232,11 @@ class _Totals:
             return
         array = np.asarray(piece, dtype)
         if array.shape != shape:
+            if array.size != 1 or len(shape) > array.ndim:
+                raise TypeError(
+                    f"A derivative of autograd has the shape {array.shape} for an array of shape "
+                    f"{shape}: use another function of cylstm.backend."
+                )
             array = array.reshape(shape)
         if total is None:
             self.sums[step] = array

@@ -116,8 +116,23 @@ def _apply(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         pull = maker(tuple(positions), answer, tuple(values), kwargs)
     except (AssertionError, TypeError, NotImplementedError) as error:
         _refuse(function, trace.name, f" with these arguments ({error})")
-    parents = [args_box.step for args_box in boxes if args_box.step >= 0]
-    return trace.enter(answer, parents, pull)
+    parents = [box.step for box in boxes if box.step >= 0]
+    return trace.enter(answer, parents, _explained(function, pull))
+
+
+def _explained(function: Any, pull: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Autograd's derivative, with an error that names the function where it does not work out."""
+
+    def explained(g: Any) -> Any:
+        try:
+            return tuple(pull(g))
+        except (NotImplementedError, TypeError, ValueError) as error:
+            raise TypeError(
+                f"autograd's derivative of {_name(function)} fails with these arguments ({error}): "
+                "use another function of cylstm.backend or NumPy."
+            ) from error
+
+    return explained
 
 
 def _computed(function: Any, values: list[Any], kwargs: dict[str, Any]) -> np.ndarray:
@@ -346,6 +361,31 @@ def _pad(array: Any, pad_width: Any, mode: str = "constant", **options: Any) -> 
     return entered(np.pad(array.numbers, widths), [array], lambda g: [g[inner]])
 
 
+def _repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
+    """np.repeat; autograd's derivative takes no negative axis, and one number of repeats."""
+    if axis is None:
+        a, axis = np.reshape(a, -1), 0
+    source = np.repeat(np.arange(a.shape[axis]), repeats)
+    return _take(a, source, axis)
+
+
+def _transpose(a: Any, axes: Any = None) -> Any:
+    """np.transpose; autograd's derivative takes no negative axes."""
+    order = tuple(range(a.ndim))[::-1] if axes is None else tuple(int(i) % a.ndim for i in axes)
+    back = np.argsort(order)
+    return entered(a.numbers.transpose(order), [a], lambda g: [g.transpose(back)])
+
+
+def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """np.diagonal of any two axes; autograd's derivative is for the last two."""
+    others = [i for i in range(a.ndim) if i not in (axis1 % a.ndim, axis2 % a.ndim)]
+    moved = _transpose(a, (*others, axis1, axis2))
+    rows, columns = moved.shape[-2:]
+    length = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
+    place = np.arange(length)
+    return moved[..., place - min(offset, 0), place + max(offset, 0)]
+
+
 def _prod(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
     """np.prod; autograd's derivative divides by the factors, which may be zero."""
     x = a.numbers
@@ -416,6 +456,9 @@ _OWN: dict[Any, Callable[..., Any]] = {
     np.where: _where,
     np.broadcast_to: _broadcast_to,
     np.pad: _pad,
+    np.repeat: _repeat,
+    np.transpose: _transpose,
+    np.diagonal: _diagonal,
     np.prod: _prod,
     np.cumprod: _cumprod,
     np.copy: lambda a, *order: a,

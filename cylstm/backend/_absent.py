@@ -1,6 +1,6 @@
 """The names of Keras 2.0.9's backend that are not here, each with the reason.
 
-``python -m cylstm.backend._absent`` prints the table of the documentation: what exists, what not.
+`table` makes the table of the documentation: what exists, and what does not.
 """
 
 from __future__ import annotations
@@ -51,7 +51,3 @@ def table() -> str:
         notes[name] = getattr(backend, name).__doc__.strip().split("\n")[0]
     rows = [f"| `{name}` | {note} |" for name, note in sorted(notes.items())]
     return "\n".join(["| name | |", "| --- | --- |", *rows])
-
-
-if __name__ == "__main__":
-    print(table())

@@ -146,7 +146,7 @@ def permute_dimensions(x: Any, pattern: Sequence[int]) -> Any:
     (2, 4, 3)
     """
     x = array(x)
-    return module(x).transpose(x, tuple(int(i) for i in pattern))
+    return module(x).transpose(x, tuple(int(i) % x.ndim for i in pattern))
 
 
 def reshape(x: Any, shape: Any) -> Any:
@@ -242,7 +242,7 @@ def repeat_elements(x: Any, rep: int, axis: int) -> Any:
     [1.0, 1.0, 2.0, 2.0]
     """
     x = array(x)
-    return module(x).repeat(x, int(rep), axis=axis)
+    return module(x).repeat(x, int(rep), axis=axis % x.ndim)
 
 
 def tile(x: Any, n: Any) -> Any:

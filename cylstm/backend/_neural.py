@@ -9,6 +9,7 @@ import numpy as np
 
 from cylstm import _checks, _random, activations
 from cylstm.backend._arrays import reshape
+from cylstm.backend._control import stop_gradient
 from cylstm.backend._math import clip, log, logsumexp, maximum, mean, square
 from cylstm.backend._operands import (
     array,
@@ -172,7 +173,7 @@ def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False
     xp = module(target, output)
     if from_logits:
         logs = output - logsumexp(output, axis=-1, keepdims=True)
-        return -xp.sum(target * logs, axis=-1)
+        return -xp.sum(stop_gradient(target) * logs, axis=-1)
     output = output / xp.sum(output, axis=-1, keepdims=True)
     return -xp.sum(target * log(_clipped(output)), axis=-1)
 
@@ -286,7 +287,8 @@ def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
     """x + bias, where the bias is of the channels or of a whole sample.
 
     `data_format` is "channels_last" (also for None) or "channels_first": where the channels of x
-    are. A bias of a whole sample has its channels last.
+    are. A bias of a whole sample has the shape of one with the channels last; for
+    "channels_first" it is reshaped, as in Keras.
 
     >>> bias_add([[1.0, 2.0]], [10.0, 20.0]).tolist()
     [[11.0, 22.0]]
@@ -303,7 +305,7 @@ def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
     if data_format == "channels_first" and x.ndim > 2:
         if bias.ndim == 1:
             return x + reshape(bias, (1, -1) + (1,) * (x.ndim - 2))
-        bias = module(bias).transpose(bias, (bias.ndim - 1, *range(bias.ndim - 1)))
+        bias = reshape(bias, (bias.shape[-1], *bias.shape[:-1]))
     return x + bias
 
 

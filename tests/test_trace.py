@@ -1,0 +1,673 @@
+"""The trace: derivatives of functions of users, exact or refused, never lost in silence."""
+
+import gc
+import math
+import subprocess
+import sys
+import threading
+import weakref
+
+import numpy as np
+import pytest
+import scipy.special
+
+from cylstm import Variable
+from cylstm import backend as K
+from cylstm._trace import differentiate, is_traced, record, require, stop, suspended
+from cylstm.testing import numerical_gradient
+
+RNG = np.random.default_rng(10)
+# Far enough from one another that finite differences cross no kink.
+X, Y = RNG.permutation(np.linspace(0.3, 2, 24)).reshape(2, 3, 4)
+B = RNG.permutation(np.linspace(0.35, 1.95, 4))
+T = RNG.permutation(np.linspace(0.3, 2, 24)).reshape(2, 3, 4)
+SQUARE = RNG.uniform(0.3, 2, (3, 3)) + 3 * np.eye(3)
+C = RNG.uniform(0, 1, (3, 4)) > 0.5
+
+
+def worst_error(function, *points):
+    """The greatest distance of the gradients from finite differences, in float64."""
+    value, pullback = differentiate(function, points)
+    weights = np.cos(np.arange(np.size(value))).reshape(np.shape(value))
+    found, worst = pullback(weights)[0], 0.0
+    for i, point in enumerate(points):
+
+        def total(moved, i=i):
+            value = function(*points[:i], moved, *points[i + 1 :])
+            return float((np.asarray(value) * weights).sum())
+
+        worst = max(worst, np.abs(found[i] - numerical_gradient(total, point)).max())
+        assert found[i].dtype == point.dtype
+    return worst
+
+
+# Plain NumPy in a user's function: everything here has its derivative.
+NUMPY = {
+    "dot": (lambda x, y: np.dot(x, y.T), X, Y),
+    "dot_vector": (lambda x, b: np.dot(x, b), X, B),
+    "dot_many": (lambda t, y: np.dot(t, y.T), T, Y),
+    "method_dot": (lambda x, y: x.dot(y.T), X, Y),
+    "matmul_many": (lambda t, y: t @ y.T, T, Y),
+    "matmul_vector": (lambda t, b: t @ b, T, B),
+    "inner": (lambda x, y: np.inner(x, y), X, Y),
+    "outer": (lambda b, x: np.outer(b, x[0]), B, X),
+    "tensordot": (lambda x, y: np.tensordot(x, y, axes=([0, 1], [0, 1])), X, Y),
+    "einsum": (lambda t, y: np.einsum("bij,kj->bik", t, y), T, Y),
+    "kron": (lambda x, b: np.kron(x, b), X, B),
+    "clip": (lambda x: np.clip(x, 0.5, 1.5), X),
+    "clip_by_name": (lambda x: np.clip(x, a_min=0.5, a_max=None), X),
+    "clip_method": (lambda x: x.clip(0.5, 1.5), X),
+    "where": (lambda x, y: np.where(x > y, x * y, y), X, Y),
+    "where_wide": (lambda x, b: np.where(C, x, b), X, B),
+    "where_scalar": (lambda x, b: np.where(x > 1, b[0], 0.5), X, B),
+    "concatenate": (lambda x, y: np.concatenate([x, y, np.ones((1, 4))]), X, Y),
+    "concatenate_last": (lambda x, y: np.concatenate((x, y), axis=-1), X, Y),
+    "concatenate_flat": (lambda x, b: np.concatenate([x, b], axis=None), X, B),
+    "stack": (lambda x, y: np.stack([x, y], axis=-1), X, Y),
+    "vstack": (lambda x, b: np.vstack([x, b]), X, B),
+    "hstack": (lambda x, y: np.hstack([x, y]), X, Y),
+    "hstack_1d": (lambda b, x: np.hstack([b, x[0]]), B, X),
+    "split": (lambda x: np.split(x, 2, axis=1)[0] * np.split(x, 2, axis=-1)[1], X),
+    "array_split": (lambda x: np.array_split(x, 3, axis=1)[1], X),
+    "take": (lambda x: np.take(x, [0, 2, 2], axis=-1), X),
+    "take_flat": (lambda x: np.take(x, [[0, 5], [5, 5]]), X),
+    "flip": (lambda x: np.flip(x, -1) * np.flip(x) * x[::-1], X),
+    "fliplr": (lambda x: np.fliplr(x) * np.flipud(x), X),
+    "roll": (lambda x: np.roll(x, 1, axis=-1) * x, X),
+    "pad": (lambda x: np.pad(x, ((1, 0), (0, 2))) ** 2, X),
+    "pad_number": (lambda x: np.pad(x, 1), X),
+    "repeat": (lambda x: np.repeat(x, 2, axis=-1), X),
+    "repeat_first": (lambda x: np.repeat(x, 3, axis=0), X),
+    "repeat_flat": (lambda x: x.repeat(2), X),
+    "repeat_each": (lambda x: np.repeat(x, [1, 0, 2], axis=0), X),
+    "tile": (lambda x: np.tile(x, (2, 3)), X),
+    "tile_number": (lambda b: np.tile(b, 3), B),
+    "broadcast_to": (lambda b: np.broadcast_to(b, (3, 4)), B),
+    "expand_dims": (lambda x: np.expand_dims(x, -2), X),
+    "newaxis": (lambda b: b[:, None] * b[None, :], B),
+    "squeeze": (lambda x: np.squeeze(x[:1]), X),
+    "reshape": (lambda x: np.reshape(x, (2, -1)) * x.reshape(2, 6) * x.reshape((2, 6)), X),
+    "transpose": (lambda t: np.transpose(t, (2, 0, 1)) * t.transpose(2, 0, 1), T),
+    "transpose_negative": (lambda t: np.transpose(t, (-1, 0, 1)), T),
+    "T": (lambda x: x.T * 2, X),
+    "swapaxes": (lambda t: np.swapaxes(t, -1, 0) * t.swapaxes(-1, 0), T),
+    "moveaxis": (lambda t: np.moveaxis(t, -1, 0), T),
+    "rollaxis": (lambda t: np.rollaxis(t, 2), T),
+    "ravel": (lambda x: x.ravel() * np.ravel(x) * x.flatten(), X),
+    "diag": (lambda b: np.diag(b), B),
+    "diagonal": (lambda t: np.diagonal(t) * np.diagonal(t, -1, 2, 0)[0, 0], T),
+    "trace": (lambda s: np.trace(s), SQUARE),
+    "triu": (lambda s: np.triu(s, 1) + np.tril(s), SQUARE),
+    "sum": (lambda t: np.sum(t, axis=(0, -1)) * t.sum(axis=-1)[0], T),
+    "sum_kept": (lambda t: t / t.sum(axis=-1, keepdims=True), T),
+    "mean": (lambda t: np.mean(t, axis=-1) ** 2 + t.mean(), T),
+    "mean_axes": (lambda t: np.mean(t, axis=(0, -1), keepdims=True), T),
+    "var": (lambda t: np.var(t, axis=-1) + t.var(axis=0, keepdims=True).sum(), T),
+    "std": (lambda t: np.std(t, axis=-2) + np.std(t, ddof=1), T),
+    "prod": (lambda t: np.prod(t, axis=-1) * t.prod(axis=(1, 2)).sum(), T),
+    "prod_zero": (lambda x: np.prod(x * (x > 1), axis=-1), X),
+    "max": (lambda t: np.max(t, axis=-1) + t.max(axis=0, keepdims=True).sum(), T),
+    "amin": (lambda t: np.min(t, axis=(0, 1)) + np.amin(t) + np.amax(t), T),
+    "cumsum": (lambda t: np.cumsum(t, axis=-1) * t.cumsum(axis=0), T),
+    "cumsum_flat": (lambda x: np.cumsum(x), X),
+    "cumprod": (lambda t: np.cumprod(t, axis=-1), T),
+    "diff": (lambda x: np.diff(x, axis=-1) ** 2, X),
+    "sort": (lambda b: np.sort(b), B),
+    "logaddexp": (lambda x, y: np.logaddexp(x, y), X, Y),
+    "maximum": (lambda x, b: np.maximum(x, b), X, B),
+    "minimum": (lambda x: np.minimum(x, 1.0), X),
+    "fmax": (lambda x, y: np.fmax(x, y), X, Y),
+    "power": (lambda x, y: x**y + 2.0**x + x**3, X, Y),
+    "divide": (lambda x, b: x / b + 1.0 / x, X, B),
+    "subtract": (lambda x, b: b - x - 1, X, B),
+    "mod": (lambda x: np.mod(x, 0.7), X),
+    "absolute": (lambda x: np.abs(-x) + abs(x) + np.fabs(x), X),
+    "negative": (lambda x: -x + +x * 2, X),
+    "square": (lambda x: np.square(x) + np.sqrt(x) + np.reciprocal(x), X),
+    "exp": (lambda x: np.exp(x) + np.expm1(x) + np.exp2(x), X),
+    "log": (lambda x: np.log(x) + np.log1p(x) + np.log2(x) + np.log10(x), X),
+    "sin": (lambda x: np.sin(x) + np.cos(x) + np.tan(x / 2), X),
+    "arcsin": (lambda x: np.arcsin(x / 3) + np.arccos(x / 3) + np.arctan(x), X),
+    "sinh": (lambda x: np.sinh(x) + np.cosh(x) + np.tanh(x) + np.arcsinh(x), X),
+    "logistic": (lambda x: scipy.special.expit(x) + scipy.special.erf(x), X),
+    "gammaln": (lambda x: scipy.special.gammaln(x), X),
+    "norm": (lambda x: np.linalg.norm(x), X),
+    "norm_rows": (lambda x: np.linalg.norm(x, axis=-1), X),
+    "inv": (lambda s: np.linalg.inv(s), SQUARE),
+    "solve": (lambda s, x: np.linalg.solve(s, x), SQUARE, X),
+    "det": (lambda s: np.linalg.det(s), SQUARE),
+    "cholesky": (lambda s: np.linalg.cholesky(s @ s.T), SQUARE),
+    "slices": (lambda t: t[:, 0, 1:] * t[..., -1, :-1] + t[1, ::2, ::-1][0, :3], T),
+    "repeated_index": (lambda x: x[[0, 0, 2]] * x[np.array([1, 0, 0])], X),
+    "mask": (lambda x: x[C] * 2, X),
+    "mask_of_its_own": (lambda x: np.sum(x[x > 1.0] ** 2), X),
+    "pairs": (lambda x: x[np.arange(3), [0, 3, 3]], X),
+    "own_index": (lambda x: x[np.argmax(x, axis=0), np.arange(4)], X),
+    "argmax_index": (lambda b: b[np.argmax(b)] * b, B),
+    "add_reduce": (lambda x: np.add.reduce(x) * np.maximum.reduce(x, axis=0), X),
+    "by_name": (lambda x: np.sum(a=x, axis=-1), X),
+    "astype": (lambda x: x.astype("float64") * (x > 1).astype("float64"), X),
+    "copy": (lambda x: np.copy(x) * x.copy(), X),
+    "nan_to_num": (lambda x: np.nan_to_num(x), X),
+    "iterated": (lambda x: sum(row * i for i, row in enumerate(x)), X),
+    "unpacked": (lambda x: (lambda a, b, c: a * b - c)(*x), X),
+    "constants": (lambda x: x * np.ones_like(x) + np.zeros_like(x) + np.full_like(x, 3.0), X),
+    "list": (lambda x: [[1.0, 2.0, 3.0, 4.0]] * x, X),
+}
+
+
+@pytest.mark.parametrize("name", sorted(NUMPY))
+def test_numpy_is_followed(name):
+    function, *points = NUMPY[name]
+    assert worst_error(function, *points) < 1e-6
+
+
+# ---------------------------------------------------------------------- what is refused
+
+
+def assigned(x):
+    filled = np.zeros((3, 4))
+    filled[:] = x
+    return filled
+
+
+def added_into(x):
+    total = np.zeros((3, 4))
+    total += x
+    return total
+
+
+def written_to(x):
+    x[0] = 1.0
+    return x
+
+
+REFUSED = {
+    "array": lambda x: np.array(x) * 2,
+    "asarray": lambda x: np.asarray(x) * x,
+    "array_of_list": lambda x: np.array([x, x]),
+    "assigned": assigned,
+    "added_into": added_into,
+    "written_to": written_to,
+    "out": lambda x: np.multiply(x, x, out=np.zeros((3, 4))),
+    "math": lambda x: math.exp(x[0, 0]) * x,
+    "float": lambda x: float(x[0, 0]) * x,
+    "int": lambda x: int(x[0, 0]) * x,
+    "item": lambda x: x[0, 0].item() * x,
+    "tolist": lambda x: np.sum(x.tolist()) * x,
+    "index": lambda x: X[x[0]],
+    "block": lambda x: np.block([[x, x]]),
+    "several": lambda x: np.linalg.svd(x)[0],
+    "accumulate": lambda x: np.add.accumulate(x),
+    "outer_method": lambda x: np.add.outer(x, x),
+    "where_argument": lambda x: np.sum(x, where=C),
+    "initial": lambda x: np.max(x, axis=0, initial=1.0),
+    "no_rule": lambda x: np.heaviside(x, x),
+    "view": lambda x: x.view("int64"),
+    "pad_mode": lambda x: np.pad(x, 1, mode="edge"),
+    "plain_number": lambda x: 1.0,
+    "plain_array": lambda x: np.ones(3),
+    "none": lambda x: None,
+    "evaluated": lambda x: np.sum(K.eval(x)),
+    "get_value": lambda x: [x, K.get_value(x) * 2],
+    "variable": lambda x: K.zeros((3, 4)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_what_would_lose_the_gradient_raises(name):
+    with pytest.raises(TypeError, match=r"cylstm\.backend|has a derivative|several arrays"):
+        differentiate(REFUSED[name], [X], name="the loss f")
+    # nothing is left behind
+    assert K.sum(Variable([1.0, 2.0])) == 3
+    assert worst_error(lambda x: x * 2, X) < 1e-9
+
+
+def test_a_derivative_that_does_not_work_out_names_the_function():
+    _, pullback = differentiate(lambda s: np.einsum("ii->i", s), [SQUARE])
+    with pytest.raises(TypeError, match=r"einsum.*cylstm\.backend"):
+        pullback(np.ones(3))
+
+
+def test_the_message_names_the_function_and_the_way_out():
+    def my_loss(x):
+        return np.array(x).sum()
+
+    with pytest.raises(TypeError, match=r"the function my_loss .*cylstm\.backend.*stop_gradient"):
+        differentiate(my_loss, [X])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: K.zeros_like(x),
+        lambda x: K.stop_gradient(x) * 3.0,
+        lambda x: K.stop_gradient(np.ones(3)),
+        lambda x: K.one_hot(K.cast(x, "int32"), 3),
+        lambda x: K.cast(K.greater(x, 1), "float32"),
+        lambda x: K.round(x),
+        lambda x: (x > 1) & (x < 1.5),
+        lambda x: np.floor(x) + np.sign(x),
+    ],
+)
+def test_what_has_no_gradient_has_zeros(function):
+    value, pullback = differentiate(function, [X.astype("float32")])
+    (gradient,), _ = pullback(np.ones_like(value))
+    assert gradient.dtype == np.float32
+    np.testing.assert_array_equal(gradient, np.zeros((3, 4)))
+    assert type(value) is np.ndarray
+
+
+def test_constants_become_plain_arrays_freely():
+    def rows(x):
+        order = np.asarray(np.argsort(x[:, 0]))
+        assert type(order) is np.ndarray
+        count = int(np.sum(x > 1))
+        return x[order] * count * float(np.round(x[0, 0])) * X[np.argmax(x, 0)].sum()
+
+    assert worst_error(rows, X) < 1e-6
+
+
+# ---------------------------------------------------------------------- dtypes and structure
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: np.mean(x) * 0.5,
+        lambda x: np.max(x, axis=-1) / 3,
+        lambda x: np.where(x > 1, x, 0.0),
+        lambda x: np.maximum(x, 0.5) ** 2,
+        lambda x: np.std(x) + np.var(x, axis=0) * 2,
+        lambda x: x[0, 0] * 0.1 + np.float32(3) * x,
+        lambda x: 0.5 * np.sum(x) * x.sum() + 1,
+        lambda x: x * np.arange(4) + x * True,
+        lambda x: x * np.linspace(0, 1, 4),  # a float64 array of the user's own
+        lambda x: np.linalg.norm(x) * K.epsilon(),
+        lambda x: np.concatenate([x, np.ones((1, 4))]),
+        lambda x: np.stack([x, np.ones((3, 4))]),
+        lambda x: x.astype("float64").sum(axis=0),
+    ],
+)
+def test_values_and_gradients_keep_the_dtype(function, dtype):
+    x = X.astype(dtype)
+    value, pullback = differentiate(function, [x])
+    (gradient,), _ = pullback(np.ones(value.shape))
+    assert value.dtype == dtype
+    assert gradient.dtype == dtype
+    assert gradient.shape == x.shape
+    double, pull_double = differentiate(function, [X])
+    np.testing.assert_allclose(value, double, rtol=2e-6)
+    np.testing.assert_allclose(gradient, pull_double(np.ones(value.shape))[0][0], rtol=1e-5)
+
+
+def test_arguments_and_results_may_be_lists():
+    def function(pair, scale, training, flag=None):
+        x, (y, index) = pair
+        assert (scale, training) == (3, True)
+        return [x * y * scale, y[index]]
+
+    arguments = [[X, (Y, np.array([0, 2]))], 3, True, None]
+    (a, b), pullback = differentiate(function, arguments)
+    np.testing.assert_allclose(a, X * Y * 3)
+    ((dx, (dy, none)), *rest), _ = pullback([np.ones_like(a), None])
+    assert rest == [None, None, None]
+    assert none is None
+    np.testing.assert_allclose(dx, 3 * Y)
+    np.testing.assert_allclose(dy, 3 * X)
+    (_, (dy, _)), *_ = pullback([None, np.ones_like(b)])[0]
+    np.testing.assert_allclose(dy, [[1] * 4, [0] * 4, [1] * 4])
+
+
+def test_a_pullback_may_be_called_often_and_gives_new_arrays():
+    _, pullback = differentiate(lambda x: x + x[::-1], [X])
+    first, second = pullback(X)[0][0], pullback(X)[0][0]
+    np.testing.assert_array_equal(first, second)
+    first[:] = 0
+    assert second.any()
+    assert X.any()
+    value, pullback = differentiate(lambda x: x, [X])
+    gradient = pullback(Y)[0][0]
+    gradient[:] = 0
+    assert Y.any()
+
+
+def test_a_wrong_number_of_cotangents_raises():
+    _, pullback = differentiate(lambda x: [x, x], [X])
+    with pytest.raises(ValueError, match="shorter|argument"):
+        pullback([X])
+
+
+def test_no_arguments_of_floats_and_no_arrays():
+    value, pullback = differentiate(lambda n: np.arange(n), [3])
+    assert value.tolist() == [0, 1, 2]
+    assert pullback(None) == ([None], [])
+
+
+def test_empty_arrays():
+    for shape in [(0, 4), (3, 0)]:
+        value, pullback = differentiate(lambda x: np.sum(x * 2, axis=-1), [np.ones(shape)])
+        assert value.shape == shape[:1]
+        assert pullback(np.ones(shape[:1]))[0][0].shape == shape
+
+
+# ---------------------------------------------------------------------- variables
+
+
+def test_variables_compute_as_their_values():
+    w = Variable(X, "w", dtype="float64")
+    for found, expected in [
+        (w * 2, X * 2),
+        (2 - w, 2 - X),
+        (X + w, X + X),
+        (w / w, np.ones((3, 4))),
+        (-w, -X),
+        (abs(-w), X),
+        (w**2, X**2),
+        (w[0], X[0]),
+        (w[:, 1:] * 1, X[:, 1:]),
+        (w.T, X.T),
+        (w @ B, X @ B),
+        (Y.T @ w, Y.T @ X),
+        (w > 1, X > 1),
+        (np.dot(w, B), X @ B),
+        (np.concatenate([w, X]), np.concatenate([X, X])),
+        (np.stack(list(w)), X),
+        (np.exp(w), np.exp(X)),
+        (np.float64(2) * w, 2 * X),
+        (np.sum(w, axis=0), X.sum(axis=0)),
+    ]:
+        assert type(found) is np.ndarray
+        np.testing.assert_allclose(found, expected)
+    assert (w.shape, w.ndim, w.size, w.dtype) == ((3, 4), 2, 12, np.dtype("float64"))
+
+
+def test_equality_of_variables_is_identity():
+    v, w = Variable([1.0]), Variable([1.0])
+    assert v == v
+    assert v != w
+    assert {v: 1, w: 2}[v] == 1
+    assert K.equal(v, w).all()
+    assert bool(v)  # as before there were operators
+
+
+def test_numpy_does_not_write_to_a_variable():
+    v = Variable([1.0, 2.0])
+    with pytest.raises(TypeError, match="assign"):
+        np.add(v, 1, out=v)
+    with pytest.raises(TypeError):
+        v[0] = 3.0
+    assert v.value.tolist() == [1.0, 2.0]
+
+
+WITH_WEIGHTS = {
+    "times": lambda x, w: x * w,
+    "times_left": lambda x, w: w * x,
+    "minus": lambda x, w: x - w,
+    "minus_plain": lambda x, w: X - w,
+    "over": lambda x, w: x / w,
+    "power": lambda x, w: w**x,
+    "negative": lambda x, w: x * -w,
+    "row": lambda x, w: x * w[0],
+    "transposed": lambda x, w: x @ w.T,
+    "matmul": lambda x, w: w @ x.T,
+    "value": lambda x, w: x * w.value,
+    "dot": lambda x, w: np.dot(x, w.T),
+    "K": lambda x, w: K.dot(x, K.transpose(w)) * K.sum(w),
+    "concatenate": lambda x, w: np.concatenate([x, w]),
+    "stack": lambda x, w: K.stack([x, w]),
+    "list": lambda x, w: K.sum([x, w], axis=0),
+    "where": lambda x, w: np.where(x > 1, w, x),
+    "maximum": lambda x, w: K.maximum(x, w),
+    "ufunc": lambda x, w: np.multiply(np.exp(w), x),
+    "scalar": lambda x, w: x * K.mean(w),
+    "rows": lambda x, w: sum(row * w_row for row, w_row in zip(x, w, strict=True)),
+    "itself": lambda x, w: w,
+    "both": lambda x, w: w * w + w,
+    "by_name": lambda x, w: np.sum(a=w, axis=0) * x,
+}
+
+
+@pytest.mark.parametrize("name", sorted(WITH_WEIGHTS))
+def test_gradients_of_variables(name):
+    function = WITH_WEIGHTS[name]
+    w = Variable(Y, "w", dtype="float64")
+    value, pullback = differentiate(lambda x: function(x, w), [X], [w])
+    weights = np.cos(np.arange(value.size)).reshape(value.shape)
+    (dx,), (dw,) = pullback(weights)
+
+    def total(x, y):
+        return float((np.asarray(function(x, Variable(y, dtype="float64"))) * weights).sum())
+
+    np.testing.assert_allclose(dx, numerical_gradient(lambda x: total(x, Y), X), atol=1e-6)
+    np.testing.assert_allclose(dw, numerical_gradient(lambda y: total(X, y), Y), atol=1e-6)
+    assert (w.value == Y).all()
+
+
+def test_other_variables_are_constants():
+    w, other = Variable(Y, dtype="float64"), Variable(X, dtype="float64")
+    _, pullback = differentiate(lambda x: x * w + other, [X], [w])
+    (dx,), (dw,) = pullback(np.ones((3, 4)))
+    np.testing.assert_allclose(dx, Y)
+    np.testing.assert_allclose(dw, X)
+
+
+def test_a_variable_that_is_differentiated_does_not_become_a_plain_array():
+    w = Variable(Y, dtype="float64")
+    with pytest.raises(TypeError, match=r"cylstm\.backend"):
+        differentiate(lambda x: x * np.asarray(w), [X], [w])
+    assert np.asarray(w) is w.value
+    value, pullback = differentiate(lambda x: x * w.numpy(), [X], [w])  # plain on purpose
+    assert not pullback(value)[1][0].any()
+
+
+# ---------------------------------------------------------------------- several traces
+
+
+def test_threads_trace_the_same_variable_at_once():
+    w = Variable(Y, dtype="float64")
+    meet = threading.Barrier(4, timeout=30)
+    found = [None] * 4
+
+    def work(number):
+        def function(x):
+            meet.wait()
+            y = x
+            for _ in range(20):
+                y = y * w + number
+            meet.wait()
+            return y * w
+
+        _, pullback = differentiate(function, [X * 0.1], [w])
+        meet.wait()
+        assert type(w.value) is np.ndarray
+        found[number] = pullback(np.ones((3, 4)))
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number in range(4):
+
+        def alone(x, number=number):
+            y = x
+            for _ in range(20):
+                y = y * w + number
+            return y * w
+
+        _, pullback = differentiate(alone, [X * 0.1], [w])
+        (dx,), (dw,) = pullback(np.ones((3, 4)))
+        np.testing.assert_array_equal(found[number][0][0], dx)
+        np.testing.assert_array_equal(found[number][1][0], dw)
+
+
+def test_a_trace_within_a_trace():
+    w, v = Variable(Y, dtype="float64"), Variable(X, dtype="float64")
+
+    def function(x):
+        # of plain numbers, with another variable: a derivative of its own
+        value, pullback = differentiate(lambda y: y * y * v, [Y], [v])
+        inner = pullback(np.ones((3, 4)))[0][0]
+        return x * w * inner
+
+    _, pullback = differentiate(function, [X], [w])
+    (dx,), (dw,) = pullback(np.ones((3, 4)))
+    np.testing.assert_allclose(dx, Y * 2 * Y * X)
+    np.testing.assert_allclose(dw, X * 2 * Y * X)
+
+
+def test_a_variable_of_the_outer_trace_is_not_lost_in_an_inner_one():
+    w = Variable(Y, "w", dtype="float64")
+
+    def function(x):
+        inner, _ = differentiate(lambda y: y * w, [Y], name="the inner one")
+        return x * inner
+
+    with pytest.raises(TypeError, match=r"<Variable w.*the inner one"):
+        differentiate(function, [X], [w])
+    assert type(w * 1) is np.ndarray
+
+
+def test_second_derivatives_and_mixed_traces_are_refused():
+    with pytest.raises(TypeError, match="second derivatives"):
+        differentiate(lambda x: differentiate(lambda y: y * y, [x])[0], [X])
+    kept = []
+    differentiate(lambda x: kept.append(x) or x, [X])
+    with pytest.raises(TypeError, match="ended"):
+        kept[0] * 2
+    with pytest.raises(TypeError, match="meets"):
+        differentiate(lambda x: x * kept[0], [X])
+    with pytest.raises(TypeError, match="another derivative"):
+        differentiate(lambda x: kept[0], [X])
+
+
+def test_autograd_itself_is_left_alone():
+    import autograd
+    import autograd.numpy as anp
+    from autograd.tracer import Box, trace_stack
+
+    before = (dict(Box.type_mappings), set(Box.types))
+    assert worst_error(lambda x: np.tanh(x) @ B, X) < 1e-6
+    assert (dict(Box.type_mappings), set(Box.types)) == before
+    assert trace_stack.top == -1
+    gradient = autograd.grad(lambda x: anp.sum(x**2))(X)
+    np.testing.assert_allclose(gradient, 2 * X)
+    # a derivative of autograd's within ours, of plain numbers
+    assert worst_error(lambda x: x * autograd.grad(lambda y: anp.sum(y**3))(Y), X) < 1e-6
+    # functions of autograd.numpy on traced arrays
+    assert worst_error(lambda x: anp.sum(anp.exp(x) * anp.concatenate([x, x])[:3]), X) < 1e-6
+
+
+def test_a_trace_is_freed_with_its_pullback():
+    boxes = []
+
+    class Watched(np.ndarray):
+        """An array that can be referred to weakly."""
+
+    def function(x):
+        big = np.ones((3, 4)).view(Watched)
+        boxes.append(weakref.ref(big))
+        return x * big
+
+    _, pullback = differentiate(function, [X])
+    assert boxes[0]() is not None  # the derivative needs it
+    del pullback
+    gc.collect()
+    assert boxes[0]() is None
+
+
+# ---------------------------------------------------------------------- steps of their own
+
+
+def test_a_recorded_step_takes_lists_and_variables():
+    w = Variable(Y, dtype="float64")
+
+    def layer(x, pair):
+        assert not is_traced(x, pair)
+        assert type(w.value) is np.ndarray
+        y, z = pair
+
+        def pullback(cotangents):
+            d_first, d_second = cotangents
+            return [d_first * y, [d_first * x + 2 * d_second, None]], [d_second * 3]
+
+        return [x * y, 2 * y + 3 * w.value], pullback
+
+    def function(x):
+        first, second = record(layer, [x, [x * x, np.ones(1)]], [w])
+        assert is_traced(first)
+        return first * 2 + second
+
+    value, pullback = differentiate(function, [X], [w])
+    np.testing.assert_allclose(value, 2 * X**3 + 2 * X**2 + 3 * Y)
+    (dx,), (dw,) = pullback(np.ones((3, 4)))
+    np.testing.assert_allclose(dx, 6 * X**2 + 4 * X)
+    np.testing.assert_allclose(dw, np.full((3, 4), 3.0))
+    _, pullback = differentiate(lambda x: record(layer, [x, [x, x]], [w])[1], [X], [w])
+    np.testing.assert_allclose(pullback(np.ones((3, 4)))[0][0], np.full((3, 4), 2.0))
+
+
+def test_a_recorded_step_of_plain_numbers_is_plain():
+    assert record(lambda x: (x * 2, None), [X]) is not None
+    assert type(record(lambda x: (x * 2, None), [X])) is np.ndarray
+
+
+def test_suspended_and_stop():
+    w = Variable(Y, dtype="float64")
+
+    def function(x):
+        assert is_traced(w.value)
+        with suspended():
+            assert type(w.value) is np.ndarray
+        assert is_traced(stop(np.ones(3)))
+        return x * w
+
+    differentiate(function, [X], [w])
+    assert stop(X) is X
+
+
+# ---------------------------------------------------------------------- without autograd
+
+WITHOUT = """
+import sys
+sys.modules["autograd"] = None
+import numpy as np
+import cylstm
+from cylstm import Variable, backend as K
+from cylstm._trace import differentiate
+x, w = np.ones((2, 3), "float32"), Variable(np.ones((3, 4)))
+assert K.dot(x * 2, w).tolist() == [[6.0] * 4] * 2
+assert K.softmax(K.concatenate([x, x])).dtype == "float32"
+assert K.rnn(lambda x, s: (x + s[0], [x + s[0]]), np.ones((2, 3, 4)), [np.zeros((2, 4))])
+try:
+    differentiate(lambda x: x, [x], name="the loss f", instead="decorate it with with_gradient")
+except TypeError as error:
+    print(error)
+else:
+    raise SystemExit("no error")
+"""
+
+
+def test_without_autograd_values_work_and_derivatives_say_what_to_install():
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", WITHOUT], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "the loss f has no derivative" in done.stdout
+    assert "pip install 'cylstm[autograd]'" in done.stdout
+    assert "decorate it with with_gradient" in done.stdout
+
+
+def test_autograd_is_imported_for_the_first_derivative_only():
+    code = (
+        "import sys, numpy as np, cylstm; from cylstm import backend as K\n"
+        "K.softmax(K.dot(np.ones((2, 3)), cylstm.Variable(np.ones((3, 2)))))\n"
+        "assert not any(name.startswith('autograd') for name in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_require_is_silent_where_autograd_is():
+    require("f", "g")
