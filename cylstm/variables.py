@@ -60,8 +60,8 @@ class Variable(_trace.Readable):
         value: npt.ArrayLike,
         name: str = "variable",
         trainable: bool = True,
-        regularizer: Callable | None = None,
-        constraint: Callable | None = None,
+        regularizer: Callable[..., Any] | None = None,
+        constraint: Callable[..., Any] | None = None,
         dtype: npt.DTypeLike = "float32",
     ) -> None:
         self.name = name
@@ -111,7 +111,7 @@ class Variable(_trace.Readable):
     @property
     def T(self) -> Any:
         """The value with its axes reversed."""
-        return self.read().T
+        return np.transpose(self.read())
 
     def __getitem__(self, index: Any) -> Any:
         return self.read()[index]
@@ -173,7 +173,8 @@ class Variable(_trace.Readable):
         if current is not self._value:
             return np.asarray(current)  # traced: raises, with the reason
         if copy or (dtype is not None and dtype != self.dtype):
-            return self._value.astype(dtype or self.dtype)
+            changed: np.ndarray = self._value.astype(dtype or self.dtype)
+            return changed
         return self._value
 
     def __setstate__(self, state: dict[str, Any]) -> None:

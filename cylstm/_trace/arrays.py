@@ -134,7 +134,7 @@ class Traced(Operators):
 
     @property
     def T(self) -> Any:
-        return np.transpose(self)  # type: ignore[call-overload]
+        return np.transpose(self)
 
     def constant(self, numbers: Any) -> Traced:
         """A value of this trace that has no gradient."""
@@ -205,11 +205,11 @@ class Traced(Operators):
         return self.numbers
 
     # Comparisons are of the values, as an array's; a set or a dict tells boxes apart.
-    def __eq__(self, other: object) -> Any:
-        return np.equal(self, other)  # type: ignore[call-overload]
+    def __eq__(self, other: Any) -> Any:
+        return np.equal(self, other)
 
-    def __ne__(self, other: object) -> Any:
-        return np.not_equal(self, other)  # type: ignore[call-overload]
+    def __ne__(self, other: Any) -> Any:
+        return np.not_equal(self, other)
 
     __hash__ = object.__hash__
 
@@ -219,16 +219,16 @@ class Traced(Operators):
 
     def reshape(self, *shape: Any, **how: Any) -> Any:
         """The same numbers in another shape."""
-        return np.reshape(self, shape[0] if len(shape) == 1 else shape, **how)  # type: ignore[call-overload]
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape, **how)
 
     def transpose(self, *axes: Any) -> Any:
         """The axes in another order."""
         order = axes[0] if len(axes) == 1 else axes or None
-        return np.transpose(self, order)  # type: ignore[call-overload]
+        return np.transpose(self, order)
 
     def flatten(self) -> Any:
         """All numbers on one axis."""
-        return np.reshape(self, -1)  # type: ignore[call-overload]
+        return np.reshape(self, -1)
 
     def copy(self) -> Any:
         """Itself: nothing writes to it."""

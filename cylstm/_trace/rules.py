@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -161,7 +161,7 @@ def _refuse_lists(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) ->
     _refuse(function, boxes[0].trace.name if boxes else "a function", " of lists of arrays")
 
 
-def _refuse(function: Any, traced: str, how: str = "") -> Any:
+def _refuse(function: Any, traced: str, how: str = "") -> NoReturn:
     raise TypeError(
         f"{_name(function)}{how} has no derivative, so that {traced} has none: use another "
         "function of cylstm.backend or NumPy."
@@ -198,7 +198,7 @@ def _bound(bound: Any) -> Any:
     return int(bound) if isinstance(bound, Traced) else bound
 
 
-def cast(x: Any, dtype: Any) -> Traced:
+def cast(x: Traced, dtype: Any) -> Traced:
     """A traced array in another dtype; floats keep their gradient."""
     numbers = x.numbers.astype(dtype)
     if x.step < 0 or numbers.dtype.kind != "f":
@@ -388,20 +388,25 @@ def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
 
 def _prod(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
     """np.prod; autograd's derivative divides by the factors, which may be zero."""
-    x = a.numbers
-    axes = tuple(range(x.ndim)) if axis is None else tuple(np.atleast_1d(axis) % max(x.ndim, 1))
-    answer = np.prod(x, axis=axes, keepdims=True)
-    kept = tuple(i for i in range(x.ndim) if i not in axes)
-
-    def pull(g: np.ndarray) -> list[np.ndarray]:
-        factors = x.transpose(kept + axes).reshape(*(x.shape[i] for i in kept), -1)
-        others = _products_of_others(factors)
-        back = others.reshape([x.shape[i] for i in kept + axes])
-        return [back.transpose(np.argsort(kept + axes)) * np.reshape(g, answer.shape)]
-
     if dtype is not None:
         a = cast(a, dtype)
-    return entered(answer if keepdims else answer.reshape([x.shape[i] for i in kept]), [a], pull)
+    answer = np.prod(a.numbers, axis=axis, keepdims=keepdims)
+    return entered(answer, [a], prod_pull(a.numbers, axis))
+
+
+def prod_pull(x: np.ndarray, axis: Any) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """What pulls gradients back through ``np.prod(x, axis)``."""
+    axes = tuple(range(x.ndim)) if axis is None else tuple(np.atleast_1d(axis) % max(x.ndim, 1))
+    kept = tuple(i for i in range(x.ndim) if i not in axes)
+    order = kept + axes
+
+    def pull(g: np.ndarray) -> list[np.ndarray]:
+        factors = x.transpose(order).reshape(*(x.shape[i] for i in kept), -1)
+        others = _products_of_others(factors).reshape([x.shape[i] for i in order])
+        wide = [1 if i in axes else n for i, n in enumerate(x.shape)]
+        return [others.transpose(np.argsort(order)) * np.reshape(g, wide)]
+
+    return pull
 
 
 def _products_of_others(x: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from cylstm.backend._operands import (
     is_box,
     module,
     numbers,
+    quiet,
 )
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
 # ---------------------------------------------------------------------- products
 
 
+@quiet
 def dot(x: Any, y: Any) -> Any:
     """The matrix product; with more axes, over the last one of x and the last but one of y.
 
@@ -80,6 +82,7 @@ def dot(x: Any, y: Any) -> Any:
     )
 
 
+@quiet
 def batch_dot(x: Any, y: Any, axes: int | Sequence[int] | None = None) -> Any:
     """The product of each sample of x with the same sample of y, over one axis of either.
 

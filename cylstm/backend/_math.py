@@ -105,7 +105,15 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return module(x).sum(x, axis=axes(axis), keepdims=keepdims, **_of_dtype(x))
 
 
-@quiet
+def _prod_rule(answer: Any, x: np.ndarray, axis: Any, keepdims: bool) -> Any:
+    return rules.prod_pull(x, axis)
+
+
+@with_rule(_prod_rule)
+def _prod(x: np.ndarray, axis: Any, keepdims: bool) -> Any:
+    return np.prod(x, axis=axis, keepdims=keepdims, **_of_dtype(x))
+
+
 def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The product along axes (all of them by default).
 
@@ -113,7 +121,7 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     [7.0, 10.0]
     """
     x = array(x)
-    return module(x).prod(x, axis=axes(axis), keepdims=keepdims, **_of_dtype(x))
+    return _prod(x, axis=axes(axis), keepdims=keepdims)
 
 
 @quiet
@@ -190,6 +198,7 @@ def argmin(x: Any, axis: int = -1) -> Any:
     return constant_like(x, np.argmin(numbers(x), axis))
 
 
+@quiet
 def cumsum(x: Any, axis: int = 0) -> Any:
     """The sums up to each place of an axis.
 
@@ -205,7 +214,7 @@ def _cumprod_rule(answer: Any, x: np.ndarray, axis: int) -> Any:
 
 
 @with_rule(_cumprod_rule)
-def _cumprod(x: np.ndarray, axis: int) -> np.ndarray:
+def _cumprod(x: np.ndarray, axis: int) -> Any:
     return np.cumprod(x, axis, **_of_dtype(x))
 
 
@@ -244,7 +253,7 @@ def _all_axes(x: np.ndarray, axis: Any) -> tuple[int, ...]:
 
 
 @with_rule(_logsumexp_rule)
-def _logsumexp(x: np.ndarray, axis: Any, keepdims: bool) -> np.ndarray:
+def _logsumexp(x: np.ndarray, axis: Any, keepdims: bool) -> Any:
     greatest = np.max(x, axis=axis, keepdims=True)
     greatest = np.where(np.isfinite(greatest), greatest, 0).astype(x.dtype)
     answer = np.log(np.sum(np.exp(x - greatest), axis=axis, keepdims=True)) + greatest
@@ -254,6 +263,7 @@ def _logsumexp(x: np.ndarray, axis: Any, keepdims: bool) -> np.ndarray:
 # ---------------------------------------------------------------------- elementwise
 
 
+@quiet
 def square(x: Any) -> Any:
     """x * x.
 
@@ -307,6 +317,7 @@ def log(x: Any) -> Any:
     return module(x).log(x)
 
 
+@quiet
 def sin(x: Any) -> Any:
     """The sine.
 
@@ -317,6 +328,7 @@ def sin(x: Any) -> Any:
     return module(x).sin(x)
 
 
+@quiet
 def cos(x: Any) -> Any:
     """The cosine.
 
@@ -327,6 +339,7 @@ def cos(x: Any) -> Any:
     return module(x).cos(x)
 
 
+@quiet
 def round(x: Any) -> Any:
     """The nearest integer, the even one in the middle; without a gradient.
 
@@ -364,7 +377,7 @@ def _clip_rule(answer: Any, x: np.ndarray, low: Any, high: Any) -> Any:
 
 
 @with_rule(_clip_rule)
-def _clip(x: np.ndarray, low: Any, high: Any) -> np.ndarray:
+def _clip(x: np.ndarray, low: Any, high: Any) -> Any:
     return np.minimum(np.maximum(x, low), high)
 
 

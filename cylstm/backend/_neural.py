@@ -51,7 +51,7 @@ def _activation(function: Any) -> Callable[[Any], Any]:
     def rule(answer: np.ndarray, x: np.ndarray) -> Any:
         return lambda g: [function.vjp(x, answer, g)]
 
-    return with_rule(rule)(lambda x: function(x))  # type: ignore[no-any-return]
+    return with_rule(rule)(lambda x: function(x))
 
 
 _sigmoid = _activation(activations.sigmoid)
@@ -63,6 +63,7 @@ _relu = _activation(activations.relu)
 _elu = _activation(activations.elu)
 
 
+@quiet
 def relu(x: Any, alpha: float = 0.0, max_value: float | None = None) -> Any:
     """x where it is positive, at most `max_value`; elsewhere alpha * x.
 
@@ -76,6 +77,7 @@ def relu(x: Any, alpha: float = 0.0, max_value: float | None = None) -> Any:
     return y - x.dtype.type(alpha) * _relu(-x) if alpha else y
 
 
+@quiet
 def elu(x: Any, alpha: float = 1.0) -> Any:
     """x where it is positive, elsewhere alpha * (exp(x) - 1).
 
@@ -124,6 +126,7 @@ def sigmoid(x: Any) -> Any:
     return _sigmoid(array(x))
 
 
+@quiet
 def hard_sigmoid(x: Any) -> Any:
     """0.2 * x + 0.5, cut off at 0 and 1.
 
@@ -283,6 +286,7 @@ def normalize_batch_in_training(
     return normed, reshape(middle, kept), reshape(spread, kept)
 
 
+@quiet
 def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
     """x + bias, where the bias is of the channels or of a whole sample.
 
@@ -309,6 +313,7 @@ def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
     return x + bias
 
 
+@quiet
 def dropout(x: Any, level: float, noise_shape: Any = None, seed: int | None = None) -> Any:
     """x with a share `level` of its numbers set to zero, the others scaled up by 1 / (1 - level).
 

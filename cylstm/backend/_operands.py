@@ -116,14 +116,16 @@ def axes(axis: Any) -> Any:
     return tuple(axis) if isinstance(axis, list) else axis
 
 
-def with_rule(rule: Callable[..., Callable[[np.ndarray], Sequence[Any]]]) -> Any:
+def with_rule(
+    rule: Callable[..., Callable[[np.ndarray], Sequence[Any]]],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a function of plain arrays its derivative: a decorator.
 
     The rule is called as ``rule(answer, *arrays, **options)`` and returns a function from the
     gradient of the answer to a list of the gradients of the arrays (the positional arguments).
     """
 
-    def decorate(forward: Callable[..., np.ndarray]) -> Callable[..., Any]:
+    def decorate(forward: Callable[..., Any]) -> Callable[..., Any]:
         @functools.cache
         def primitive() -> Any:
             from autograd.extend import (  # type: ignore[import-untyped]

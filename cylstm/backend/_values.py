@@ -250,7 +250,7 @@ def random_uniform(
     kind = np.dtype(dtype or FLOATX)
     generator = _random.generator(seed)
     if kind.kind in "iu":
-        return generator.integers(minval, maxval, _sizes(shape), kind)
+        return generator.integers(int(minval), int(maxval), _sizes(shape)).astype(kind)
     drawn = generator.uniform(minval, maxval, _sizes(shape)).astype(kind)
     # rounding to float32 may reach maxval
     below = np.nextafter(kind.type(maxval), kind.type(minval))
