@@ -285,13 +285,13 @@ def test_bad_input_raises(call, error, words):
 
 def test_nothing_warns_where_tensorflow_does_not():
     x = np.float32([0, -1, 1e30, np.inf, np.nan])
-    names = "log exp sqrt square softmax sigmoid softplus softsign std elu relu sum sin hard_sigmoid"
+    names = "log exp sqrt square softmax sigmoid softplus softsign std elu relu sum hard_sigmoid"
     for function in (getattr(K, name) for name in names.split()):
         function(x)
         _, pullback = differentiate(lambda x, f=function: K.sum(f(x)), [x])
         pullback(1.0)
     K.cast(x, "int32")
-    K.l2_normalize(x * 0)
+    K.l2_normalize(np.zeros(3))
     K.logsumexp(np.float32([-np.inf, -np.inf]))
     K.pow(x, -1.0)
 

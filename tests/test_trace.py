@@ -13,7 +13,7 @@ import scipy.special
 
 from cylstm import Variable
 from cylstm import backend as K
-from cylstm._trace import differentiate, is_traced, record, require, stop, suspended
+from cylstm._trace import differentiate, evaluate, is_traced, record, require, stop, suspended
 from cylstm.testing import numerical_gradient
 
 RNG = np.random.default_rng(10)
@@ -266,6 +266,67 @@ def test_constants_become_plain_arrays_freely():
         return x[order] * count * float(np.round(x[0, 0])) * X[np.argmax(x, 0)].sum()
 
     assert worst_error(rows, X) < 1e-6
+
+
+# ---------------------------------------------------------------------- without a derivative
+
+
+@pytest.mark.parametrize("name", sorted(NUMPY))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_evaluation_gives_the_numbers_of_training(name, dtype):
+    function, *points = NUMPY[name]
+    points = [p.astype(dtype) for p in points]
+    found = evaluate(function, points)
+    assert type(found) is np.ndarray
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, differentiate(function, points)[0])
+    expected = np.asarray(function(*points))
+    np.testing.assert_allclose(found, expected, rtol=1e-5 if dtype == "float32" else 1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(set(REFUSED) - {"written_to", "view", "none", "index"}))
+def test_evaluation_may_use_plain_arrays(name):
+    found = evaluate(REFUSED[name], [X])
+    expected = REFUSED[name](X)
+    for a, b in zip(
+        *[r if isinstance(r, list) else [r] for r in (found, expected)], strict=True
+    ):
+        np.testing.assert_array_equal(a, np.asarray(b))
+
+
+def test_evaluation_does_not_change_its_arguments():
+    w = Variable(Y, "w", dtype="float64")
+
+    def function(x):
+        before = x
+        x += w
+        total = w * 1
+        total += x
+        total *= 2
+        return [x, before, total]
+
+    given = X.copy()
+    for found in (evaluate(function, [given]), differentiate(function, [given], [w])[0]):
+        np.testing.assert_array_equal(given, X)
+        np.testing.assert_array_equal(found[0], X + Y)
+        np.testing.assert_array_equal(found[1], X)
+        np.testing.assert_allclose(found[2], 2 * (X + 2 * Y))
+    np.testing.assert_array_equal(w.value, Y)
+    with pytest.raises(TypeError, match="written"):
+        evaluate(REFUSED["written_to"], [X])
+
+
+def test_evaluation_passes_lists_and_other_arguments_on():
+    def function(pair, index, flag):
+        assert flag is None
+        return (pair[0][index], pair[1] * 2)
+
+    found = evaluate(function, [[X, Y], np.array([0, 0]), None])
+    np.testing.assert_array_equal(found[0], X[[0, 0]])
+    np.testing.assert_array_equal(found[1], Y * 2)
+    with pytest.raises(ZeroDivisionError):
+        evaluate(lambda x: 1 / 0, [X])
+    assert type(Variable([1.0]) * 2) is np.ndarray  # nothing is left behind
 
 
 # ---------------------------------------------------------------------- dtypes and structure
@@ -636,9 +697,11 @@ sys.modules["autograd"] = None
 import numpy as np
 import cylstm
 from cylstm import Variable, backend as K
-from cylstm._trace import differentiate
+from cylstm._trace import differentiate, evaluate
 x, w = np.ones((2, 3), "float32"), Variable(np.ones((3, 4)))
 assert K.dot(x * 2, w).tolist() == [[6.0] * 4] * 2
+assert evaluate(lambda x: K.dot(x * 2, w), [x]).tolist() == [[6.0] * 4] * 2
+assert evaluate(lambda x: np.block([[x, x]]) * np.median(x), [x]).shape == (2, 6)
 assert K.softmax(K.concatenate([x, x])).dtype == "float32"
 assert K.rnn(lambda x, s: (x + s[0], [x + s[0]]), np.ones((2, 3, 4)), [np.zeros((2, 4))])
 try:
@@ -671,3 +734,64 @@ def test_autograd_is_imported_for_the_first_derivative_only():
 
 def test_require_is_silent_where_autograd_is():
     require("f", "g")
+
+
+# ---------------------------------------------------------------------- what users write
+
+
+def additive_attention(x, query, w1, w2, v):
+    """Bahdanau's: the score of each step, and the mean of the steps that they weigh."""
+    scores = K.dot(K.tanh(K.dot(x, w1) + K.expand_dims(K.dot(query, w2), 1)), v)
+    weights = K.softmax(K.squeeze(scores, -1))
+    return K.batch_dot(weights, x, axes=(1, 1)), weights
+
+
+def cell(x, states, kernel, recurrent, bias):
+    """A step of an LSTM in K."""
+    h, c = states
+    z = K.dot(x, kernel) + K.dot(h, recurrent) + bias
+    i, f, g, o = (z[:, 2 * k : 2 * k + 2] for k in range(4))
+    c = K.sigmoid(f) * c + K.sigmoid(i) * K.tanh(g)
+    h = K.sigmoid(o) * K.tanh(c)
+    return h, [h, c]
+
+
+def assert_exact(function, inputs, weights):
+    """The gradients of a list of outputs, of inputs and weights, are those of differences."""
+    held = [Variable(w, dtype="float64") for w in weights]
+    values, pullback = differentiate(lambda *a: function(*a, *held), inputs, held)
+    cotangents = [np.cos(np.arange(v.size) + k).reshape(v.shape) for k, v in enumerate(values)]
+    of_inputs, of_weights = pullback(cotangents)
+    points = [*inputs, *weights]
+    for k, gradient in enumerate([*of_inputs, *of_weights]):
+
+        def total(moved, k=k):
+            results = function(*points[:k], moved, *points[k + 1 :])
+            return float(sum((r * c).sum() for r, c in zip(results, cotangents, strict=True)))
+
+        expected = numerical_gradient(total, points[k])
+        np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-6)
+
+
+def normal(*shapes):
+    return [RNG.normal(size=shape) for shape in shapes]
+
+
+def test_attention():
+    assert_exact(
+        additive_attention, normal((2, 4, 3), (2, 2)), normal((3, 5), (2, 5), (5, 1))
+    )
+
+
+@pytest.mark.parametrize("unroll", [False, True])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_cell_with_a_mask_and_states(unroll, backwards):
+    mask = np.array([[1, 1, 0, 1], [0, 1, 1, 0]], bool)
+
+    def run(x, h, c, *weights):
+        last, outputs, states = K.rnn(
+            lambda x, s: cell(x, s, *weights), x, [h, c], backwards, mask, unroll=unroll
+        )
+        return [outputs, last, *states]
+
+    assert_exact(run, normal((2, 4, 3), (2, 2), (2, 2)), normal((3, 8), (2, 8), (8,)))

@@ -10,12 +10,13 @@ What cannot be followed raises: a traced array never turns into a plain one on t
 """
 
 from cylstm._trace.arrays import Readable, Traced, is_traced, read, stop, suspended
-from cylstm._trace.differentiation import differentiate, record, require
+from cylstm._trace.differentiation import differentiate, evaluate, record, require
 
 __all__ = [
     "Readable",
     "Traced",
     "differentiate",
+    "evaluate",
     "is_traced",
     "read",
     "record",

@@ -23,6 +23,7 @@ __all__ = [
     "flat",
     "is_traced",
     "read",
+    "rebuilt",
     "stop",
     "suspended",
 ]
@@ -58,8 +59,9 @@ class Part(NamedTuple):
 class Trace:
     """One run of a user's function: the tape, and which variables are differentiated."""
 
-    def __init__(self, name: str, outer: Trace | None, rules: Any) -> None:
+    def __init__(self, name: str, outer: Trace | None, rules: Any, constant: bool = False) -> None:
         self.name = name
+        self.constant = constant  # nothing is differentiated: variables are boxes all the same
         self.outer = outer
         self.rules = rules  # what NumPy's functions do: the module of that name
         self.steps: list[Step] = []
@@ -80,6 +82,12 @@ class Trace:
         self.steps.append(Step(tuple(parents), pull, value.shape, value.dtype))
         return Traced(value, self, len(self.steps) - 1)
 
+    def constant_of(self, value: Any) -> Any:
+        """A number or an array as a constant of this trace; anything else as it is."""
+        if isinstance(value, np.ndarray | np.generic):
+            return Traced(np.asarray(value), self, -1)
+        return value
+
     def read(self, variable: Any, value: np.ndarray) -> Any:
         """What a variable is during this trace: its box, or its value where it is a constant."""
         box = self.variables.get(variable)
@@ -93,7 +101,7 @@ class Trace:
                     "which is differentiated apart from it: the gradient would be lost."
                 )
             outer = outer.outer
-        return value
+        return Traced(value, self, -1) if self.constant else value
 
 
 class Traced(Operators):
@@ -141,24 +149,18 @@ class Traced(Operators):
         return Traced(np.asarray(numbers), self.trace, -1)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if kwargs.get("out") is not None:
-            self._refuse("cannot be written into another array, by out= or an operator such as +=")
-        if method == "reduce" and ufunc in self.trace.rules.REDUCTIONS:
-            kwargs.setdefault("axis", 0)
-            return self.trace.rules.call(self.trace.rules.REDUCTIONS[ufunc], inputs, kwargs)
-        if method != "__call__":
-            self._refuse(f"has no derivative of np.{ufunc.__name__}.{method}")
-        return self.trace.rules.call(ufunc, inputs, kwargs)
+        return self.trace.rules.call_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return self.trace.rules.call(function, args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self.step >= 0:
-            self._refuse("would become a plain array, and lose its gradient")
+            self.refuse("would become a plain array, and lose its gradient")
         return np.array(self.numbers, dtype) if copy else np.asarray(self.numbers, dtype)
 
-    def _refuse(self, what: str) -> NoReturn:
+    def refuse(self, what: str) -> NoReturn:
+        """Raise for a use that would lose the gradient."""
         raise TypeError(
             f"The derivative of {self.trace.name} cannot be followed: a {self!r} {what}. Compute "
             "with the functions of cylstm.backend, or use K.stop_gradient where no gradient is "
@@ -169,7 +171,7 @@ class Traced(Operators):
         return self.trace.rules.getitem(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        self._refuse("is not written to by x[...] = y; K.switch or K.concatenate make a new one")
+        self.refuse("is not written to by x[...] = y; K.switch or K.concatenate make a new one")
 
     def __iter__(self) -> Iterator[Any]:
         if not self.ndim:
@@ -201,7 +203,7 @@ class Traced(Operators):
 
     def _plain(self, what: str) -> np.ndarray:
         if self.step >= 0:
-            self._refuse(f"would become {what}, and lose its gradient")
+            self.refuse(f"would become {what}, and lose its gradient")
         return self.numbers
 
     # Comparisons are of the values, as an array's; a set or a dict tells boxes apart.
@@ -238,7 +240,7 @@ class Traced(Operators):
         """Itself as an ndarray."""
         if types in ((), (np.ndarray,)):
             return self
-        self._refuse("has no views of another dtype")
+        self.refuse("has no views of another dtype")
 
     def __repr__(self) -> str:
         return f"<traced array {self.dtype} {self.shape}>"
@@ -283,8 +285,8 @@ def _as_read(value: Any) -> Any:
     """Arguments with every variable in them read."""
     if isinstance(value, Readable):
         return value.read()
-    if type(value) in (list, tuple):
-        return type(value)(_as_read(v) for v in value)
+    if isinstance(value, list | tuple):
+        return rebuilt(value, [_as_read(v) for v in value])
     if type(value) is dict:
         return {key: _as_read(v) for key, v in value.items()}
     return value
@@ -320,6 +322,11 @@ def suspended() -> Iterator[None]:
         yield
     finally:
         current.reset(token)
+
+
+def rebuilt(sequence: Any, items: list[Any]) -> Any:
+    """A list or tuple of the kind of another one."""
+    return sequence._make(items) if hasattr(sequence, "_make") else type(sequence)(items)
 
 
 def flat(values: Any) -> Iterator[Any]:

@@ -18,10 +18,11 @@ from cylstm._trace.arrays import (
     common,
     current,
     flat,
+    rebuilt,
     suspended,
 )
 
-__all__ = ["differentiate", "record", "require"]
+__all__ = ["differentiate", "evaluate", "record", "require"]
 
 
 def differentiate(
@@ -73,18 +74,12 @@ def differentiate(
     >>> y.item(), pullback(1.0)
     (32.0, ([array([2., 3.])], [array([ 1., 10.])]))
     """
-    called = name or f"the function {getattr(function, '__name__', repr(function))}"
+    called = name or _called(function)
     require(called, instead)
     trace = Trace(called, current.get(), rules)
     trace.variables = {v: trace.root(_numbers_of(v)) for v in variables}
     boxed = [_boxed(trace, argument) for argument in arguments]
-    token = current.set(trace)
-    try:
-        with np.errstate(all="ignore"):
-            result = function(*boxed)
-    finally:
-        current.reset(token)
-        trace.open = False
+    result = _run(trace, function, boxed)
     floats = [step.dtype for step in trace.steps if step.pull is None]
     dtype = np.result_type(*floats) if floats else None
     several = isinstance(result, list | tuple)
@@ -104,6 +99,69 @@ def differentiate(
 
     values = [numbers for numbers, _ in outputs]
     return (values if several else values[0]), pullback
+
+
+def evaluate(function: Callable[..., Any], arguments: Sequence[Any], name: str = "") -> Any:
+    """Call a function without a derivative, on the terms of `differentiate`: the same numbers.
+
+    The arrays of floats are `Traced` constants, so that the function computes just as it does
+    in training (``x += y`` makes a new array, float32 stays float32, nothing warns). autograd is
+    not needed. Constants turn into plain arrays freely, so all of NumPy works.
+
+    Parameters
+    ----------
+    function, arguments, name
+        As for `differentiate`.
+
+    Returns
+    -------
+    ndarray or list of ndarray
+        What the function returned, in the dtype of the arguments where it is of floats.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.ones(2, "float32")
+    >>> def function(x):
+    ...     y = x
+    ...     y += 0.5
+    ...     return x * y
+    >>> evaluate(function, [x]), x
+    (array([1.5, 1.5], dtype=float32), array([1., 1.], dtype=float32))
+    """
+    trace = Trace(name or _called(function), current.get(), rules, constant=True)
+    floats: list[np.dtype] = []
+    boxed = [_constants(trace, argument, floats) for argument in arguments]
+    result = _run(trace, function, boxed)
+    dtype = np.result_type(*floats) if floats else None
+    if isinstance(result, list | tuple):
+        return [_output(trace, r, dtype)[0] for r in result]
+    return _output(trace, result, dtype)[0]
+
+
+def _run(trace: Trace, function: Callable[..., Any], boxed: list[Any]) -> Any:
+    """Call a function within a trace, which ends with it."""
+    token = current.set(trace)
+    try:
+        with np.errstate(all="ignore"):
+            return function(*boxed)
+    finally:
+        current.reset(token)
+        trace.open = False
+
+
+def _called(function: Any) -> str:
+    return f"the function {getattr(function, '__name__', repr(function))}"
+
+
+def _constants(trace: Trace, argument: Any, floats: list[np.dtype]) -> Any:
+    """An argument with its arrays of floats as constants; their dtypes are collected."""
+    if isinstance(argument, list | tuple):
+        return rebuilt(argument, [_constants(trace, a, floats) for a in argument])
+    if isinstance(argument, np.ndarray | np.floating) and argument.dtype.kind == "f":
+        floats.append(argument.dtype)
+        return Traced(np.asarray(argument), trace, -1)
+    return argument
 
 
 def require(name: str, instead: str) -> None:
@@ -262,7 +320,7 @@ class _Totals:
     def of(self, root: Any) -> Any:
         """The gradient of a root, or of a list of them: zeros where nothing arrived."""
         if isinstance(root, list | tuple):
-            return type(root)(self.of(r) for r in root)
+            return rebuilt(root, [self.of(r) for r in root])
         if root is None:
             return None
         total = self.sums[root]
@@ -292,7 +350,7 @@ def _numbers_of(variable: Any) -> np.ndarray:
 def _boxed(trace: Trace, argument: Any) -> Any:
     """An argument with its arrays of floats entered in a trace."""
     if isinstance(argument, list | tuple):
-        return type(argument)(_boxed(trace, a) for a in argument)
+        return rebuilt(argument, [_boxed(trace, a) for a in argument])
     if isinstance(argument, Traced):
         raise TypeError(
             f"The derivative of {trace.name} was asked for within that of {argument.trace.name}: "
@@ -306,14 +364,14 @@ def _boxed(trace: Trace, argument: Any) -> Any:
 def _roots(boxed: Any) -> Any:
     """The steps of the tape where arguments were entered."""
     if isinstance(boxed, list | tuple):
-        return type(boxed)(_roots(b) for b in boxed)
+        return rebuilt(boxed, [_roots(b) for b in boxed])
     return boxed.step if isinstance(boxed, Traced) else None
 
 
 def _numbers_in(value: Any) -> Any:
     """Arguments with the numbers of traced arrays in place of these."""
     if isinstance(value, list | tuple):
-        return type(value)(_numbers_in(v) for v in value)
+        return rebuilt(value, [_numbers_in(v) for v in value])
     return value.numbers if isinstance(value, Traced) else value
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from cylstm._trace.arrays import Placed, Readable, Traced, common, flat
+from cylstm._trace.arrays import Placed, Readable, Traced, common, flat, rebuilt, stop
 
 __all__ = ["REDUCTIONS", "call", "cast", "getitem"]
 
@@ -84,6 +84,26 @@ def _by_position(
     return bound.args, bound.kwargs
 
 
+def call_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Call a ufunc, or a method of one, with traced arrays among its arguments."""
+    if method == "__call__" and not kwargs:
+        return _apply(ufunc, inputs, kwargs)
+    for box in _differentiated([*inputs, *kwargs.values()]):
+        if kwargs.get("out") is not None:
+            box.refuse("cannot be written into another array, by out= or an operator such as +=")
+        if method != "__call__" and (method != "reduce" or ufunc not in REDUCTIONS):
+            box.refuse(f"has no derivative of np.{ufunc.__name__}.{method}")
+    if method == "reduce" and ufunc in REDUCTIONS:
+        return call(REDUCTIONS[ufunc], inputs, {"axis": 0, **kwargs})
+    return call(getattr(ufunc, method), inputs, kwargs)
+
+
+def _differentiated(values: Sequence[Any]) -> list[Traced]:
+    """The traced arrays that are no constants, in lists too."""
+    boxes = [v.read() if isinstance(v, Readable) else v for v in flat(values)]
+    return [b for b in boxes if isinstance(b, Traced) and b.step >= 0]
+
+
 def _apply(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """Compute with the numbers, and note autograd's derivative on the tape."""
     values = list(args)
@@ -92,22 +112,20 @@ def _apply(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     for position, value in enumerate(args):
         box = value.read() if isinstance(value, Readable) else value
         if isinstance(box, Traced):
-            boxes.append(box)
             values[position] = box.numbers
             if box.step >= 0:
+                boxes.append(box)
                 positions.append(position)
         else:
             values[position] = box
-    if not boxes:
-        _refuse_lists(function, args, kwargs)
+    if not positions:
+        return _constant(function, args, kwargs)
     trace = common(boxes)
     if kwargs.get("where", True) is not True or "initial" in kwargs:
         _refuse(function, trace.name, " with where= or initial=")  # autograd would ignore them
     answer = _computed(function, values, kwargs)
-    if not positions or answer.dtype.kind not in "fc":
-        return Traced(answer, trace, -1)
     primitive = _primitive(function)
-    if primitive in _autograd().without_gradient:
+    if answer.dtype.kind not in "fc" or primitive in _autograd().without_gradient:
         return Traced(answer, trace, -1)
     maker = _autograd().derivatives.get(primitive)
     if maker is None:
@@ -116,8 +134,26 @@ def _apply(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         pull = maker(tuple(positions), answer, tuple(values), kwargs)
     except (AssertionError, TypeError, NotImplementedError) as error:
         _refuse(function, trace.name, f" with these arguments ({error})")
-    parents = [box.step for box in boxes if box.step >= 0]
-    return trace.enter(answer, parents, _explained(function, pull))
+    return trace.enter(answer, [box.step for box in boxes], _explained(function, pull))
+
+
+def _constant(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Call a function of constants; one of lists that are to be differentiated is refused."""
+    for box in _differentiated([*args, *kwargs.values()]):
+        _refuse(function, box.trace.name, " of lists of arrays")
+    trace = common([b for b in flat([*args, *kwargs.values()]) if isinstance(b, Traced)])
+    values = [_plain(a) for a in args]
+    result = function(*values, **{key: _plain(value) for key, value in kwargs.items()})
+    if isinstance(result, tuple | list):
+        return rebuilt(result, [trace.constant_of(_as_floats(r, values, kwargs)) for r in result])
+    return trace.constant_of(_as_floats(result, values, kwargs))
+
+
+def _plain(value: Any) -> Any:
+    """An argument with the numbers of all boxes in it."""
+    if isinstance(value, list | tuple):
+        return rebuilt(value, [_plain(v) for v in value])
+    return numbers(value)
 
 
 def _explained(function: Any, pull: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -135,30 +171,28 @@ def _explained(function: Any, pull: Callable[[Any], Any]) -> Callable[[Any], Any
     return explained
 
 
-def _computed(function: Any, values: list[Any], kwargs: dict[str, Any]) -> np.ndarray:
-    """The function of plain numbers, in float32 where nothing is of float64.
-
-    NumPy before 2.0 makes float64 of a 0-d float32 and a Python number.
-    """
+def _computed(function: Any, values: Sequence[Any], kwargs: dict[str, Any]) -> np.ndarray:
+    """The function of plain numbers as one array; see `_as_floats`."""
     result = function(*values, **kwargs)
     if isinstance(result, tuple | list):
         raise TypeError(f"{_name(function)} returns several arrays, and has no derivative.")
-    answer = np.asarray(result)
-    if answer.dtype == np.float64 and "dtype" not in kwargs:
+    return np.asarray(_as_floats(result, values, kwargs))
+
+
+def _as_floats(result: Any, values: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """A result in float32 where nothing was of float64.
+
+    NumPy before 2.0 makes float64 of a 0-d float32 and a Python number.
+    """
+    if getattr(result, "dtype", None) == np.float64 and "dtype" not in kwargs:
         floats = {
             value.dtype
             for value in values
             if isinstance(value, np.ndarray | np.generic) and value.dtype.kind == "f"
         }
         if floats and np.dtype(np.float64) not in floats:
-            answer = answer.astype(np.result_type(*floats))
-    return answer
-
-
-def _refuse_lists(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
-    """Raise for a function whose arrays are in a list, and that has no rule here."""
-    boxes = [v for v in flat([*args, *kwargs.values()]) if isinstance(v, Traced)]
-    _refuse(function, boxes[0].trace.name if boxes else "a function", " of lists of arrays")
+            return result.astype(np.result_type(*floats))
+    return result
 
 
 def _refuse(function: Any, traced: str, how: str = "") -> NoReturn:
@@ -320,7 +354,7 @@ def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
     """np.where; autograd's derivative does not expect x and y to be broadcast."""
     chosen = np.asarray(numbers(condition))
     if x is None and y is None:
-        raise TypeError("np.where of a condition alone is not available: use np.nonzero")
+        return _constant(np.nonzero, (stop(condition),), {})
     boxes = [b.read() if isinstance(b, Readable) else b for b in (condition, x, y)]
     answer = _computed(np.where, [chosen, numbers(boxes[1]), numbers(boxes[2])], {})
 
@@ -352,6 +386,8 @@ def _broadcast_to(array: Any, shape: Any) -> Any:
 
 
 def _pad(array: Any, pad_width: Any, mode: str = "constant", **options: Any) -> Any:
+    if array.step < 0:
+        return _constant(np.pad, (array, pad_width, mode), options)
     if mode != "constant" or np.any(options.get("constant_values", 0)):
         raise TypeError(f"np.pad has a derivative for padding with zeros, not for {mode!r}.")
     widths = np.broadcast_to(np.asarray(pad_width), (array.ndim, 2))
