@@ -86,7 +86,7 @@ class Variable(_trace.Readable):
 
     def read(self) -> Any:
         """The same as `value`."""
-        return _trace.read(self, self._value)
+        return self.value
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -169,13 +169,10 @@ class Variable(_trace.Readable):
         return self._value.copy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        current = self.read()
-        if current is not self._value:
-            return np.asarray(current)  # traced: raises, with the reason
+        value: np.ndarray = np.asarray(self.read())  # raises, with the reason, where it is traced
         if copy or (dtype is not None and dtype != self.dtype):
-            changed: np.ndarray = self._value.astype(dtype or self.dtype)
-            return changed
-        return self._value
+            value = value.astype(dtype or self.dtype)
+        return value
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from cylstm.backend import _arrays, _control, _math, _neural, _values
+from cylstm.backend import _arrays, _chance, _control, _math, _neural, _values
 from cylstm.backend._absent import ABSENT
 from cylstm.backend._arrays import *  # noqa: F403
+from cylstm.backend._chance import *  # noqa: F403
 from cylstm.backend._control import *  # noqa: F403
 from cylstm.backend._control import training_phase as training_phase
 from cylstm.backend._math import *  # noqa: F403
@@ -25,7 +26,9 @@ from cylstm.backend._neural import *  # noqa: F403
 from cylstm.backend._values import *  # noqa: F403
 
 __all__ = sorted(
-    [*_arrays.__all__, *_control.__all__, *_math.__all__, *_neural.__all__, *_values.__all__]
+    name
+    for part in (_arrays, _chance, _control, _math, _neural, _values)
+    for name in part.__all__
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cylstm import _trace
-from cylstm._trace import rules
+from cylstm._trace import steps
 from cylstm.backend._operands import (
     FLOATX,
     array,
@@ -17,6 +17,7 @@ from cylstm.backend._operands import (
     module,
     numbers,
     quiet,
+    sizes,
 )
 
 __all__ = [
@@ -159,11 +160,7 @@ def reshape(x: Any, shape: Any) -> Any:
     [[1.0, 2.0], [3.0, 4.0]]
     """
     x = array(x)
-    return module(x).reshape(x, _sizes(shape))
-
-
-def _sizes(shape: Any) -> tuple[int, ...]:
-    return tuple(int(n) for n in (np.atleast_1d(shape) if np.ndim(shape) == 0 else shape))
+    return module(x).reshape(x, sizes(shape))
 
 
 def flatten(x: Any) -> Any:
@@ -255,7 +252,7 @@ def tile(x: Any, n: Any) -> Any:
     [1.0, 2.0, 1.0, 2.0]
     """
     x = array(x)
-    times = _sizes(n)
+    times = sizes(n)
     if len(times) != x.ndim:
         raise ValueError(f"tile needs a number for each of {x.ndim} axes, got {len(times)}")
     return module(x).tile(x, times)
@@ -344,7 +341,7 @@ def cast(x: Any, dtype: Any) -> Any:
     x, wanted = array(x), np.dtype(dtype)
     with np.errstate(all="ignore"):
         if isinstance(x, _trace.Traced):
-            return rules.cast(x, wanted)
+            return steps.cast(x, wanted)
         if is_box(x) and wanted.kind != "f":
             return numbers(x).astype(wanted)
         return x.astype(wanted)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from cylstm._trace import rules
-from cylstm._trace.rules import unbroadcast
+from cylstm._trace.own_rules import cumprod_pull, prod_pull
+from cylstm._trace.steps import unbroadcast
 from cylstm.backend._operands import (
     FLOATX,
     array,
@@ -106,7 +106,7 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def _prod_rule(answer: Any, x: np.ndarray, axis: Any, keepdims: bool) -> Any:
-    return rules.prod_pull(x, axis)
+    return prod_pull(x, axis)
 
 
 @with_rule(_prod_rule)
@@ -210,7 +210,7 @@ def cumsum(x: Any, axis: int = 0) -> Any:
 
 
 def _cumprod_rule(answer: Any, x: np.ndarray, axis: int) -> Any:
-    return rules.cumprod_pull(x, axis)
+    return cumprod_pull(x, axis)
 
 
 @with_rule(_cumprod_rule)

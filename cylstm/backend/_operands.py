@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cylstm import _trace
-from cylstm._trace import rules
+from cylstm._trace import steps
 from cylstm._trace.arrays import flat
 from cylstm.graph import SymbolicTensor
 
-__all__ = ["array", "axes", "module", "pair", "quiet", "with_rule"]
+__all__ = ["array", "axes", "module", "pair", "quiet", "sizes", "with_rule"]
 
 FLOATX = np.dtype("float32")
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -103,12 +103,17 @@ def numbers(x: Any) -> np.ndarray:
         from autograd.tracer import getval  # type: ignore[import-untyped]
 
         x = getval(x)
-    return np.asarray(rules.numbers(x))
+    return np.asarray(steps.numbers(x))
 
 
 def constant_like(x: Any, value: Any) -> Any:
     """A value that comes from `x` without a gradient: a constant of its trace."""
     return x.constant(value) if isinstance(x, _trace.Traced) else value
+
+
+def sizes(shape: Any) -> tuple[int, ...]:
+    """A shape, or one number, as a tuple of Python's integers."""
+    return tuple(int(n) for n in (shape if np.ndim(shape) else [shape]))
 
 
 def axes(axis: Any) -> Any:
@@ -148,12 +153,12 @@ def with_rule(
         def function(*operands: Any, **options: Any) -> Any:
             if any(map(is_box, operands)):
                 return primitive()(*operands, **options)
-            values = [rules.numbers(x) for x in operands]
+            values = [steps.numbers(x) for x in operands]
             with np.errstate(all="ignore"):
                 answer = forward(*values, **options)
             if not any(isinstance(x, _trace.Traced) for x in operands):
                 return answer
-            return rules.entered(answer, operands, rule(answer, *values, **options))
+            return steps.entered(answer, operands, rule(answer, *values, **options))
 
         return function
 

@@ -1,4 +1,4 @@
-"""Variables, constants, random numbers, what an array is, and settings."""
+"""Variables, constants, what an array is, and settings."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from cylstm import _names, _random
+from cylstm import _names
 from cylstm._trace import Readable
-from cylstm.backend._operands import FLOATX, array, numbers
+from cylstm.backend._operands import FLOATX, array, numbers, sizes
 from cylstm.graph import SymbolicTensor
 from cylstm.variables import Variable
 
@@ -41,11 +41,6 @@ __all__ = [
     "ndim",
     "ones",
     "print_tensor",
-    "random_binomial",
-    "random_normal",
-    "random_normal_variable",
-    "random_uniform",
-    "random_uniform_variable",
     "reset_uids",
     "set_epsilon",
     "set_floatx",
@@ -53,7 +48,6 @@ __all__ = [
     "set_image_dim_ordering",
     "set_value",
     "shape",
-    "truncated_normal",
     "update",
     "update_add",
     "update_sub",
@@ -104,7 +98,7 @@ def zeros(shape: Any, dtype: Any = None, name: str | None = None) -> Any:
     >>> zeros((2,)).value.tolist()
     [0.0, 0.0]
     """
-    return _variable_or_array(np.zeros(_sizes(shape), dtype or FLOATX), name)
+    return _variable_or_array(np.zeros(sizes(shape), dtype or FLOATX), name)
 
 
 def ones(shape: Any, dtype: Any = None, name: str | None = None) -> Any:
@@ -113,7 +107,7 @@ def ones(shape: Any, dtype: Any = None, name: str | None = None) -> Any:
     >>> ones((2,)).value.tolist()
     [1.0, 1.0]
     """
-    return _variable_or_array(np.ones(_sizes(shape), dtype or FLOATX), name)
+    return _variable_or_array(np.ones(sizes(shape), dtype or FLOATX), name)
 
 
 def eye(size: int, dtype: Any = None, name: str | None = None) -> Any:
@@ -123,10 +117,6 @@ def eye(size: int, dtype: Any = None, name: str | None = None) -> Any:
     [[1.0, 0.0], [0.0, 1.0]]
     """
     return _variable_or_array(np.eye(int(size), dtype=dtype or FLOATX), name)
-
-
-def _sizes(shape: Any) -> tuple[int, ...]:
-    return tuple(int(n) for n in shape)
 
 
 def eval(x: Any) -> Any:
@@ -222,89 +212,6 @@ def moving_average_update(x: Any, value: Any, momentum: float) -> Any:
     2.0
     """
     return update_sub(x, (_checked(x).numpy() - numbers(value)) * (1 - momentum))
-
-
-# ---------------------------------------------------------------------- random numbers
-
-
-def random_normal(
-    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
-) -> Any:
-    """Numbers of a normal distribution.
-
-    >>> random_normal((2, 3), seed=1).shape
-    (2, 3)
-    """
-    drawn = _random.generator(seed).normal(mean, stddev, _sizes(shape))
-    return drawn.astype(dtype or FLOATX)
-
-
-def random_uniform(
-    shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: int | None = None
-) -> Any:
-    """Numbers that are equally likely from `minval` to below `maxval`.
-
-    >>> bool(0 <= random_uniform((), seed=1) < 1)
-    True
-    """
-    kind = np.dtype(dtype or FLOATX)
-    generator = _random.generator(seed)
-    if kind.kind in "iu":
-        return generator.integers(int(minval), int(maxval), _sizes(shape)).astype(kind)
-    drawn = generator.uniform(minval, maxval, _sizes(shape)).astype(kind)
-    # rounding to float32 may reach maxval
-    below = np.nextafter(kind.type(maxval), kind.type(minval))
-    return np.minimum(drawn, below) if maxval > minval else drawn
-
-
-def random_binomial(
-    shape: Any, p: float = 0.0, dtype: Any = None, seed: int | None = None
-) -> Any:
-    """1 with the probability p, else 0.
-
-    >>> random_binomial((3,), p=1.0).tolist()
-    [1.0, 1.0, 1.0]
-    """
-    return (_random.generator(seed).random(_sizes(shape)) < p).astype(dtype or FLOATX)
-
-
-def truncated_normal(
-    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
-) -> Any:
-    """Numbers of a normal distribution, those beyond two standard deviations drawn again.
-
-    >>> bool((abs(truncated_normal((99,), seed=1)) <= 2).all())
-    True
-    """
-    generator, size = _random.generator(seed), _sizes(shape)
-    drawn = np.asarray(generator.standard_normal(size))
-    while (far := np.abs(drawn) > 2).any():
-        drawn[far] = generator.standard_normal(int(far.sum()))
-    return (mean + stddev * drawn).astype(dtype or FLOATX)
-
-
-def random_normal_variable(
-    shape: Any, mean: float, scale: float, dtype: Any = None, name: str | None = None,
-    seed: int | None = None,
-) -> Any:
-    """A variable of `random_normal`.
-
-    >>> random_normal_variable((2,), 0, 1).shape
-    (2,)
-    """
-    return variable(random_normal(shape, mean, scale, dtype, seed), dtype, name)
-
-
-def random_uniform_variable(
-    shape: Any, low: float, high: float, dtype: Any = None, name: str | None = None,
-    seed: int | None = None,
-) -> Any:
-    """A variable of `random_uniform`.
-
-    >>> random_uniform_variable((2,), 0, 1).shape
-    (2,)
-    """
-    return variable(random_uniform(shape, low, high, dtype, seed), dtype, name)
 
 
 # ---------------------------------------------------------------------- what an array is
