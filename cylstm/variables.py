@@ -81,7 +81,10 @@ class Variable(_trace.Readable):
     @property
     def value(self) -> np.ndarray:
         """The current value: a read-only array, C-contiguous; during a trace, its traced array."""
-        value: np.ndarray = _trace.read(self, self._value)
+        trace = _trace.current.get()
+        if trace is None:
+            return self._value
+        value: np.ndarray = trace.read(self, self._value)
         return value
 
     def read(self) -> Any:

@@ -268,6 +268,13 @@ def test_symbolic_tensors_have_shapes_but_no_values():
         ),
         (lambda: K.sparse_categorical_crossentropy([3], [[0.5, 0.5]]), ValueError, "0 to 1"),
         (lambda: K.dropout(np.ones(3), 1.0), ValueError, "below 1"),
+        (lambda: K.conv1d(np.ones((1, 2, 1)), np.ones((3, 1, 1))), ValueError, "spans"),
+        (lambda: K.conv1d(np.ones((1, 5, 1)), np.ones((3, 1, 1)), 2, "s"), ValueError, "causal"),
+        (
+            lambda: K.conv1d(np.ones((1, 9, 1)), np.ones((3, 1, 1)), 2, dilation_rate=2),
+            ValueError,
+            "not both",
+        ),
         (lambda: K.set_value(np.ones(3), 1.0), TypeError, "variables"),
         (lambda: K.set_value(K.ones((3,)), [1.0]), ValueError, "shape"),
         (lambda: K.constant([1, 2, 3], shape=(2,)), ValueError, "3 numbers"),
@@ -346,9 +353,7 @@ def test_only_the_branch_that_is_chosen_is_called():
     assert K.switch(True, lambda: 1.0, fails) == 1
     assert K.switch(np.array(0.0), fails, 2.0) == 2
     x = np.float64([[1, 4]])
-    _, pullback = differentiate(
-        lambda x: K.switch(K.sum(x) > 0, lambda: K.sqrt(x), fails), [x]
-    )
+    _, pullback = differentiate(lambda x: K.switch(K.sum(x) > 0, lambda: K.sqrt(x), fails), [x])
     assert pullback(np.ones((1, 2)))[0][0].tolist() == [[0.5, 0.25]]
 
 

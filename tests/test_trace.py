@@ -464,9 +464,7 @@ def normal(*shapes):
 
 
 def test_attention():
-    assert_exact(
-        additive_attention, normal((2, 4, 3), (2, 2)), normal((3, 5), (2, 5), (5, 1))
-    )
+    assert_exact(additive_attention, normal((2, 4, 3), (2, 2)), normal((3, 5), (2, 5), (5, 1)))
 
 
 @pytest.mark.parametrize("unroll", [False, True])

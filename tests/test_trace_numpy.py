@@ -89,9 +89,7 @@ def test_evaluation_gives_the_numbers_of_training(name, dtype):
 def test_evaluation_may_use_plain_arrays(name):
     found = evaluate(REFUSED[name], [X])
     expected = REFUSED[name](X)
-    for a, b in zip(
-        *[r if isinstance(r, list) else [r] for r in (found, expected)], strict=True
-    ):
+    for a, b in zip(*[r if isinstance(r, list) else [r] for r in (found, expected)], strict=True):
         np.testing.assert_array_equal(a, np.asarray(b))
 
 

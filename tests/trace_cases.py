@@ -149,7 +149,6 @@ NUMPY = {
 }
 
 
-
 def assigned(x):
     filled = np.zeros((3, 4))
     filled[:] = x

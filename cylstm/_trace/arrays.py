@@ -22,7 +22,6 @@ __all__ = [
     "current",
     "flat",
     "is_traced",
-    "read",
     "rebuilt",
     "stop",
     "suspended",
@@ -143,6 +142,10 @@ class Traced(Operators):
     @property
     def T(self) -> Any:
         return np.transpose(self)
+
+    def get_shape(self) -> tuple[int, ...]:
+        """The same as `shape`: TensorFlow's name for it."""
+        return self.shape
 
     def constant(self, numbers: Any) -> Traced:
         """A value of this trace that has no gradient."""
@@ -290,12 +293,6 @@ def _as_read(value: Any) -> Any:
     if type(value) is dict:
         return {key: _as_read(v) for key, v in value.items()}
     return value
-
-
-def read(variable: Any, value: np.ndarray) -> Any:
-    """A variable's value, or its box where it is differentiated at this moment."""
-    trace = current.get()
-    return value if trace is None else trace.read(variable, value)
 
 
 def is_traced(*values: Any) -> bool:

@@ -66,9 +66,7 @@ def _split(
     positions = cut(np.arange(whole.shape[axis]), indices_or_sections)
     before = (slice(None),) * (axis % whole.ndim)
     starts = np.cumsum([0, *(len(p) for p in positions)])
-    return [
-        whole[(*before, slice(a, b))] for a, b in zip(starts[:-1], starts[1:], strict=True)
-    ]
+    return [whole[(*before, slice(a, b))] for a, b in zip(starts[:-1], starts[1:], strict=True)]
 
 
 def _take(x: Any, indices: Any, axis: int | None = None) -> Any:
@@ -135,9 +133,7 @@ def _pad(array: Any, pad_width: Any, mode: str = "constant", **options: Any) -> 
     if mode != "constant" or np.any(options.get("constant_values", 0)):
         raise TypeError(f"np.pad has a derivative for padding with zeros, not for {mode!r}.")
     widths = np.broadcast_to(np.asarray(pad_width), (array.ndim, 2))
-    inner = tuple(
-        slice(a, a + n) for (a, _), n in zip(widths.tolist(), array.shape, strict=True)
-    )
+    inner = tuple(slice(a, a + n) for (a, _), n in zip(widths.tolist(), array.shape, strict=True))
     return entered(np.pad(array.numbers, widths), [array], lambda g: [g[inner]])
 
 

@@ -20,15 +20,12 @@ from cylstm.backend._absent import ABSENT
 from cylstm.backend._arrays import *  # noqa: F403
 from cylstm.backend._chance import *  # noqa: F403
 from cylstm.backend._control import *  # noqa: F403
-from cylstm.backend._control import training_phase as training_phase
 from cylstm.backend._math import *  # noqa: F403
 from cylstm.backend._neural import *  # noqa: F403
 from cylstm.backend._values import *  # noqa: F403
 
 __all__ = sorted(
-    name
-    for part in (_arrays, _chance, _control, _math, _neural, _values)
-    for name in part.__all__
+    name for part in (_arrays, _chance, _control, _math, _neural, _values) for name in part.__all__
 )
 
 

@@ -13,7 +13,6 @@ _CTC = "there is no CTC loss"
 
 ABSENT = {
     "Function": "call a Model(inputs, outputs) on arrays",
-    "conv1d": "use cylstm.layers.Conv1D",
     "conv2d": _IMAGES,
     "conv2d_transpose": _IMAGES,
     "conv3d": _IMAGES,

@@ -26,6 +26,7 @@ __all__ = [
     "batch_flatten",
     "cast",
     "concatenate",
+    "conv1d",
     "dot",
     "expand_dims",
     "flatten",
@@ -78,9 +79,7 @@ def dot(x: Any, y: Any) -> Any:
     order = (y.ndim - 2, *range(y.ndim - 2), y.ndim - 1)
     rows = xp.reshape(x, (-1, x.shape[-1]))
     columns = xp.reshape(xp.transpose(y, order), (y.shape[-2], -1))
-    return xp.reshape(
-        xp.matmul(rows, columns), x.shape[:-1] + y.shape[:-2] + y.shape[-1:]
-    )
+    return xp.reshape(xp.matmul(rows, columns), x.shape[:-1] + y.shape[:-2] + y.shape[-1:])
 
 
 @quiet
@@ -127,6 +126,45 @@ def batch_dot(x: Any, y: Any, axes: int | Sequence[int] | None = None) -> Any:
         first = x_ndim + y_ndim - 3 if x_ndim > y_ndim else x_ndim - 1
         out = xp.squeeze(out, axis=tuple(range(first, first + difference)))
     return expand_dims(out, 1) if out.ndim == 1 else out
+
+
+@quiet
+def conv1d(
+    x: Any,
+    kernel: Any,
+    strides: int = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: int = 1,
+) -> Any:
+    """The convolution of (batch, timesteps, features) with a kernel (width, features, filters).
+
+    `padding` is "valid", "same" or "causal"; channels are last.
+
+    >>> conv1d([[[1.0], [2.0], [4.0]]], [[[1.0]], [[10.0]]]).tolist()
+    [[[21.0], [42.0]]]
+    """
+    x, kernel = array(x), array(kernel)
+    if data_format not in (None, "channels_last"):
+        raise ValueError(f"conv1d takes channels last, got data_format={data_format!r}")
+    if padding not in ("valid", "same", "causal"):
+        raise ValueError(f"padding is 'valid', 'same' or 'causal', got {padding!r}")
+    if strides > 1 and dilation_rate > 1:
+        raise ValueError("conv1d takes strides or dilation_rate, not both")
+    width = kernel.shape[0]
+    span = dilation_rate * (width - 1) + 1
+    if padding == "causal":
+        x = temporal_padding(x, (span - 1, 0))
+    elif padding == "same":
+        missing = max((-(-x.shape[1] // strides) - 1) * strides + span - x.shape[1], 0)
+        x = temporal_padding(x, (missing // 2, missing - missing // 2))
+    count = (x.shape[1] - span) // strides + 1
+    if count < 1:
+        raise ValueError(f"{x.shape[1]} timesteps are fewer than the kernel spans, {span}")
+    starts = [k * dilation_rate for k in range(width)]
+    windows = [x[:, a : a + (count - 1) * strides + 1 : strides] for a in starts]
+    columns = concatenate(windows, axis=-1)
+    return dot(columns, reshape(kernel, (-1, kernel.shape[-1])))
 
 
 def transpose(x: Any) -> Any:

@@ -50,9 +50,7 @@ def random_uniform(
     return np.minimum(drawn, below) if maxval > minval else drawn
 
 
-def random_binomial(
-    shape: Any, p: float = 0.0, dtype: Any = None, seed: int | None = None
-) -> Any:
+def random_binomial(shape: Any, p: float = 0.0, dtype: Any = None, seed: int | None = None) -> Any:
     """1 with the probability p, else 0.
 
     >>> random_binomial((3,), p=1.0).tolist()
@@ -77,7 +75,11 @@ def truncated_normal(
 
 
 def random_normal_variable(
-    shape: Any, mean: float, scale: float, dtype: Any = None, name: str | None = None,
+    shape: Any,
+    mean: float,
+    scale: float,
+    dtype: Any = None,
+    name: str | None = None,
     seed: int | None = None,
 ) -> Any:
     """A variable of `random_normal`.
@@ -89,7 +91,11 @@ def random_normal_variable(
 
 
 def random_uniform_variable(
-    shape: Any, low: float, high: float, dtype: Any = None, name: str | None = None,
+    shape: Any,
+    low: float,
+    high: float,
+    dtype: Any = None,
+    name: str | None = None,
     seed: int | None = None,
 ) -> Any:
     """A variable of `random_uniform`.

@@ -220,5 +220,3 @@ def _folded(fn: Callable[[Any, Any], Any], rows: list[Any], initializer: Any) ->
     for row in rows:
         total = fn(total, row)
     return total
-
-

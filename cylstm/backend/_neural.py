@@ -299,9 +299,7 @@ def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
     """
     x, bias = array(x), array(bias)
     if data_format not in (None, "channels_last", "channels_first"):
-        raise ValueError(
-            f"data_format is 'channels_last' or 'channels_first', got {data_format!r}"
-        )
+        raise ValueError(f"data_format is 'channels_last' or 'channels_first', got {data_format!r}")
     if bias.ndim not in (1, x.ndim - 1):
         raise ValueError(
             f"a bias has one axis, or those of a sample ({x.ndim - 1}); got {bias.ndim} axes"

@@ -18,6 +18,7 @@ from cylstm.layers.input_spec import InputSpec
 
 __all__ = ["Gradients", "Layer"]
 
+
 def unique_name(class_name: str) -> str:
     """The next free default name of a class: ``lstm_1``, ``lstm_2``, ``time_distributed_1``."""
     snake = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", class_name)

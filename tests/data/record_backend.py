@@ -108,6 +108,14 @@ CASES = {
         K.constant(3), K.constant([1, 2], "int32"), K.constant([1.0, 2.0], shape=(2, 2)),
         K.constant(np.arange(3.0)),
     ],
+    "conv1d": lambda K, long, filters: [
+        K.conv1d(long, filters),
+        K.conv1d(long, filters, padding="same"),
+        K.conv1d(long, filters, strides=2, padding="same"),
+        K.conv1d(long, filters, strides=3),
+        K.conv1d(long, filters, padding="causal", dilation_rate=2),
+        K.conv1d(long, filters, padding="same", dilation_rate=2),
+    ],
     "cos": lambda K, m: [K.cos(m)],
     "count_params": lambda K, t: [int(K.count_params(t))],
     "cumprod": lambda K, m, t: [K.cumprod(m), K.cumprod(t, axis=1), K.cumprod(t, axis=-1)],
@@ -268,7 +276,7 @@ def inputs():
     shapes = {
         "m": (3, 4), "m2": (3, 4), "v": (4,), "w": (4,), "n": (3,), "q": (3, 4), "t": (2, 3, 4),
         "t2": (2, 4, 5), "u": (2, 4), "w2": (4, 5), "h": (3, 4, 2), "s": (2, 4), "s2": (2, 4),
-        "one": (3, 1, 1),
+        "one": (3, 1, 1), "long": (2, 8, 3), "filters": (3, 3, 2),
     }
     arrays = {name: rng.uniform(-2, 2, shape) for name, shape in sorted(shapes.items())}
     arrays["p"] = rng.uniform(0.2, 3, (3, 4))
