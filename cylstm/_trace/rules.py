@@ -22,6 +22,7 @@ from cylstm._trace.steps import (
     differentiated,
     getitem,
     name_of,
+    of_constants,
     refuse,
 )
 
@@ -112,17 +113,21 @@ def _apply(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     values = list(args)
     boxes: list[Traced] = []
     positions: list[int] = []
+    lists = False
     for position, value in enumerate(args):
         box = value.read() if isinstance(value, Readable) else value
+        values[position] = box
         if isinstance(box, Traced):
             values[position] = box.numbers
+            boxes.append(box)
             if box.step >= 0:
-                boxes.append(box)
                 positions.append(position)
-        else:
-            values[position] = box
+        elif isinstance(box, list | tuple):
+            lists = True
     if not positions:
-        return constant(function, args, kwargs)
+        if lists or not boxes:
+            return constant(function, args, kwargs)
+        return of_constants(common(boxes), function(*values, **kwargs), values, kwargs)
     trace = common(boxes)
     if kwargs.get("where", True) is not True or "initial" in kwargs:
         refuse(function, trace.name, " with where= or initial=")  # autograd would ignore them
@@ -137,7 +142,8 @@ def _apply(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         pull = maker(tuple(positions), answer, tuple(values), kwargs)
     except (AssertionError, TypeError, NotImplementedError) as error:
         refuse(function, trace.name, f" with these arguments ({error})")
-    return trace.enter(answer, [box.step for box in boxes], _explained(function, pull))
+    parents = [box.step for box in boxes if box.step >= 0]
+    return trace.enter(answer, parents, _explained(function, pull))
 
 
 def _explained(function: Any, pull: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from cylstm._trace.arrays import Placed, Readable, Traced, common, flat, rebuilt
+from cylstm._trace.arrays import Placed, Readable, Trace, Traced, common, flat, rebuilt
 
 __all__ = [
     "cast",
@@ -18,6 +18,7 @@ __all__ = [
     "getitem",
     "name_of",
     "numbers",
+    "of_constants",
     "refuse",
     "unbroadcast",
 ]
@@ -90,6 +91,11 @@ def constant(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     trace = common([b for b in flat([*args, *kwargs.values()]) if isinstance(b, Traced)])
     values = [_plain(a) for a in args]
     result = function(*values, **{key: _plain(value) for key, value in kwargs.items()})
+    return of_constants(trace, result, values, kwargs)
+
+
+def of_constants(trace: Trace, result: Any, values: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """What a function of constants gave, as constants."""
     if isinstance(result, tuple | list):
         return rebuilt(result, [trace.constant_of(_as_floats(r, values, kwargs)) for r in result])
     return trace.constant_of(_as_floats(result, values, kwargs))
