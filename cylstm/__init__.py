@@ -58,6 +58,7 @@ except ImportError as error:
 from cylstm import (
     _keras_names,
     activations,
+    backend,
     callbacks,
     constraints,
     initializers,
@@ -85,6 +86,7 @@ __all__ = [
     "Variable",
     "__version__",
     "activations",
+    "backend",
     "callbacks",
     "constraints",
     "get_num_threads",

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import itertools
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _blank, _checks, _registry, regularizers, streaming
+from cylstm import _blank, _checks, _names, _registry, regularizers, streaming
 from cylstm._arguments import NamedArguments
 from cylstm.graph import Connectable, Node, SymbolicTensor, is_symbolic
 from cylstm.layers._advice import likely_reason
@@ -23,14 +21,12 @@ from cylstm.layers.input_spec import AxesError, InputSpec, batch_shape
 
 __all__ = ["Gradients", "Layer"]
 
-_counters: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
-
 
 def unique_name(class_name: str) -> str:
     """The next free default name of a class: ``lstm_1``, ``lstm_2``, ``time_distributed_1``."""
     snake = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", class_name)
     snake = re.sub(r"([a-z])([A-Z])", r"\1_\2", snake).lower().lstrip("_")
-    return f"{snake}_{next(_counters[snake])}"
+    return f"{snake}_{_names.next_number(snake)}"
 
 
 class Gradients(NamedTuple):
