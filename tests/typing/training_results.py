@@ -18,4 +18,4 @@ assert_type(model.evaluate(x, y), float | list[float])
 first: float = model.predict(x)[0, 0]
 largest: float = model.predict_on_batch(x).max()
 several = cylstm.Model(model.inputs, model.outputs).predict([x])
-assert_type(several, np.ndarray | list[np.ndarray])
+assert_type(several, np.ndarray | Any)
