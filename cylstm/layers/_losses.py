@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cylstm import regularizers
 from cylstm.variables import Variable
 
 __all__ = ["LossHolder", "as_list"]
@@ -43,7 +44,9 @@ class LossHolder:
         )
 
     def _unconditional_losses(self) -> list[Any]:
-        of_weights = [float(v.regularizer(v.value)) for v in self._variables if v.regularizer]
+        of_weights = [
+            regularizers.penalty(v.regularizer, v.value) for v in self._variables if v.regularizer
+        ]
         return of_weights + _matching(self._losses, None)
 
     def _penalised_weights(self) -> list[Variable]:

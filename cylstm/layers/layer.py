@@ -369,7 +369,9 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
 
     def _record_activity(self, outputs: Any) -> None:
         if self.activity_regularizer is not None:
-            self._activity_losses = [float(self.activity_regularizer(y)) for y in as_list(outputs)]
+            self._activity_losses = [
+                regularizers.penalty(self.activity_regularizer, y) for y in as_list(outputs)
+            ]
 
     # ------------------------------------------------------------------ config
 

@@ -132,7 +132,8 @@ class _Step:
         regularizer = self.layer.activity_regularizer
         if regularizer is None:
             return inner
-        return inner + [float(regularizer(values[id(t)])) for t in self.node.output_tensors]
+        tensors = self.node.output_tensors
+        return inner + [regularizers.penalty(regularizer, values[id(t)]) for t in tensors]
 
     def backward(self, found: Accumulated, values: dict[int, np.ndarray], penalties: bool) -> None:
         """Add the gradients of the inputs and weights, given those of the outputs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -90,7 +90,7 @@ class Steps:
                     f"{self._why_nan(samples)}",
                     values,
                 )
-            gradients = self._gradients(run, gradients_of_outputs())
+            gradients = self._gradients(run, gradients_of_outputs)
             for variable, gradient in zip(self._variables, gradients, strict=True):
                 if np.isnan(gradient).any():
                     raise NaNError(
@@ -135,7 +135,7 @@ class Steps:
         outputs = [run.values[id(t)] for t in self.outputs]
         masks = [run.masks[id(t)] for t in self.outputs]
         values, gradients = self.objective.assess(outputs, masks, samples.targets, samples.weights)
-        values[0] += sum(float(v.regularizer(v.value)) for v in self._penalised)
+        values[0] += sum(regularizers.penalty(v.regularizer, v.value) for v in self._penalised)
         values[0] += sum(run.activity_penalties())
         values[0] += sum(
             float(loss)
@@ -145,13 +145,17 @@ class Steps:
         )
         return values, gradients
 
-    def _gradients(self, run: Any, of_outputs: list[np.ndarray]) -> list[np.ndarray]:
+    def _gradients(self, run: Any, of_outputs: Callable[..., Any]) -> list[np.ndarray]:
         """The gradient of the total loss for each variable."""
         cotangents: dict[int, np.ndarray] = {}
-        for goal, gradient in zip(self.objective.goals, of_outputs, strict=True):
+        read: list[tuple[Variable, np.ndarray]] = []  # by a loss of the user's own
+        gradients_of_outputs = of_outputs(self._variables, lambda v, g: read.append((v, g)))
+        for goal, gradient in zip(self.objective.goals, gradients_of_outputs, strict=True):
             key = id(self.outputs[goal.index])
             cotangents[key] = cotangents[key] + gradient if key in cotangents else gradient
         found = run.backward(cotangents, penalties=True)
+        for variable, gradient in read:
+            found.add(variable, gradient)
         penalised = {id(v) for v in self._penalised}
         gradients = []
         for variable in self._variables:
