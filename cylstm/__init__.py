@@ -21,8 +21,11 @@ LSTM, Input, Sequential, Model
     ``layer.stream()`` and ``model.stream()`` one timestep after the other.
 layers
     LSTM, Dense, Embedding, Masking, Bidirectional, TimeDistributed, Dropout, Conv1D, pooling,
-    merging, normalization, reshaping; Layer and Differentiable for layers of your own, Variable
-    for their weights.
+    merging, normalization, reshaping; Lambda for functions, Layer and Differentiable for layers of
+    your own, Variable for their weights.
+backend
+    Array functions under Keras' names (`from cylstm import backend as K`): what losses, activations
+    and layers of your own are written with. They train where the package autograd is installed.
 models
     `load_model`, and models from their configs.
 optimizers, losses, metrics, callbacks

@@ -6,6 +6,7 @@ from cylstm.layers.convolutional import Conv1D, Convolution1D
 from cylstm.layers.core import Activation, ActivityRegularization, Dense, Masking
 from cylstm.layers.differentiable import Differentiable
 from cylstm.layers.embedding import Embedding
+from cylstm.layers.function import Lambda
 from cylstm.layers.input_layer import Input, InputLayer
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Gradients, Layer
@@ -84,6 +85,7 @@ register(
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
     InputLayer,
+    Lambda,
     LayerNormalization,
     LeakyReLU,
     Masking,
@@ -135,6 +137,7 @@ __all__ = [
     "Input",
     "InputLayer",
     "InputSpec",
+    "Lambda",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",

@@ -217,7 +217,8 @@ class TimeDistributed(Wrapper):
         layer, rows = self.layer, _rows(inputs)
         given = {"mask": self._inner_mask(mask), "training": training}
         if not keep:
-            return _in_time(layer.call(rows, **accepted(layer.call, **given)), inputs), None
+            outputs = layer._computed(rows, **accepted(layer.call, **given))
+            return _in_time(outputs, inputs), None
         recorded = layer._activity_losses
         outputs, pullback = layer.vjp(rows, **accepted(layer.vjp, **given))
         layer._activity_losses = recorded  # the wrapper records its output as a whole
