@@ -8,6 +8,7 @@ that of `_core`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,18 +58,7 @@ def _named(activation: Activation) -> Callable[[np.ndarray], np.ndarray]:
 
 def _function(activation: Activation) -> Callable[[np.ndarray], np.ndarray]:
     """The function of an activation, its results checked: it may be the user's own."""
-    function = _named(activation)
-
-    def checked(x: np.ndarray) -> np.ndarray:
-        y = np.asarray(function(x), x.dtype)
-        if y.shape != x.shape:
-            raise ValueError(
-                f"the activation {function!r} returned an array of shape {y.shape} for one of "
-                f"shape {x.shape}; it must keep the shape"
-            )
-        return y
-
-    return checked
+    return partial(activations.evaluate, _named(activation))
 
 
 def _derivative(activation: Activation) -> activations.VectorJacobianProduct:

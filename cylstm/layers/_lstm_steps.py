@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from cylstm import _checks, _random
+from cylstm import _checks, _random, _trace, activations
 
 __all__ = ["LSTMSteps"]
 
@@ -78,7 +79,9 @@ class LSTMSteps:
         """
         if self.implementation != 0:
             return inputs
-        x = _checks.as_array(inputs, self._dtype, f"Input 0 of layer {self.name}")
+        x = inputs
+        if not _trace.is_traced(x):
+            x = _checks.as_array(inputs, self._dtype, f"Input 0 of layer {self.name}")
         rate = self.dropout if training else 0.0
         masks = self._drawn_masks(rate, (len(x), self.input_dim))
         kernels = (self.kernel_i, self.kernel_f, self.kernel_c, self.kernel_o)
@@ -119,7 +122,21 @@ class LSTMSteps:
                 z = (inputs * input_masks[mask]) @ self.kernel.value[:, part]
                 z = z + (bias if self.bias is None else bias[part])
             gates.append(z + (h * recurrent_masks[mask]) @ self.recurrent_kernel.value[:, part])
-        i, f, o = (self.recurrent_activation(gates[g]) for g in (0, 1, 3))
-        c = f * c + i * self.activation(gates[2])
-        h = o * self.activation(c)
+        i, f, o = (_activated(self.recurrent_activation, gates[g]) for g in (0, 1, 3))
+        c = f * c + i * _activated(self.activation, gates[2])
+        h = o * _activated(self.activation, c)
         return h, [h, c]
+
+
+def _activated(activation: Any, x: Any) -> Any:
+    """An activation of an array, traced or not; a derivative that came with it wins."""
+    if not _trace.is_traced(x):
+        return activations.evaluate(activation, x)
+    if activations._own_vjp(activation) is None:
+        return activation(x)
+
+    def step(x: np.ndarray) -> tuple[np.ndarray, Callable]:
+        y, product = activations.evaluate(activation, x), activations.vjp(activation)
+        return y, lambda dy: ([product(x, y, dy)], [])
+
+    return _trace.record(step, [x])
