@@ -9,7 +9,7 @@ import numpy as np
 
 from cylstm import _checks, _random, _trace, activations
 
-__all__ = ["LSTMSteps"]
+__all__ = ["LSTMSteps", "drawn_masks"]
 
 
 class LSTMSteps:
@@ -32,12 +32,10 @@ class LSTMSteps:
 
     def _drawn_masks(self, rate: float, shape: tuple[int, int]) -> list:
         """Four masks of zeros and ``1 / (1 - rate)``, or four times the same, or four ones."""
-        if not 0 < rate < 1:
+        masks = drawn_masks(rate, shape, 1 if self.implementation == 2 else 4, self._dtype)
+        if masks is None:
             return [self._dtype.type(1)] * 4
-        draws = 1 if self.implementation == 2 else 4
-        kept = _random.default_generator().random((draws, *shape)) >= rate
-        masks = kept.astype(self._dtype) * self._dtype.type(1 / (1 - rate))
-        return list(masks) if draws == 4 else [masks[0]] * 4
+        return list(masks) if len(masks) == 4 else [masks[0]] * 4
 
     def _dropout_masks(
         self, x: np.ndarray, training: bool
@@ -126,6 +124,17 @@ class LSTMSteps:
         c = f * c + i * _activated(self.activation, gates[2])
         h = o * _activated(self.activation, c)
         return h, [h, c]
+
+
+def drawn_masks(
+    rate: float, shape: tuple[int, int], draws: int, dtype: np.dtype
+) -> np.ndarray | None:
+    """Dropout masks of zeros and ``1 / (1 - rate)``, (draws, *shape); None where nothing drops."""
+    if not 0 < rate < 1:
+        return None
+    kept = _random.default_generator().random((draws, *shape)) >= rate
+    masks: np.ndarray = kept.astype(dtype) * dtype.type(1 / (1 - rate))
+    return masks
 
 
 def _activated(activation: Any, x: Any) -> Any:

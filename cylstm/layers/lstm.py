@@ -15,13 +15,11 @@ from cylstm import (
     _threads,
     _trace,
     activations,
-    constraints,
-    initializers,
-    regularizers,
     streaming,
 )
 from cylstm.layers import _passes
 from cylstm.layers._lstm_steps import LSTMSteps
+from cylstm.layers._lstm_weights import LSTMWeights
 from cylstm.layers._options import LSTMOptions
 from cylstm.layers._turns import in_turn
 from cylstm.layers.input_spec import InputSpec
@@ -33,23 +31,7 @@ __all__ = ["LSTM"]
 _OWN_WAYS = ("step", "preprocess_input", "call", "get_initial_state")
 
 
-class _GateView:
-    """A gate's part of a weight, as a read-only view of its current value."""
-
-    def __init__(self, weight: str, gate: int) -> None:
-        self.weight, self.gate = weight, gate
-        self.__doc__ = f"Gate {'ifco'[gate]} of `{weight}`: a read-only view."
-
-    def __get__(self, layer: LSTM | None, owner: type) -> Any:
-        if layer is None:
-            return self
-        variable, units = getattr(layer, self.weight), layer.units
-        if variable is None:
-            return None
-        return variable.value[..., self.gate * units : (self.gate + 1) * units]
-
-
-class LSTM(LSTMSteps, Recurrent):
+class LSTM(LSTMSteps, LSTMWeights, Recurrent):
     """Long short-term memory, as `tf.keras.layers.LSTM` of TensorFlow 1.4.
 
     For each timestep, with x the input, h the output and c the cell state before, and * the
@@ -129,12 +111,6 @@ class LSTM(LSTMSteps, Recurrent):
     ((2, 5, 3), [(3, 16), (4, 16), (16,)])
     """
 
-    kernel_i, kernel_f, kernel_c, kernel_o = (_GateView("kernel", g) for g in range(4))
-    recurrent_kernel_i, recurrent_kernel_f, recurrent_kernel_c, recurrent_kernel_o = (
-        _GateView("recurrent_kernel", g) for g in range(4)
-    )
-    bias_i, bias_f, bias_c, bias_o = (_GateView("bias", g) for g in range(4))
-
     @_spellings.recurrent
     def __init__(
         self,
@@ -158,22 +134,24 @@ class LSTM(LSTMSteps, Recurrent):
         **kwargs: Unpack[LSTMOptions],
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.units = _checks.positive_int(units, "units")
-        self.activation = activations.get(activation)
-        self.recurrent_activation = activations.get(recurrent_activation)
-        self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.recurrent_initializer = initializers.get(recurrent_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.unit_forget_bias = bool(unit_forget_bias)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.recurrent_constraint = constraints.get(recurrent_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
-        self.dropout = _checks.fraction(dropout, "dropout")
-        self.recurrent_dropout = _checks.fraction(recurrent_dropout, "recurrent_dropout")
+        self._set_options(
+            units=units,
+            activation=activation,
+            recurrent_activation=recurrent_activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            unit_forget_bias=unit_forget_bias,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+        )
         self.state_spec = [InputSpec(shape=(None, self.units)) for _ in range(2)]
         self.states = [None, None]
         self._core_weights: _core.Weights | None = None
@@ -192,47 +170,11 @@ class LSTM(LSTMSteps, Recurrent):
         if shape[2] is None:
             raise ValueError(f"Layer {self.name} needs the last axis of its input to be known.")
         batch = self._fixed_batch(shape)
-        self.input_dim = _checks.positive_int(shape[2], "input_dim")
-
-        def weight(name: str, shape: tuple[int, ...], prefix: str, initializer: Any) -> Any:
-            return self.add_weight(
-                name,
-                shape,
-                initializer=initializer,
-                regularizer=getattr(self, f"{prefix}_regularizer"),
-                constraint=getattr(self, f"{prefix}_constraint"),
-            )
-
-        self.kernel = weight(
-            "kernel",
-            (self.input_dim, 4 * self.units),
-            "kernel",
-            self.kernel_initializer,
-        )
-        self.recurrent_kernel = weight(
-            "recurrent_kernel",
-            (self.units, 4 * self.units),
-            "recurrent",
-            self.recurrent_initializer,
-        )
-        self.bias = None
-        if self.use_bias:
-            self.bias = weight("bias", (4 * self.units,), "bias", self._initial_bias)
+        self._add_weights(shape[2])
         self.input_spec = [InputSpec(shape=(batch, None, self.input_dim))]
         self.built = True
         if self.stateful:
             self.reset_states()
-
-    def _initial_bias(self, shape: Sequence[int], dtype: npt.DTypeLike = None) -> np.ndarray:
-        if not self.unit_forget_bias:
-            return self.bias_initializer(shape, dtype=dtype)
-        return np.concatenate(
-            [
-                self.bias_initializer((self.units,), dtype=dtype),
-                np.ones(self.units, dtype),
-                self.bias_initializer((2 * self.units,), dtype=dtype),
-            ]
-        )
 
     # ------------------------------------------------------------------ forward and backward
 
