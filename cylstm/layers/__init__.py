@@ -2,6 +2,7 @@
 
 from cylstm.layers.advanced_activations import ELU, LeakyReLU, PReLU, ThresholdedReLU
 from cylstm.layers.bidirectional import Bidirectional
+from cylstm.layers.cells import LSTMCell, StackedRNNCells
 from cylstm.layers.convolutional import Conv1D, Convolution1D
 from cylstm.layers.core import Activation, ActivityRegularization, Dense, Masking
 from cylstm.layers.differentiable import Differentiable
@@ -57,11 +58,13 @@ from cylstm.layers.reshaping import (
     UpSampling1D,
     ZeroPadding1D,
 )
+from cylstm.layers.rnn import RNN
 from cylstm.layers.serialization import deserialize, register, serialize
 from cylstm.layers.wrappers import TimeDistributed, Wrapper
 
 register(
     LSTM,
+    RNN,
     Activation,
     ActivityRegularization,
     Add,
@@ -84,6 +87,7 @@ register(
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
     InputLayer,
+    LSTMCell,
     LayerNormalization,
     LeakyReLU,
     Masking,
@@ -96,6 +100,7 @@ register(
     RepeatVector,
     Reshape,
     SpatialDropout1D,
+    StackedRNNCells,
     Subtract,
     ThresholdedReLU,
     TimeDistributed,
@@ -106,6 +111,7 @@ register(
 __all__ = [
     "ELU",
     "LSTM",
+    "RNN",
     "Activation",
     "ActivityRegularization",
     "Add",
@@ -135,6 +141,7 @@ __all__ = [
     "Input",
     "InputLayer",
     "InputSpec",
+    "LSTMCell",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
@@ -151,6 +158,7 @@ __all__ = [
     "RepeatVector",
     "Reshape",
     "SpatialDropout1D",
+    "StackedRNNCells",
     "Subtract",
     "ThresholdedReLU",
     "TimeDistributed",

@@ -245,31 +245,44 @@ class Recurrent(Layer):
         training: bool,
         states: list[np.ndarray],
     ) -> tuple[np.ndarray, list[np.ndarray]]:
+        return self._run_steps(x, mask, training, states, [])
+
+    def _run_steps(
+        self, x: Any, mask: np.ndarray | None, training: bool, states: list, constants: list
+    ) -> tuple[Any, list]:
         """Run `step` over time: the output(s), then the final states. A trace goes through it."""
 
-        def run(x: Any, states: list) -> list:
-            return self._over_time(self.step, x, mask, training, states)
+        def run(x: Any, states: list, constants: list) -> list:
+            return self._over_time(self.step, x, mask, training, states, constants)
 
         with training_phase(training):
-            if _trace.is_traced(x, *states):
-                outputs, *states = run(x, states)
+            if _trace.is_traced(x, *states, *constants):
+                outputs, *states = run(x, states, constants)
             else:
-                outputs, *states = _trace.evaluate(run, [x, states], f"layer {self.name}")
+                arguments = [x, states, constants]
+                outputs, *states = _trace.evaluate(run, arguments, f"layer {self.name}")
         return outputs, states
 
     def _over_time(
-        self, step: Callable, x: Any, mask: np.ndarray | None, training: bool, states: list
+        self,
+        step: Callable,
+        x: Any,
+        mask: np.ndarray | None,
+        training: bool,
+        states: list,
+        constants: list,
     ) -> list:
-        """Run a step over time, as Keras does: the output(s) asked for, and the final states."""
+        """Run a step over time, as Keras does: the output(s) asked for, and the final states.
+
+        Each step is given the states, what `get_constants` gives, and the constants.
+        """
         batch, timesteps = x.shape[:2]
-        constants = self.get_constants(x, training)
+        fixed = [*self.get_constants(x, training), *constants]
         steps = self.preprocess_input(x, training)
         if timesteps == 0:
             nothing = np.zeros((batch, 0, self.units), self._dtype)
             return [nothing if self.return_sequences else states[0], *states]
-        last, outputs, final = rnn(
-            step, steps, states, self.go_backwards, mask, constants, self.unroll
-        )
+        last, outputs, final = rnn(step, steps, states, self.go_backwards, mask, fixed, self.unroll)
         if len(final) != len(states):
             raise ValueError(
                 f"The step of layer {self.name} returned {len(final)} states, expected "
