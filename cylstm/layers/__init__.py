@@ -2,6 +2,7 @@
 
 from cylstm.layers.advanced_activations import ELU, LeakyReLU, PReLU, ThresholdedReLU
 from cylstm.layers.bidirectional import Bidirectional
+from cylstm.layers.cells import LSTMCell, StackedRNNCells
 from cylstm.layers.convolutional import Conv1D, Convolution1D
 from cylstm.layers.core import Activation, ActivityRegularization, Dense, Masking
 from cylstm.layers.differentiable import Differentiable
@@ -58,11 +59,13 @@ from cylstm.layers.reshaping import (
     UpSampling1D,
     ZeroPadding1D,
 )
+from cylstm.layers.rnn import RNN
 from cylstm.layers.serialization import deserialize, register, serialize
 from cylstm.layers.wrappers import TimeDistributed, Wrapper
 
 register(
     LSTM,
+    RNN,
     Activation,
     ActivityRegularization,
     Add,
@@ -86,6 +89,7 @@ register(
     GlobalMaxPooling1D,
     InputLayer,
     Lambda,
+    LSTMCell,
     LayerNormalization,
     LeakyReLU,
     Masking,
@@ -98,6 +102,7 @@ register(
     RepeatVector,
     Reshape,
     SpatialDropout1D,
+    StackedRNNCells,
     Subtract,
     ThresholdedReLU,
     TimeDistributed,
@@ -108,6 +113,7 @@ register(
 __all__ = [
     "ELU",
     "LSTM",
+    "RNN",
     "Activation",
     "ActivityRegularization",
     "Add",
@@ -138,6 +144,7 @@ __all__ = [
     "InputLayer",
     "InputSpec",
     "Lambda",
+    "LSTMCell",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
@@ -154,6 +161,7 @@ __all__ = [
     "RepeatVector",
     "Reshape",
     "SpatialDropout1D",
+    "StackedRNNCells",
     "Subtract",
     "ThresholdedReLU",
     "TimeDistributed",
