@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cylstm import backend as K
 from cylstm.layers import (
     ELU,
     LSTM,
@@ -28,6 +29,7 @@ from cylstm.layers import (
     GaussianNoise,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
+    Lambda,
     Layer,
     LayerNormalization,
     LeakyReLU,
@@ -91,7 +93,35 @@ def dense(**kwargs):
     return Dense(3, activation="tanh", bias_initializer="glorot_uniform", **kwargs)
 
 
+def swish(x):
+    return x * K.sigmoid(x)
+
+
+def weighted(inputs, factor=1.0):
+    scores, values = inputs
+    return factor * K.batch_dot(K.softmax(scores), values, axes=(1, 1))
+
+
+def halves(x):
+    return [x[..., :2], x[..., 2:] ** 2]
+
+
+def last_size(shape):
+    return shape[0][0], shape[1][-1]
+
+
+# What a config names, and who reads one has to know.
+FUNCTIONS = {f.__name__: f for f in (swish, weighted, halves, last_size)}
+
 CASES = [
+    LayerCase("lambda", lambda dtype: Lambda(swish, dtype=dtype), SEQUENCES),
+    LayerCase("lambda of a shape", lambda dtype: Lambda(swish, (5, 4), dtype=dtype), SEQUENCES),
+    LayerCase(
+        "lambda of several",
+        lambda dtype: Lambda(weighted, last_size, arguments={"factor": 0.5}, dtype=dtype),
+        [numbers(3, 5), SEQUENCES],
+    ),
+    LayerCase("lambda to several", lambda dtype: Lambda(halves, dtype=dtype), SEQUENCES),
     LayerCase("dense", lambda dtype: dense(dtype=dtype), VECTORS, {}, np.ones(4)),
     LayerCase("dense, sequences", lambda dtype: dense(dtype=dtype), SEQUENCES, {"mask": SOME}),
     LayerCase("dense, four axes", lambda dtype: dense(dtype=dtype), GRIDS),

@@ -9,11 +9,12 @@ within one another do not meet.
 What cannot be followed raises: a traced array never turns into a plain one on the way.
 """
 
-from cylstm._trace.arrays import Readable, Traced, current, is_traced, stop, suspended
+from cylstm._trace.arrays import Readable, Shape, Traced, current, is_traced, stop, suspended
 from cylstm._trace.differentiation import differentiate, evaluate, record, require
 
 __all__ = [
     "Readable",
+    "Shape",
     "Traced",
     "current",
     "differentiate",

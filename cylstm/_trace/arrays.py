@@ -15,6 +15,7 @@ __all__ = [
     "Part",
     "Placed",
     "Readable",
+    "Shape",
     "Step",
     "Trace",
     "Traced",
@@ -30,6 +31,16 @@ __all__ = [
 Pull = Callable[[Any], Sequence[Any]]
 
 current: ContextVar[Trace | None] = ContextVar("cylstm_trace", default=None)
+
+
+class Shape(tuple[int | None, ...]):
+    """A shape as a tuple, with the method of TensorFlow's shapes that scripts call."""
+
+    __slots__ = ()
+
+    def as_list(self) -> list[int | None]:
+        """The sizes as a list; None where unknown."""
+        return list(self)
 
 
 class Step(NamedTuple):
@@ -143,9 +154,13 @@ class Traced(Operators):
     def T(self) -> Any:
         return np.transpose(self)
 
-    def get_shape(self) -> tuple[int, ...]:
+    def get_shape(self) -> Shape:
         """The same as `shape`: TensorFlow's name for it."""
-        return self.shape
+        return Shape(self.shape)
+
+    @property
+    def _keras_shape(self) -> Shape:
+        return Shape(self.shape)
 
     def constant(self, numbers: Any) -> Traced:
         """A value of this trace that has no gradient."""

@@ -15,6 +15,7 @@ import numpy as np
 from cylstm import _trace
 from cylstm._trace.arrays import flat
 from cylstm.backend._control import learning_phase, training_phase
+from cylstm.layers._cotangents import checked_cotangents
 from cylstm.layers._losses import as_list
 
 __all__ = [
@@ -66,7 +67,15 @@ def differentiated(layer: Any, arrays: Any, kwargs: dict[str, Any]) -> tuple[Any
             instead="define its `vjp(inputs)`, which returns the outputs and a function from their "
             "gradients to Gradients(inputs, initial_state, weights)",
         )
-    return _checked(layer, arrays, outputs), pullback
+    checked = _checked(layer, arrays, outputs)
+    several = isinstance(checked, list)
+    shapes = [y.shape for y in as_list(checked)]
+
+    def checking(cotangents: Any) -> Any:
+        given = checked_cotangents(layer, cotangents if several else [cotangents], shapes)
+        return pullback(given if several else given[0])
+
+    return checked, checking
 
 
 def _taken(function: Callable, given: dict[str, Any]) -> dict[str, Any]:

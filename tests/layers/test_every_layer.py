@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from layer_cases import CASES
+from layer_cases import CASES, FUNCTIONS
 
 from cylstm import layers
 from cylstm.layers import serialization
@@ -82,7 +82,8 @@ def test_float32_agrees_with_float64(case):
 def test_configs_survive_json(case):
     layer = case.make("float64")
     expected = called(case, layer)
-    twin = layers.deserialize(json.loads(json.dumps(layers.serialize(layer))))
+    config = json.loads(json.dumps(layers.serialize(layer)))
+    twin = layers.deserialize(config, FUNCTIONS)
     assert type(twin) is type(layer)
     assert twin.get_config() == layer.get_config()
     called(case, twin)
