@@ -48,17 +48,18 @@ def is_written_as_call(cls: type) -> bool:
 
 def computed(layer: Any, arrays: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """What `call` gives for checked arrays, which stay as they are."""
-    with training_phase(kwargs.get("training")):
+    given = _taken(layer.call, kwargs, {"training"})
+    with _phase(kwargs):
         outputs = _trace.evaluate(
-            lambda x: layer.call(x, *args, **kwargs), [arrays], f"layer {layer.name}"
+            lambda x: layer.call(x, *args, **given), [arrays], f"layer {layer.name}"
         )
     return _checked(layer, arrays, outputs)
 
 
 def differentiated(layer: Any, arrays: Any, kwargs: dict[str, Any]) -> tuple[Any, Callable]:
     """The outputs of `call`, and the pullback to the inputs and the trainable weights."""
-    given = _taken(layer.call, kwargs)
-    with training_phase(kwargs.get("training")):
+    given = _taken(layer.call, kwargs, {"mask", "training"})
+    with _phase(kwargs):
         outputs, pullback = _trace.differentiate(
             lambda x: layer.call(x, **given),
             [arrays],
@@ -78,13 +79,18 @@ def differentiated(layer: Any, arrays: Any, kwargs: dict[str, Any]) -> tuple[Any
     return checked, checking
 
 
-def _taken(function: Callable, given: dict[str, Any]) -> dict[str, Any]:
-    """The arguments without a mask, or a word on training, that the function does not take."""
+def _phase(kwargs: dict[str, Any]) -> Any:
+    """The phase that a call names, or else the one that is."""
+    training = kwargs.get("training")
+    return training_phase(learning_phase() if training is None else training)
+
+
+def _taken(function: Callable, given: dict[str, Any], offered: set[str]) -> dict[str, Any]:
+    """The arguments without those on offer that the function does not take."""
     parameters = signature(function).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return given
-    offered = {"mask", "training"} - parameters.keys()
-    return {name: value for name, value in given.items() if name not in offered}
+    return {k: v for k, v in given.items() if k in parameters or k not in offered}
 
 
 def _checked(layer: Any, arrays: Any, outputs: Any) -> Any:
@@ -146,7 +152,8 @@ def called_within(layer: Any, inputs: Any, args: Any, kwargs: dict[str, Any]) ->
     given = kwargs | dict(zip(("mask", "training"), args, strict=False))
     if given.get("training") is None and learning_phase():
         given["training"] = True
-    given = {name: _numbers(value) for name, value in _taken(layer.call, given).items()}
+    given = _taken(layer.call, given, {"mask", "training"})
+    given = {name: _numbers(value) for name, value in given.items()}
     states = given.pop("initial_state", None)
     variables = layer.trainable_weights
     trace = next(box.trace for box in flat([inputs]) if isinstance(box, _trace.Traced))
