@@ -9,7 +9,7 @@ import pytest
 import cylstm
 from cylstm import Input, Model, Sequential, losses, metrics
 from cylstm import backend as K
-from cylstm.layers import LSTM, Dense, Masking, TimeDistributed
+from cylstm.layers import LSTM, Dense, Lambda, Masking, TimeDistributed
 from cylstm.testing import numerical_gradient
 
 RNG = np.random.default_rng(10)
@@ -308,3 +308,34 @@ for options, loss in (
     assert all((a == b).all() for a, b in zip(before, model.get_weights()))
 """
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_loss_may_call_layers(shared):
+    """Features of the targets and of the outputs, by a layer that is trained along, or fixed."""
+    model = made()
+    feature = model.layers[-1] if shared else Dense(3, activation="tanh", dtype="float64")
+    model.add(Dense(3, dtype="float64"))
+    targets = RNG.normal(size=(6, 3))
+    feature(targets)
+    model.compile(
+        cylstm.optimizers.SGD(lr=1.0),
+        lambda t, p: (
+            losses.mse(K.stop_gradient(feature(t)), feature(p))
+            if not shared
+            else squared(feature(t), feature(p))
+        ),
+    )
+    before = feature.get_weights()
+    assert worst_step(model, X, targets) < 1e-6
+    assert shared is not np.array_equal(feature.get_weights()[0], before[0])
+
+
+@pytest.mark.parametrize("wrap", [lambda layer: layer, TimeDistributed])
+def test_weights_of_another_layer_are_trained_through_a_lambda(wrap):
+    """Weights that are tied: outputs are products with the matrix that the inputs came through."""
+    first = Dense(4, input_shape=(4, 3), dtype="float64")
+    last = Lambda(lambda x: K.dot(K.tanh(x), K.transpose(first.kernel)), dtype="float64")
+    model = Sequential([first, wrap(last), Lambda(lambda x: first(x), dtype="float64")])
+    model.compile(cylstm.optimizers.SGD(lr=1.0), "mse")
+    assert worst_step(model, X, RNG.normal(size=(6, 4, 4))) < 1e-6

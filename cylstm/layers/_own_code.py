@@ -5,7 +5,9 @@ Also what any layer does when it is called within a function that is being follo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from inspect import signature
 from typing import Any
@@ -17,6 +19,7 @@ from cylstm._trace.arrays import flat
 from cylstm.backend._control import learning_phase, training_phase
 from cylstm.layers._cotangents import checked_cotangents
 from cylstm.layers._losses import as_list
+from cylstm.variables import Variable
 
 __all__ = [
     "as_list_of_shapes",
@@ -25,7 +28,30 @@ __all__ = [
     "computed",
     "differentiated",
     "is_written_as_call",
+    "training_of",
 ]
+
+Found = list[tuple[Variable, np.ndarray]]
+
+_trained: ContextVar[tuple[Sequence[Variable], Found] | None] = ContextVar(
+    "cylstm_trained", default=None
+)
+
+
+@contextmanager
+def training_of(variables: Sequence[Variable]) -> Iterator[Found]:
+    """Say which variables are trained, whatever layer they are of.
+
+    The code of a layer may read the weights of another one (a `Lambda` that ends in the transposed
+    matrix of an `Embedding`). Yields a list to which the pullbacks of the layers that are called
+    within add the gradients of those that are not their own.
+    """
+    found: Found = []
+    token = _trained.set((variables, found))
+    try:
+        yield found
+    finally:
+        _trained.reset(token)
 
 
 @cache
@@ -59,11 +85,19 @@ def computed(layer: Any, arrays: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 def differentiated(layer: Any, arrays: Any, kwargs: dict[str, Any]) -> tuple[Any, Callable]:
     """The outputs of `call`, and the pullback to the inputs and the trainable weights."""
     given = _taken(layer.call, kwargs, {"mask", "training"})
+    own, (trained, found) = layer.trainable_weights, _trained.get() or ((), [])
+    others = [v for v in trained if v not in own]
+    constant = not own and all(x.dtype.kind != "f" for x in as_list(arrays))
+
+    def call(x: Any) -> Any:
+        result = layer.call(x, **given)
+        return _all_stopped(result) if constant else result  # no gradient is lost
+
     with _phase(kwargs):
         outputs, pullback = _trace.differentiate(
-            lambda x: layer.call(x, **given),
+            call,
             [arrays],
-            layer.trainable_weights,
+            [*own, *others],
             name=f"layer {layer.name}",
             instead="define its `vjp(inputs)`, which returns the outputs and a function from their "
             "gradients to Gradients(inputs, initial_state, weights)",
@@ -74,9 +108,20 @@ def differentiated(layer: Any, arrays: Any, kwargs: dict[str, Any]) -> tuple[Any
 
     def checking(cotangents: Any) -> Any:
         given = checked_cotangents(layer, cotangents if several else [cotangents], shapes)
-        return pullback(given if several else given[0])
+        of_inputs, gradients = pullback(given if several else given[0])
+        for variable, gradient in zip(others, gradients[len(own) :], strict=True):
+            if gradient.any():  # most are not read
+                found.append((variable, gradient))
+        return of_inputs, gradients[: len(own)]
 
     return checked, checking
+
+
+def _all_stopped(result: Any) -> Any:
+    """Plain arrays as constants; what was computed from another layer's weights stays traced."""
+    if isinstance(result, list | tuple):
+        return [_all_stopped(r) for r in result]
+    return result if isinstance(result, _trace.Traced) else _trace.stop(result)
 
 
 def _phase(kwargs: dict[str, Any]) -> Any:

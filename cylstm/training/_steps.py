@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cylstm import regularizers
+from cylstm.layers._own_code import training_of
 from cylstm.layers._turns import in_turn
 from cylstm.training._data import Samples
 from cylstm.training._interrupts import HeldInterrupt
@@ -81,7 +82,7 @@ class Steps:
 
     def _evaluate(self, samples: Samples) -> tuple[list[float], list[np.ndarray]]:
         """The loss and the metrics, and the gradient of each variable, none of them NaN."""
-        with self._as_compiled():
+        with self._as_compiled(), training_of(self._variables) as of_others:
             run = self._model._run(samples.inputs, None, True, keep=True)
             values, gradients_of_outputs = self._assess(run, samples)
             if math.isnan(values[0]):
@@ -90,7 +91,7 @@ class Steps:
                     f"{self._why_nan(samples)}",
                     values,
                 )
-            gradients = self._gradients(run, gradients_of_outputs)
+            gradients = self._gradients(run, gradients_of_outputs, of_others)
             for variable, gradient in zip(self._variables, gradients, strict=True):
                 if np.isnan(gradient).any():
                     raise NaNError(
@@ -145,10 +146,15 @@ class Steps:
         )
         return values, gradients
 
-    def _gradients(self, run: Any, of_outputs: Callable[..., Any]) -> list[np.ndarray]:
-        """The gradient of the total loss for each variable."""
+    def _gradients(
+        self, run: Any, of_outputs: Callable[..., Any], read: list[tuple[Variable, np.ndarray]]
+    ) -> list[np.ndarray]:
+        """The gradient of the total loss for each variable.
+
+        What the user's code reads of them, in losses and in layers that they are not of, adds to
+        `read`.
+        """
         cotangents: dict[int, np.ndarray] = {}
-        read: list[tuple[Variable, np.ndarray]] = []  # by a loss of the user's own
         gradients_of_outputs = of_outputs(self._variables, lambda v, g: read.append((v, g)))
         for goal, gradient in zip(self.objective.goals, gradients_of_outputs, strict=True):
             key = id(self.outputs[goal.index])
