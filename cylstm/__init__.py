@@ -22,7 +22,7 @@ LSTM, Input, Sequential, Model
 layers
     LSTM, Dense, Embedding, Masking, Bidirectional, TimeDistributed, Dropout, Conv1D, pooling,
     merging, normalization, reshaping; Layer and Differentiable for layers of your own, Variable
-    for their weights.
+    for their weights; RNN for cells of your own, LSTMCell.
 models
     `load_model`, and models from their configs.
 optimizers, losses, metrics, callbacks

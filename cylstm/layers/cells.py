@@ -16,6 +16,7 @@ from cylstm.layers._options import WeightedOptions
 from cylstm.layers.layer import Layer
 from cylstm.layers.nested import Nested, accepted
 from cylstm.layers.serialization import deserialize
+from cylstm.variables import Variable
 
 __all__ = ["LSTMCell", "StackedRNNCells"]
 
@@ -315,18 +316,21 @@ class StackedRNNCells(Nested):
         """One timestep and its pullback, if each cell has a `step_vjp`; see `RNN`."""
         of_cells: list[list] = []
         pulls: list[StepPullback] = []
+        read = []
         for cell, own, masks in self._parts(states, dropout_masks):
+            read.insert(0, inputs)
             (inputs, new), pull = cell_vjp(cell, inputs, own, constants, masks, training)
             of_cells.insert(0, new)
-            pulls.append(pull)
+            pulls.insert(0, pull)
 
         def pullback(d_output: Any, d_states: list) -> tuple:
-            of_weights: dict = {}
+            of_weights: dict[Variable, np.ndarray] = {}
             d_constants: list = [None] * len(constants or [])
             d_before: list = []
-            for pull, new in zip(reversed(pulls), of_cells, strict=True):
+            for pull, new, x in zip(pulls, of_cells, read, strict=True):
                 d_own, d_states = d_states[: len(new)], d_states[len(new) :]
-                d_output, d_previous, found, *rest = pull(d_output, d_own)
+                d_x, d_previous, found, *rest = pull(d_output, d_own)
+                d_output = like(d_x, x, "the inputs")
                 d_before += d_previous
                 add_to(of_weights, found)
                 d_constants = added(d_constants, rest[0] if rest else [])
@@ -505,13 +509,31 @@ def _recorded(
 # ---------------------------------------------------------------------- sums of gradients
 
 
-def add_to(total: dict, found: Mapping) -> None:
+def like(gradient: Any, array: np.ndarray, what: str) -> np.ndarray:
+    """A gradient that a `step_vjp` found, of which None is zero, checked against its array."""
+    if gradient is None:
+        return np.zeros(array.shape, array.dtype)
+    if np.shape(gradient) != array.shape:
+        raise ValueError(
+            f"The pullback of a step_vjp returned a gradient of {what} with the shape "
+            f"{np.shape(gradient)}, expected {array.shape}."
+        )
+    return np.asarray(gradient, array.dtype)
+
+
+def add_to(total: dict[Variable, np.ndarray], found: Any) -> None:
     """Add gradients by weight to those found before."""
+    if not isinstance(found, Mapping):
+        raise TypeError(
+            "The pullback of a step_vjp must return the gradients of the weights as a dict from "
+            f"the weight to its gradient, got {_checks.described(found)}."
+        )
     for variable, gradient in found.items():
+        gradient = like(gradient, variable.value, variable.name)
         if variable in total:
             total[variable] += gradient
         else:
-            total[variable] = np.array(gradient, variable.dtype)
+            total[variable] = np.array(gradient)
 
 
 def added(total: Sequence[Any], found: Sequence[Any]) -> list:

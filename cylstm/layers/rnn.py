@@ -12,13 +12,15 @@ from cylstm import _checks, _registry, _trace
 from cylstm.backend._control import training_phase
 from cylstm.graph import is_symbolic
 from cylstm.layers import cells
+from cylstm.layers._initial_states import symbolic_states
 from cylstm.layers._options import RecurrentOptions
 from cylstm.layers._turns import in_turn
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Gradients, Layer, as_list
 from cylstm.layers.nested import Nested, accepted
-from cylstm.layers.recurrent import Recurrent, symbolic_states
+from cylstm.layers.recurrent import Recurrent
 from cylstm.layers.serialization import deserialize
+from cylstm.variables import Variable
 
 __all__ = ["RNN"]
 
@@ -407,7 +409,7 @@ class RNN(Nested, Recurrent):
         batch, timesteps, _ = shape
         d_x = np.zeros(shape, self._dtype)
         d_constants: list = [None] * len(constants)
-        of_weights: dict = {}
+        of_weights: dict[Variable, np.ndarray] = {}
         d_now = np.zeros((batch, self.units), self._dtype)  # of the output at this timestep
         if d_output is not None and not self.return_sequences:
             if not pulls:  # nothing was read: the first state is the output
@@ -426,18 +428,15 @@ class RNN(Nested, Recurrent):
                 if not self.unroll:  # the output of a masked timestep is the state before
                     passed[0] = passed[0] + d_before
             d_inputs, d_old, found, *rest = pulls[s](d_now, d_new)
-            d_x[:, t] = 0 if d_inputs is None else d_inputs
-            d_states = [
-                np.zeros_like(z) if d is None else d for z, d in zip(d_states, d_old, strict=True)
-            ]
+            d_x[:, t] = cells.like(d_inputs, d_x[:, t], "the inputs")
+            d_states = [cells.like(d, z, "a state") for d, z in zip(d_old, d_states, strict=True)]
             if passed is not None:
                 d_states = [d + p for d, p in zip(d_states, passed, strict=True)]
             cells.add_to(of_weights, found)
             d_constants = cells.added(d_constants, rest[0] if rest else [])
             d_now = d_before if mask is not None and self.unroll else np.zeros_like(d_now)
         d_constants = [
-            np.zeros_like(c) if d is None else d
-            for c, d in zip(constants, d_constants, strict=True)
+            cells.like(d, c, "a constant") for d, c in zip(d_constants, constants, strict=True)
         ]
         return d_x, d_states, d_constants, of_weights
 

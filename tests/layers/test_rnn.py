@@ -329,6 +329,43 @@ def test_a_derivative_of_ones_own_wins_also_within_a_trace():
         np.testing.assert_array_equal(pullback(y).inputs, 0)
 
 
+def test_gradients_that_are_none_count_as_zeros():
+    class Deaf(ByHand):
+        def step_vjp(self, *args, **kwargs):
+            found, _ = super().step_vjp(*args, **kwargs)
+            return found, lambda d, _: (None, [None], {})
+
+    layer = built(RNN([LSTMCell(3), Deaf(U)]))
+    y, pullback = layer.vjp(X, initial_state=[STATES[0], *[np.ones((B, 3))] * 2])
+    gradients = pullback(y)
+    assert not any(
+        np.any(g) for g in [gradients.inputs, *gradients.initial_state, *gradients.weights]
+    )
+    assert [g.shape for g in gradients.weights] == [w.shape for w in layer.weights]
+
+
+@pytest.mark.parametrize(
+    ("found", "error", "message"),
+    [
+        ((np.ones((B, 1)), [None], {}), ValueError, "of the inputs with the shape"),
+        ((None, [np.ones(U)], {}), ValueError, "of a state with the shape"),
+        ((None, [None], [1.0]), TypeError, "as a dict"),
+        ((None, [None], {"kernel": np.ones(1)}), ValueError, "kernel with the shape"),
+    ],
+)
+def test_wrong_gradients_of_a_step_are_refused(found, error, message):
+    class Wrong(ByHand):
+        def step_vjp(self, *args, **kwargs):
+            of_weights = found[2]
+            if "kernel" in of_weights:
+                of_weights = {self.kernel: of_weights["kernel"]}
+            return super().step_vjp(*args, **kwargs)[0], lambda d, _: (*found[:2], of_weights)
+
+    y, pullback = RNN(Wrong(U)).vjp(X)
+    with pytest.raises(error, match=message):
+        pullback(y)
+
+
 def test_a_cell_around_a_cell_trains():
     class Around(Layer):
         def __init__(self, units, **kwargs):
