@@ -28,9 +28,11 @@ __all__ = ["RNN"]
 class RNN(Nested, Recurrent):
     """A recurrent layer that calls a cell at each timestep, as `keras.layers.RNN` of Keras 2.0.9.
 
-    Of an LSTM, `LSTM(n)` computes the same as ``RNN(LSTMCell(n))`` in the compiled core, some
-    10 to 30 times as fast: use that, or several in a row, wherever it does what you need. `RNN` is
-    for cells of your own.
+    `LSTM(n)` gives the numbers and gradients of ``RNN(LSTMCell(n))`` much faster, in the compiled
+    core: use it, or several in a row, wherever it does what you need. Measured in training, it is
+    3 times as fast with 256 units and batches of 128, 18 times with 32 units and batches of 32, and
+    120 times with single sequences; a cell that is differentiated takes up to 5 times as long as
+    one with a derivative of its own. `RNN` is for cells of your own.
 
     Parameters
     ----------
@@ -47,6 +49,8 @@ class RNN(Nested, Recurrent):
         - optionally ``step_vjp``, a derivative of its own: see below. Without it, `call` is
           differentiated (with the package autograd): compute with `cylstm.backend`, operators or
           NumPy's functions.
+        - optionally ``draw_dropout(batch)``, which is asked once for a sequence in training: what
+          it returns is given to every step as `dropout_masks`.
     return_sequences, return_state, go_backwards, stateful, unroll : bool, default False
         See `Recurrent`.
     **kwargs
@@ -68,7 +72,8 @@ class RNN(Nested, Recurrent):
     Notes
     -----
     Inputs (batch, timesteps, input_dim), or a list [x, states ..., constants ...]; what else a
-    call takes is listed there. Masked timesteps carry the states on.
+    call takes is listed there. A masked timestep carries the states on, and its output is, as in
+    Keras, the first state (with `unroll` the output before).
 
     A cell with a derivative of its own defines ``step_vjp(inputs, states)``, which takes the same
     arguments as `call` and returns ``((output, states), pullback)``. The pullback takes the

@@ -245,6 +245,31 @@ def test_an_rnn_of_a_cell_is_the_lstm(mask, implementation, training):
         assert_all_close(everything(layer, **call), everything(twin, **call))
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_a_stack_is_one_lstm_after_the_other(training):
+    options = {"dropout": 0.3, "recurrent_dropout": 0.2, "implementation": 1, "dtype": "float64"}
+    stack = built(RNN([LSTMCell(n, **options) for n in (5, U)], return_sequences=True))
+    lower, upper = (LSTM(n, return_sequences=True, **options) for n in (5, U))
+    row = cylstm.Sequential([lower, upper])
+    row.build((None, T, D))
+    row.set_weights(stack.get_weights())
+    call = {"mask": MASK, "training": training}
+    assert_all_close(everything(stack, **call), everything_of_a_row(row, **call))
+    if training:
+        assert np.abs(stack(X, **call) - stack(X, mask=MASK)).max() > 0.01
+
+
+def everything_of_a_row(model, **call):
+    """As `everything`, of layers one after the other."""
+    lower, upper = model.layers
+    set_random_seed(0)
+    middle, pull_lower = lower.vjp(X, **call)
+    y, pull_upper = upper.vjp(middle, **call)
+    of_upper = pull_upper(np.cos(y + 0.1))
+    of_lower = pull_lower(of_upper.inputs)
+    return [y, y, of_lower.inputs, *of_lower.weights, *of_upper.weights]
+
+
 @pytest.mark.parametrize("activation", sorted(cylstm._core.ACTIVATIONS))
 def test_a_cell_has_all_activations(activation):
     options = {"activation": activation, "recurrent_activation": activation, "dtype": "float64"}
