@@ -477,7 +477,9 @@ class RNN(Nested, Recurrent):
         """
         arguments = {name: value for name, value in config.items() if name != "num_constants"}
         layer = cls(**arguments | {"cell": deserialize(config.get("cell"), custom_objects)})
-        layer._num_constants = config.get("num_constants")
+        count = config.get("num_constants")
+        if count is not None:
+            layer._num_constants = _checks.positive_int(count, "num_constants")
         return layer
 
 

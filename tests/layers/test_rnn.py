@@ -270,7 +270,11 @@ def everything_of_a_row(model, **call):
     return [y, y, of_lower.inputs, *of_lower.weights, *of_upper.weights]
 
 
-@pytest.mark.parametrize("activation", sorted(cylstm._core.ACTIVATIONS))
+def cube(x):
+    return 0.1 * x**3
+
+
+@pytest.mark.parametrize("activation", [*sorted(cylstm._core.ACTIVATIONS), cube])
 def test_a_cell_has_all_activations(activation):
     options = {"activation": activation, "recurrent_activation": activation, "dtype": "float64"}
     layer = built(RNN(LSTMCell(U, **options)))
@@ -643,6 +647,11 @@ class WrongSize(Plain):
             "make an Input",
         ),
         (lambda: RNN(Plain()).get_config(), ValueError, "get_config"),
+        (
+            lambda: RNN.from_config(RNN(LSTMCell(2)).get_config() | {"num_constants": -1}),
+            ValueError,
+            "num_constants",
+        ),
         (
             lambda: built(RNN(WithConstant(2)), CONSTANT)(X, constants=[CONSTANT] * 2),
             ValueError,
