@@ -22,7 +22,7 @@ LSTM, Input, Sequential, Model
 layers
     LSTM, Dense, Embedding, Masking, Bidirectional, TimeDistributed, Dropout, Conv1D, pooling,
     merging, normalization, reshaping; Lambda for functions, Layer and Differentiable for layers of
-    your own, Variable for their weights.
+    your own, Variable for their weights; RNN for cells of your own, LSTMCell.
 backend
     Array functions under Keras' names (`from cylstm import backend as K`): what losses, activations
     and layers of your own are written with. They train where the package autograd is installed.

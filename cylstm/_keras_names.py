@@ -97,7 +97,8 @@ PRESENT: dict[str, dict[str, str]] = {
         "": "constraints initializers regularizers",
     },
     "layers.pooling": {"layers": "InputSpec Layer"},
-    "layers.recurrent": _OF_EVERY_LAYER | {"layers": "InputSpec LSTM Layer"},
+    "layers.recurrent": _OF_EVERY_LAYER
+    | {"layers": "InputSpec LSTM LSTMCell Layer RNN StackedRNNCells"},
     "layers.wrappers": {"layers": "Bidirectional InputSpec Layer"},
     "losses": {"utils": "deserialize_keras_object"},
     "metrics": {"utils": "deserialize_keras_object"},
@@ -125,9 +126,6 @@ _REASONS: dict[str, str] = {
     "arguments": "GRU GRUCell SimpleRNN SimpleRNNCell CuDNNGRU",
     "there is no GPU; LSTM(units, recurrent_activation='sigmoid') computes the same": (
         "CuDNNLSTM layers.cudnn_recurrent."
-    ),
-    "a cell apart from its layer is not offered; use LSTM, or several of them in a row": (
-        "LSTMCell RNN StackedRNNCells"
     ),
     f"{_PURPOSE}: there are no layers for images and volumes; the nearest are Conv1D, "
     "MaxPooling1D and their kin, over timesteps": (

@@ -9,6 +9,7 @@ from cylstm import backend as K
 from cylstm.layers import (
     ELU,
     LSTM,
+    RNN,
     Activation,
     ActivityRegularization,
     Add,
@@ -33,6 +34,7 @@ from cylstm.layers import (
     Layer,
     LayerNormalization,
     LeakyReLU,
+    LSTMCell,
     Masking,
     Maximum,
     MaxPooling1D,
@@ -82,6 +84,21 @@ IN_TRAINING = {"training": True}
 
 def lstm(**kwargs):
     return LSTM(2, recurrent_activation="sigmoid", bias_initializer="glorot_uniform", **kwargs)
+
+
+def smooth_cell(units, dtype):
+    return LSTMCell(
+        units,
+        recurrent_activation="sigmoid",
+        bias_initializer="glorot_uniform",
+        dropout=0.3,
+        recurrent_dropout=0.3,
+        dtype=dtype,
+    )
+
+
+def rnn(dtype):
+    return RNN(smooth_cell(2, dtype))
 
 
 def around(wrapper, inner, **kwargs):
@@ -179,6 +196,25 @@ CASES = [
         {"initial_state": STATES[:2]},
         VECTORS,
     ),
+    *(
+        LayerCase(
+            f"rnn of {name}",
+            lambda dtype, cells=cells, options=options: RNN(
+                [smooth_cell(n, dtype) for n in cells], **options
+            ),
+            SEQUENCES,
+            arguments,
+            VECTORS,
+        )
+        for name, cells, arguments, options in (
+            ("a cell", [2], {"mask": SOME}, {}),
+            ("a cell, backwards", [2], {}, {"go_backwards": True}),
+            ("a stack", [3, 2], {"mask": SOME}, {"return_sequences": True, "unroll": True}),
+            ("a cell with states", [2], {"initial_state": STATES[:2]}, {"return_state": True}),
+        )
+    ),
+    LayerCase("rnn, bidirectional", around(Bidirectional, rnn), SEQUENCES, {}, VECTORS),
+    LayerCase("rnn at each timestep", around(TimeDistributed, rnn), GRIDS, {}, SEQUENCES),
     LayerCase("dense at each timestep", around(TimeDistributed, dense), SEQUENCES, {}, VECTORS),
     LayerCase("lstm at each timestep", around(TimeDistributed, lstm), GRIDS, {}, SEQUENCES),
     LayerCase(

@@ -2,7 +2,7 @@
 
 from cylstm.layers.advanced_activations import ELU, LeakyReLU, PReLU, ThresholdedReLU
 from cylstm.layers.bidirectional import Bidirectional
-from cylstm.layers.cells import LSTMCell, StackedRNNCells
+from cylstm.layers.cells import StackedRNNCells
 from cylstm.layers.convolutional import Conv1D, Convolution1D
 from cylstm.layers.core import Activation, ActivityRegularization, Dense, Masking
 from cylstm.layers.differentiable import Differentiable
@@ -12,6 +12,7 @@ from cylstm.layers.input_layer import Input, InputLayer
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Gradients, Layer
 from cylstm.layers.lstm import LSTM
+from cylstm.layers.lstm_cell import LSTMCell
 from cylstm.layers.merge import (
     Add,
     Average,

@@ -204,7 +204,7 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
         training: bool | None = None,
         initial_state: Any = None,
     ) -> tuple[Any, Callable[[Any], Gradients]]:
-        if self._is_overridden():
+        if type(self) is not LSTM and self._is_overridden():
             return super().vjp(inputs, mask, training, initial_state)
         states: Any = None if initial_state is None else list(as_list(initial_state))
         found, x = None, self._plain(inputs, training)
@@ -374,7 +374,7 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
     def _is_overridden(self, *names: str) -> bool:
         """Whether a subclass has ways of its own, which the core does not know."""
         cls, names = type(self), names or _OWN_WAYS
-        return cls is not LSTM and any(getattr(cls, n) is not getattr(LSTM, n) for n in names)
+        return any(getattr(cls, n) is not getattr(LSTM, n) for n in names)
 
     def _check_activations(self) -> None:
         """Raise where an activation has no derivative, before anything is computed."""

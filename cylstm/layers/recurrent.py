@@ -11,6 +11,7 @@ import numpy.typing as npt
 from cylstm import _blank, _checks, _trace, streaming
 from cylstm.backend._control import rnn, training_phase
 from cylstm.graph import Node, SymbolicTensor, is_symbolic
+from cylstm.layers._initial_states import split_inputs, symbolic_states
 from cylstm.layers._options import RecurrentOptions
 from cylstm.layers._turns import Turn, in_turn
 from cylstm.layers.input_spec import InputSpec
@@ -482,40 +483,6 @@ class Recurrent(Layer):
                 f"Layer {self.name} is stateful with the batch size {given}, got {batch} rows."
             )
         return batch
-
-
-def split_inputs(inputs: Any, initial_state: Any) -> tuple[Any, Any]:
-    """Take the list [x, state, ...] apart; nested lists of numbers are one input."""
-    if isinstance(inputs, list | tuple) and inputs and _checks.rank(inputs[0]) >= 3:
-        if len(inputs) > 1 and initial_state is not None:
-            raise ValueError("Initial states were given both in the inputs and as initial_state.")
-        return inputs[0], list(inputs[1:]) or initial_state
-    return inputs, initial_state
-
-
-def symbolic_states(
-    layer: Any, inputs: Any, initial_state: Any
-) -> tuple[list[Any], list[np.ndarray] | None]:
-    """The tensors that a symbolic call reads, and its initial states where they are arrays.
-
-    Raises
-    ------
-    ValueError
-        If some initial states are symbolic and others arrays, or they do not fit the layer.
-    TypeError
-        If one does not consist of real numbers.
-    """
-    tensors = as_list(inputs) + ([] if initial_state is None else as_list(initial_state))
-    states = tensors[1:]
-    symbolic = [is_symbolic(state) for state in states]
-    if all(symbolic) or not is_symbolic(tensors[0]):  # what is no tensor the call refuses
-        return tensors, None
-    if any(symbolic):
-        raise ValueError(
-            f"Layer {layer.name} was given symbolic tensors and arrays as initial states: give all "
-            "as the one (make an `Input` for what is to change) or all as the other."
-        )
-    return tensors[:1], layer._constant_states(states, tensors[0].shape[0])
 
 
 def _with_input_shape(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -12,13 +12,15 @@ from cylstm import _checks, _registry, _trace
 from cylstm.backend._control import training_phase
 from cylstm.graph import is_symbolic
 from cylstm.layers import cells
+from cylstm.layers._initial_states import symbolic_states
 from cylstm.layers._options import RecurrentOptions
 from cylstm.layers._turns import in_turn
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Gradients, Layer, as_list
 from cylstm.layers.nested import Nested, accepted
-from cylstm.layers.recurrent import Recurrent, symbolic_states
+from cylstm.layers.recurrent import Recurrent
 from cylstm.layers.serialization import deserialize
+from cylstm.variables import Variable
 
 __all__ = ["RNN"]
 
@@ -26,9 +28,11 @@ __all__ = ["RNN"]
 class RNN(Nested, Recurrent):
     """A recurrent layer that calls a cell at each timestep, as `keras.layers.RNN` of Keras 2.0.9.
 
-    Of an LSTM, `LSTM(n)` computes the same as ``RNN(LSTMCell(n))`` in the compiled core, some
-    10 to 30 times as fast: use that, or several in a row, wherever it does what you need. `RNN` is
-    for cells of your own.
+    `LSTM(n)` gives the numbers and gradients of ``RNN(LSTMCell(n))`` much faster, in the compiled
+    core: use it, or several in a row, wherever it does what you need. Measured in training, it is
+    3 times as fast with 256 units and batches of 128, 18 times with 32 units and batches of 32, and
+    120 times with single sequences; a cell that is differentiated takes up to 5 times as long as
+    one with a derivative of its own. `RNN` is for cells of your own.
 
     Parameters
     ----------
@@ -45,6 +49,8 @@ class RNN(Nested, Recurrent):
         - optionally ``step_vjp``, a derivative of its own: see below. Without it, `call` is
           differentiated (with the package autograd): compute with `cylstm.backend`, operators or
           NumPy's functions.
+        - optionally ``draw_dropout(batch)``, which is asked once for a sequence in training: what
+          it returns is given to every step as `dropout_masks`.
     return_sequences, return_state, go_backwards, stateful, unroll : bool, default False
         See `Recurrent`.
     **kwargs
@@ -66,7 +72,8 @@ class RNN(Nested, Recurrent):
     Notes
     -----
     Inputs (batch, timesteps, input_dim), or a list [x, states ..., constants ...]; what else a
-    call takes is listed there. Masked timesteps carry the states on.
+    call takes is listed there. A masked timestep carries the states on, and its output is, as in
+    Keras, the first state (with `unroll` the output before).
 
     A cell with a derivative of its own defines ``step_vjp(inputs, states)``, which takes the same
     arguments as `call` and returns ``((output, states), pullback)``. The pullback takes the
@@ -407,7 +414,7 @@ class RNN(Nested, Recurrent):
         batch, timesteps, _ = shape
         d_x = np.zeros(shape, self._dtype)
         d_constants: list = [None] * len(constants)
-        of_weights: dict = {}
+        of_weights: dict[Variable, np.ndarray] = {}
         d_now = np.zeros((batch, self.units), self._dtype)  # of the output at this timestep
         if d_output is not None and not self.return_sequences:
             if not pulls:  # nothing was read: the first state is the output
@@ -426,18 +433,15 @@ class RNN(Nested, Recurrent):
                 if not self.unroll:  # the output of a masked timestep is the state before
                     passed[0] = passed[0] + d_before
             d_inputs, d_old, found, *rest = pulls[s](d_now, d_new)
-            d_x[:, t] = 0 if d_inputs is None else d_inputs
-            d_states = [
-                np.zeros_like(z) if d is None else d for z, d in zip(d_states, d_old, strict=True)
-            ]
+            d_x[:, t] = cells.like(d_inputs, d_x[:, t], "the inputs")
+            d_states = [cells.like(d, z, "a state") for d, z in zip(d_old, d_states, strict=True)]
             if passed is not None:
                 d_states = [d + p for d, p in zip(d_states, passed, strict=True)]
             cells.add_to(of_weights, found)
             d_constants = cells.added(d_constants, rest[0] if rest else [])
             d_now = d_before if mask is not None and self.unroll else np.zeros_like(d_now)
         d_constants = [
-            np.zeros_like(c) if d is None else d
-            for c, d in zip(constants, d_constants, strict=True)
+            cells.like(d, c, "a constant") for d, c in zip(d_constants, constants, strict=True)
         ]
         return d_x, d_states, d_constants, of_weights
 
@@ -473,7 +477,9 @@ class RNN(Nested, Recurrent):
         """
         arguments = {name: value for name, value in config.items() if name != "num_constants"}
         layer = cls(**arguments | {"cell": deserialize(config.get("cell"), custom_objects)})
-        layer._num_constants = config.get("num_constants")
+        count = config.get("num_constants")
+        if count is not None:
+            layer._num_constants = _checks.positive_int(count, "num_constants")
         return layer
 
 

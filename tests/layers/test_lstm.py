@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import cylstm
+from cylstm import _trace
 from cylstm import backend as K
-from cylstm.testing import gradient_error
+from cylstm.testing import gradient_error, numerical_gradient
 
 B, T, D, U = 2, 3, 4, 3
 ACTIVATIONS = sorted(cylstm._core.ACTIVATIONS)
@@ -358,6 +359,70 @@ def test_a_subclass_with_ways_of_its_own_trains(mask, cls):
     gradients = pullback(outputs)
     outputs = outputs if isinstance(outputs, list) else [outputs]
     assert {a.dtype.name for a in [*outputs, gradients.inputs, *gradients.weights]} == {"float32"}
+
+
+class Attending(cylstm.layers.Recurrent):
+    """Each step weighs all timesteps: `call` keeps what the steps read."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.state_spec = [cylstm.layers.InputSpec(shape=(None, units))]
+
+    def build(self, input_shape):
+        self.query = self.add_weight("query", (self.units, self.units))
+        self.key = self.add_weight("key", (input_shape[-1], self.units))
+        self.value = self.add_weight("value", (input_shape[-1], self.units))
+
+    def call(self, inputs, **kwargs):
+        self.inputs, self.keys = inputs, K.dot(inputs, self.key)
+        return super().call(inputs, **kwargs)
+
+    def step(self, inputs, states):
+        query = K.expand_dims(K.dot(states[0], self.query), 1)
+        scores = K.softmax(K.sum(K.tanh(self.keys + query), axis=-1))
+        context = K.batch_dot(scores, self.inputs, axes=(1, 1))
+        output = K.tanh(K.dot(context, self.value) + 0.5 * states[0])
+        return output, [output]
+
+
+def test_a_layer_that_attends_to_its_inputs_trains():
+    layer = Attending(U, return_sequences=True, dtype="float64")
+    assert gradient_error(layer, X, initial_state=STATE[:1], mask=MASKS["hole"]) < 1e-6
+    model = cylstm.Sequential([Attending(U, input_shape=(T, D))])
+    model.compile(cylstm.optimizers.Adam(0.05), "mse")
+    losses = model.fit(X, np.tanh(STATE[0]), epochs=40, verbose=0).history["loss"]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_an_lstm_within_a_function_that_is_differentiated():
+    layer = made_layer(return_sequences=True, return_state=True, recurrent_activation="sigmoid")
+
+    def function(x, h, c):
+        y, h, c = layer(K.tanh(x), initial_state=[h, c], mask=MASKS["hole"])
+        return [y * 2, h * c]
+
+    def loss(x, h, c):
+        return sum(float(np.sin(y).sum()) for y in function(x, h, c))
+
+    arrays = [X, *STATE]
+    outputs, pullback = _trace.differentiate(function, arrays, layer.trainable_weights)
+    found, of_weights = pullback([np.cos(y) for y in outputs])
+    for i, gradient in enumerate(found):
+
+        def at(v, i=i):
+            return loss(*arrays[:i], v, *arrays[i + 1 :])
+
+        np.testing.assert_allclose(gradient, numerical_gradient(at, arrays[i]), atol=1e-8)
+    for variable, gradient in zip(layer.trainable_weights, of_weights, strict=True):
+        kept = variable.value
+
+        def at(v, variable=variable):
+            variable.assign(v)
+            return loss(*arrays)
+
+        np.testing.assert_allclose(gradient, numerical_gradient(at, kept), atol=1e-8)
+        variable.assign(kept)
 
 
 def test_a_stateful_layer_with_a_step_of_its_own_moves_on():
