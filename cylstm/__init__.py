@@ -21,8 +21,11 @@ LSTM, Input, Sequential, Model
     ``layer.stream()`` and ``model.stream()`` one timestep after the other.
 layers
     LSTM, Dense, Embedding, Masking, Bidirectional, TimeDistributed, Dropout, Conv1D, pooling,
-    merging, normalization, reshaping; Layer and Differentiable for layers of your own, Variable
-    for their weights.
+    merging, normalization, reshaping; Lambda for functions, Layer and Differentiable for layers of
+    your own, Variable for their weights; RNN for cells of your own, LSTMCell.
+backend
+    Array functions under Keras' names (`from cylstm import backend as K`): what losses, activations
+    and layers of your own are written with. They train where the package autograd is installed.
 models
     `load_model`, and models from their configs.
 optimizers, losses, metrics, callbacks
@@ -58,6 +61,7 @@ except ImportError as error:
 from cylstm import (
     _keras_names,
     activations,
+    backend,
     callbacks,
     constraints,
     initializers,
@@ -85,6 +89,7 @@ __all__ = [
     "Variable",
     "__version__",
     "activations",
+    "backend",
     "callbacks",
     "constraints",
     "get_num_threads",

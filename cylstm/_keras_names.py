@@ -27,6 +27,7 @@ from types import ModuleType
 from typing import Any
 
 from cylstm._arguments import near
+from cylstm.backend._absent import ABSENT as backend_absences
 from cylstm.layers._old_merge import MergeModule
 
 __all__ = ["ABSENT", "PRESENT", "absence", "install"]
@@ -48,6 +49,11 @@ _LOSSES = (
 PRESENT: dict[str, dict[str, str]] = {
     "": {},
     "activations": {"layers": "Layer", "utils": "deserialize_keras_object"},
+    "backend": {},
+    "backend.common": {
+        "backend": "cast_to_floatx epsilon floatx image_data_format image_dim_ordering set_epsilon "
+        "set_floatx set_image_data_format set_image_dim_ordering"
+    },
     "callbacks": {},
     "constraints": _OBJECTS,
     "engine": {
@@ -77,7 +83,8 @@ PRESENT: dict[str, dict[str, str]] = {
     },
     "layers.core": _OF_EVERY_LAYER
     | {
-        "layers": "Dropout Flatten InputSpec Layer Permute RepeatVector Reshape SpatialDropout1D",
+        "layers": "Dropout Flatten InputSpec Lambda Layer Permute RepeatVector Reshape "
+        "SpatialDropout1D",
         "utils": "deserialize_keras_object",
     },
     "layers.embeddings": {
@@ -91,7 +98,8 @@ PRESENT: dict[str, dict[str, str]] = {
         "": "constraints initializers regularizers",
     },
     "layers.pooling": {"layers": "InputSpec Layer"},
-    "layers.recurrent": _OF_EVERY_LAYER | {"layers": "InputSpec LSTM Layer"},
+    "layers.recurrent": _OF_EVERY_LAYER
+    | {"layers": "InputSpec LSTM LSTMCell Layer RNN StackedRNNCells"},
     "layers.wrappers": {"layers": "Bidirectional InputSpec Layer"},
     "losses": {"utils": "deserialize_keras_object"},
     "metrics": {"utils": "deserialize_keras_object"},
@@ -120,9 +128,6 @@ _REASONS: dict[str, str] = {
     "there is no GPU; LSTM(units, recurrent_activation='sigmoid') computes the same": (
         "CuDNNLSTM layers.cudnn_recurrent."
     ),
-    "a cell apart from its layer is not offered; use LSTM, or several of them in a row": (
-        "LSTMCell RNN StackedRNNCells"
-    ),
     f"{_PURPOSE}: there are no layers for images and volumes; the nearest are Conv1D, "
     "MaxPooling1D and their kin, over timesteps": (
         "AveragePooling2D AveragePooling3D AvgPool2D AvgPool3D Conv2D Conv2DTranspose Conv3D "
@@ -139,11 +144,7 @@ _REASONS: dict[str, str] = {
     "weights that differ at each timestep are not offered; the nearest is Conv1D": (
         "LocallyConnected1D layers.local."
     ),
-    "a function goes into no file that runs no code, and has no gradient; write a subclass of "
-    "cylstm.layers.Layer, with call() and, to train it, vjp()": "Lambda",
     "layers of Keras 1 that Keras 2 only reads from old files": "Highway MaxoutDense Merge legacy.",
-    "there is no tensor backend: arrays are NumPy's, so np.mean(x) stands for K.mean(x); "
-    "K.clear_session() is not needed, K.floatx() is the dtype argument of each layer": "K backend.",
     f"{_PURPOSE}: there are no networks for images": "applications. preprocessing.image.",
     "cylstm downloads nothing: fetch the file yourself and read it with NumPy": (
         "datasets. get_file validate_file"
@@ -162,7 +163,10 @@ _REASONS: dict[str, str] = {
     ),
     "Model is its own base": "Container",
     "the inputs of a model are model.inputs": "get_source_inputs",
-    "it is layer.count_params()": "count_params",
+    "it is layer.count_params()": (
+        "engine.topology.count_params. engine.training.count_params. "
+        "utils.layer_utils.count_params."
+    ),
     "weights go to files by model.save_weights(path) and come back by model.load_weights(path)": (
         "load_weights_from_hdf5_group load_weights_from_hdf5_group_by_name "
         "preprocess_weights_for_loading save_weights_to_hdf5_group"
@@ -170,6 +174,7 @@ _REASONS: dict[str, str] = {
     "kernels are stored in one way only": (
         "convert_all_kernels_in_model convert_dense_weights_data_format convert_kernel"
     ),
+    "the functions are those of cylstm.backend": "backend.tensorflow_backend.",
     "code is never written to files or run from them": "func_dump func_load",
     "it is internal to Keras": (
         "ask_to_proceed_with_overwrite cbks clip_norm conv_utils has_arg interfaces io_utils "
@@ -196,6 +201,8 @@ LSTM, which takes the same arguments'
     words = f"{module}.{name}".strip(".").split(".")
     outer = (".".join(words[:end]) + "." for end in range(1, len(words) + 1))
     found = [ABSENT[path] for path in outer if path in ABSENT]
+    if not found and words[0] == "backend" and words[-1] in backend_absences:
+        return backend_absences[words[-1]]
     return found[0] if found else ABSENT.get(words[-1])
 
 
@@ -216,6 +223,8 @@ def _listed(module: str) -> Iterator[tuple[str, str]]:
 
 def _find(module: str, name: str) -> Any:
     """The value of a name of Keras' module, or an AttributeError that says why there is none."""
+    if name == "K":
+        return import_module("cylstm.backend")
     inner = f"{module}.{name}".strip(".")
     if inner in PRESENT:
         return import_module(_absolute(inner))
@@ -277,7 +286,8 @@ def install() -> None:
     for name in PRESENT:
         module = sys.modules.get(_absolute(name))
         if module is not None:
-            module.__dict__["__getattr__"] = _lookup(name)
+            module.__dict__.setdefault("__getattr__", _lookup(name))  # the backend has one
             module.__dict__.setdefault("__path__", [])
             listed = dict.fromkeys([*module.__all__, *(name for name, _ in _listed(name))])
             module.__dict__["__all__"] = list(listed)
+    import_module("cylstm.backend.common")  # the backend's own __getattr__ does not know it

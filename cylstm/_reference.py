@@ -8,6 +8,7 @@ that of `_core`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,12 @@ from cylstm import activations
 
 __all__ = [
     "ACTIVATIONS",
+    "gate_product",
+    "gate_product_backward",
     "gemm",
     "lstm_backward",
     "lstm_forward",
+    "product_gradient",
 ]
 
 ACTIVATIONS = {
@@ -57,18 +61,7 @@ def _named(activation: Activation) -> Callable[[np.ndarray], np.ndarray]:
 
 def _function(activation: Activation) -> Callable[[np.ndarray], np.ndarray]:
     """The function of an activation, its results checked: it may be the user's own."""
-    function = _named(activation)
-
-    def checked(x: np.ndarray) -> np.ndarray:
-        y = np.asarray(function(x), x.dtype)
-        if y.shape != x.shape:
-            raise ValueError(
-                f"the activation {function!r} returned an array of shape {y.shape} for one of "
-                f"shape {x.shape}; it must keep the shape"
-            )
-        return y
-
-    return checked
+    return partial(activations.evaluate, _named(activation))
 
 
 def _derivative(activation: Activation) -> activations.VectorJacobianProduct:
@@ -179,7 +172,7 @@ def _with_masks(masks: np.ndarray, a: np.ndarray, *columns: np.ndarray) -> Itera
     return zip(masks, *(np.split(array, len(masks), axis=-1) for array in columns), strict=True)
 
 
-def _gate_product(a: np.ndarray, weights: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
+def gate_product(a: np.ndarray, weights: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
     """(a * mask_g) weights_g for the gates g side by side; a is (batch, ..., width)."""
     if masks is None:
         return np.matmul(a, weights)
@@ -187,7 +180,7 @@ def _gate_product(a: np.ndarray, weights: np.ndarray, masks: np.ndarray | None) 
     return np.concatenate(products, axis=-1)
 
 
-def _gate_product_backward(
+def gate_product_backward(
     dz: np.ndarray, weights: np.ndarray, masks: np.ndarray | None
 ) -> np.ndarray:
     """sum_g mask_g * (dz_g weights_g^T)."""
@@ -195,6 +188,14 @@ def _gate_product_backward(
         return np.matmul(dz, weights.T)
     parts = _with_masks(masks, dz, dz, weights)
     return np.sum([mask * (dz_g @ weights_g.T) for mask, dz_g, weights_g in parts], axis=0)
+
+
+def product_gradient(a: np.ndarray, dz: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
+    """(a * mask_g)^T dz_g for the gates g side by side; a and dz are of one timestep."""
+    if masks is None:
+        return np.matmul(a.T, dz)
+    products = [(a * mask).T @ dz_g for mask, dz_g in _with_masks(masks, a, dz)]
+    return np.concatenate(products, axis=-1)
 
 
 def _weights_gradient(
@@ -268,8 +269,8 @@ def lstm_forward(
 
     for s, t in _times(timesteps if batch else 0, go_backwards):
         live = True if mask is None else mask[:, t, None] != 0
-        z[:] = _gate_product(inputs[:, t], kernel, input_masks)  # (F1)
-        z += _gate_product(h, recurrent_kernel, recurrent_masks)  # (F2)
+        z[:] = gate_product(inputs[:, t], kernel, input_masks)  # (F1)
+        z += gate_product(h, recurrent_kernel, recurrent_masks)  # (F2)
         if bias is not None:
             z += bias
         z_i, z_f, z_c, z_o = _gates(z)
@@ -360,8 +361,8 @@ def lstm_backward(
     order = slice(None, None, -1 if go_backwards else 1)
     # the steps whose output is a state; others are constant zeros
     started = np.logical_or.accumulate(mask[:, order], axis=1) | (not zero_leading)
-    z = _gate_product(inputs, kernel, input_masks)
-    z += _gate_product(hidden, recurrent_kernel, recurrent_masks)
+    z = gate_product(inputs, kernel, input_masks)
+    z += gate_product(hidden, recurrent_kernel, recurrent_masks)
     if bias is not None:
         z += bias
     dh = np.zeros_like(initial_h) if d_final_h is None else d_final_h
@@ -387,7 +388,7 @@ def lstm_backward(
         ]
         dz[:, t] = np.where(live, np.concatenate(dz_now, axis=-1), 0)
         dc = np.where(live, dc_now * f, dc)
-        dh_before = _gate_product_backward(dz[:, t], recurrent_kernel, recurrent_masks)
+        dh_before = gate_product_backward(dz[:, t], recurrent_kernel, recurrent_masks)
         dh = np.where(live, dh_before, dh)  # (B2)
 
     d_initial_h[:] = dh
@@ -396,7 +397,7 @@ def lstm_backward(
     d_recurrent_kernel[:] = _weights_gradient(hidden, dz, recurrent_masks, live)
     d_kernel[:] = _weights_gradient(inputs, dz, input_masks, live)  # (B1)
     if d_inputs is not None:
-        d_inputs[:] = np.where(live, _gate_product_backward(dz, kernel, input_masks), 0)
+        d_inputs[:] = np.where(live, gate_product_backward(dz, kernel, input_masks), 0)
     if d_bias is not None:
         d_bias[:] = dz.sum(axis=(0, 1))
 

@@ -4,22 +4,25 @@ An activation is a function of an array that returns an array of the same shape 
 built-in ones are those of TensorFlow 1.4's Keras. To add one, write the function here under
 `@_builtin(its vector-Jacobian product)`: names, configs and gradient tests follow.
 
-A function of your own can predict as it is. To train, it needs a derivative: see
-`with_derivative`.
+A function of your own, of NumPy or `cylstm.backend`, predicts as it is, and trains where the
+package autograd is installed; or it has a derivative of its own: see `with_derivative`.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from cylstm import _trace
 from cylstm._registry import Registry
 
 __all__ = [
     "deserialize",
     "elu",
+    "evaluate",
     "get",
     "hard_sigmoid",
     "linear",
@@ -37,6 +40,7 @@ __all__ = [
 
 Activation = Callable[..., np.ndarray]
 VectorJacobianProduct = Callable[[Any, np.ndarray, np.ndarray], np.ndarray]
+_Product = Callable[..., np.ndarray]
 
 # Klambauer et al. 2017, "Self-Normalizing Neural Networks", arXiv:1706.02515, equation 14.
 _SELU_ALPHA = 1.6732632423543772848170429916717
@@ -45,23 +49,35 @@ _SELU_SCALE = 1.0507009873554804934193349852946
 _BUILTINS: dict[str, Activation] = {}
 
 
-def _builtin(product: VectorJacobianProduct) -> Callable[[Activation], Activation]:
+def _builtin(product: _Product) -> Callable[[Activation], Activation]:
     """Register a built-in activation with its vector-Jacobian product (x, y, dy) -> dx.
 
     The products of built-ins read y = f(x) and not x, so that a layer need not keep x. At a kink
     they give what TensorFlow gives where y tells the kink from its surroundings, and otherwise 0.
+    Where the function has options, so has the product; with them it may read x.
     """
 
     def register(function: Any) -> Activation:
-        function.vjp = product
-        _BUILTINS[function.__name__] = function
-        return function
+        @functools.wraps(function)
+        def activation(x: Any, *options: Any, **named: Any) -> Any:
+            if not isinstance(x, _trace.Traced | _trace.Readable):
+                return function(x, *options, **named)
+
+            def step(x: np.ndarray) -> Any:
+                y = function(x, *options, **named)
+                return y, lambda dy: ([product(x, y, dy, *options, **named)], [])
+
+            return _trace.record(step, [x.read() if isinstance(x, _trace.Readable) else x])
+
+        activation.vjp = product  # type: ignore[attr-defined]
+        _BUILTINS[function.__name__] = activation
+        return activation
 
     return register
 
 
-def _softmax_vjp(x: Any, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+def _softmax_vjp(x: Any, y: np.ndarray, dy: np.ndarray, axis: int = -1) -> np.ndarray:
+    return y * (dy - (dy * y).sum(axis=axis, keepdims=True))
 
 
 @_builtin(_softmax_vjp)
@@ -73,7 +89,7 @@ def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
     x : array of at least two axes
         The values.
     axis : int, default -1
-        The axis along which the results add up to 1. The derivative is that of the last axis.
+        The axis along which the results add up to 1. The derivative of `vjp` is that of the last.
 
     Returns
     -------
@@ -102,8 +118,8 @@ def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
         return e / e.sum(axis=axis, keepdims=True)
 
 
-def _elu_vjp(x: Any, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    return np.where(y < 0, dy * (y + 1), dy)
+def _elu_vjp(x: Any, y: np.ndarray, dy: np.ndarray, alpha: float = 1.0) -> np.ndarray:
+    return np.where((y if alpha > 0 else x) < 0, dy * (y + float(alpha)), dy)
 
 
 @_builtin(_elu_vjp)
@@ -115,7 +131,7 @@ def elu(x: np.ndarray, alpha: float = 1.0) -> np.ndarray:
     x : array
         The values.
     alpha : float, default 1.0
-        Minus the limit for x to minus infinity. The derivative is that of the default.
+        Minus the limit for x to minus infinity. The derivative of `vjp` is that of the default.
 
     Returns
     -------
@@ -225,8 +241,13 @@ def softsign(x: np.ndarray) -> np.ndarray:
         return x / (1 + np.abs(x))
 
 
-def _relu_vjp(x: Any, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    return np.where(y > 0, dy, 0)
+def _relu_vjp(
+    x: Any, y: np.ndarray, dy: np.ndarray, alpha: float = 0.0, max_value: float | None = None
+) -> np.ndarray:
+    if not alpha and max_value is None:
+        return np.where(y > 0, dy, 0)
+    below = x < (np.inf if max_value is None else max(0.0, float(max_value)))
+    return np.where(x > 0, np.where(below, dy, 0), np.where(x < 0, dy * float(alpha), 0))
 
 
 @_builtin(_relu_vjp)
@@ -238,9 +259,10 @@ def relu(x: np.ndarray, alpha: float = 0.0, max_value: float | None = None) -> n
     x : array
         The values.
     alpha : float, default 0.0
-        The slope below zero. The derivative is that of the default.
+        The slope below zero. The derivative of `vjp` is that of the default.
     max_value : float or None, default None
-        What the result is at most; no limit when None. The derivative is that of the default.
+        What the result is at most; no limit when None. The derivative of `vjp` is that of the
+        default.
 
     Returns
     -------
@@ -431,7 +453,8 @@ def vjp(function: Activation) -> VectorJacobianProduct:
     Parameters
     ----------
     function : callable
-        A built-in activation, or one with an attribute `derivative` or `vjp`.
+        A built-in activation, one with an attribute `derivative` or `vjp`, or any other function
+        of NumPy or `cylstm.backend`, which autograd differentiates.
 
     Returns
     -------
@@ -442,7 +465,7 @@ def vjp(function: Activation) -> VectorJacobianProduct:
     Raises
     ------
     TypeError
-        If the function has neither attribute.
+        If the function has neither attribute, and autograd is not installed.
 
     Examples
     --------
@@ -451,19 +474,91 @@ def vjp(function: Activation) -> VectorJacobianProduct:
     >>> vjp(sigmoid)(None, y, np.array([1.0, 1.0])).round(4).tolist()
     [0.25, 0.105]
     """
+    own = _own_vjp(function)
+    if own is not None:
+        return own
+    described = {"name": _described(function), "instead": _INSTEAD}
+    _trace.require(**described)
+
+    def traced(x: np.ndarray, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
+        again, pullback = _trace.differentiate(function, [x], **described)
+        _check_shape(function, again, x)
+        (dx,), _ = pullback(dy)
+        return dx
+
+    return traced
+
+
+def evaluate(function: Activation, x: np.ndarray) -> np.ndarray:
+    """Return what an activation gives for an array, which stays as it is.
+
+    Parameters
+    ----------
+    function : callable
+        A built-in activation, or one of your own.
+    x : array, float32 or float64
+        The values.
+
+    Returns
+    -------
+    array
+        Of the shape and dtype of x; x itself where nothing changes.
+
+    Raises
+    ------
+    ValueError
+        If a function of your own changes the shape.
+    TypeError
+        If it does not return an array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def doubled(x):
+    ...     x += x
+    ...     return x
+    >>> x = np.array([1.0, 2.0])
+    >>> evaluate(doubled, x).tolist(), x.tolist()
+    ([2.0, 4.0], [1.0, 2.0])
+    """
+    if _BUILTINS.get(getattr(function, "__name__", "")) is function:
+        return function(x)
+    if _own_vjp(function) is not None:
+        y = np.asarray(function(x.copy()), x.dtype)
+    else:
+        y = _trace.evaluate(function, [x], _described(function))
+    _check_shape(function, y, x)
+    return y
+
+
+_INSTEAD = (
+    "for an elementwise function set its attribute `derivative` to a function x -> f'(x) (or "
+    "decorate it with cylstm.activations.with_derivative), otherwise set its attribute `vjp` to a "
+    "function (x, y, dy) -> dx"
+)
+
+
+def _own_vjp(function: Any) -> VectorJacobianProduct | None:
+    """The product that a function brings along, if it does."""
     product = getattr(function, "vjp", None)
     if callable(product):
         return product
     derivative = getattr(function, "derivative", None)
     if callable(derivative):
         return lambda x, y, dy: dy * derivative(x)
-    name = getattr(function, "__name__", repr(function))
-    raise TypeError(
-        f"the activation {name} has no derivative, so it can predict but not train; for an "
-        "elementwise function set its attribute `derivative` to a function x -> f'(x) (or decorate "
-        "it with cylstm.activations.with_derivative), otherwise set its attribute `vjp` to a "
-        "function (x, y, dy) -> dx"
-    )
+    return None
+
+
+def _described(function: Any) -> str:
+    return f"the activation {getattr(function, '__name__', repr(function))}"
+
+
+def _check_shape(function: Any, y: Any, x: np.ndarray) -> None:
+    if np.shape(y) != x.shape:
+        raise ValueError(
+            f"{_described(function)} returned an array of shape {np.shape(y)} for one of shape "
+            f"{x.shape}; it must keep the shape"
+        )
 
 
 _registry = Registry("activation function", _BUILTINS, instantiate=False, default=linear)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from cylstm._trace import Shape
+
 __all__ = [
     "Connectable",
     "Node",
@@ -51,7 +53,7 @@ class SymbolicTensor:
         name: str = "",
         mask: SymbolicTensor | None = None,
     ) -> None:
-        self.shape = tuple(shape)
+        self.shape = Shape(shape)
         self.dtype = dtype
         self.name = name
         self.mask = mask
@@ -68,8 +70,12 @@ class SymbolicTensor:
         """The layer that it is an output of."""
         return None if self.node is None else self.node.layer
 
-    def get_shape(self) -> tuple[int | None, ...]:
+    def get_shape(self) -> Shape:
         """The same as `shape`: TensorFlow's name for it."""
+        return self.shape
+
+    @property
+    def _keras_shape(self) -> Shape:
         return self.shape
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
@@ -80,7 +86,7 @@ class SymbolicTensor:
     def _refuse(self, *others: Any) -> NoReturn:
         raise TypeError(
             f"{self!r} has no values to compute with: tensors are combined by layers, such as "
-            "cylstm.layers.add([a, b]), multiply or concatenate."
+            "cylstm.layers.add([a, b]), multiply or concatenate, or Lambda(function)([a, b])."
         )
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = (

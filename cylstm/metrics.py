@@ -98,6 +98,7 @@ __all__ = [
     "deserialize",
     "get",
     "hinge",
+    "is_builtin",
     "kld",
     "kullback_leibler_divergence",
     "logcosh",
@@ -324,6 +325,17 @@ _registry = Registry(
 get = _registry.get
 serialize = _registry.serialize
 deserialize = _registry.deserialize
+
+
+def is_builtin(metric: Any) -> bool:
+    """Return whether a metric is one of this module, or a built-in loss.
+
+    Examples
+    --------
+    >>> is_builtin(mse), is_builtin(lambda y_true, y_pred: 0.0)
+    (True, False)
+    """
+    return _registry.objects.get(getattr(metric, "__name__", "")) is metric
 
 
 def accuracy_for(output_shape: Sequence[int | None], loss: Any) -> Metric:

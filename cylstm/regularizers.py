@@ -1,16 +1,19 @@
 """Regularizers: penalties on weights or outputs that are added to the loss.
 
-A regularizer is a function of an array that returns a number. To train with it, it also needs a
-method (or, on a function, an attribute) `gradient` from the array to the array of derivatives.
+A regularizer is a function of an array that returns a number. One of your own, of NumPy or
+`cylstm.backend`, trains where the package autograd is installed, or by a method (on a function: an
+attribute) `gradient` from the array to the array of derivatives.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from cylstm import _trace
 from cylstm._numbers import real
 from cylstm._registry import Configurable, Registry
 
@@ -23,6 +26,7 @@ __all__ = [
     "l1",
     "l1_l2",
     "l2",
+    "penalty",
     "serialize",
 ]
 
@@ -30,8 +34,8 @@ __all__ = [
 class Regularizer(Configurable, ABC):
     """Base class of regularizers, for your own ones too.
 
-    A subclass defines `__call__`, and `gradient` if it is to be trained with. Arguments of its
-    `__init__` that it stores under their own names make up its config.
+    A subclass defines `__call__`, and `gradient` where autograd is not to differentiate it.
+    Arguments of its `__init__` that it stores under their own names make up its config.
 
     Examples
     --------
@@ -166,7 +170,7 @@ def gradient(regularizer: Callable[[np.ndarray], float], w: np.ndarray) -> np.nd
     Parameters
     ----------
     regularizer : callable
-        A regularizer with a method or attribute `gradient`.
+        A regularizer; with a method or attribute `gradient`, or a function that autograd follows.
     w : array
         The weights or outputs.
 
@@ -178,9 +182,9 @@ def gradient(regularizer: Callable[[np.ndarray], float], w: np.ndarray) -> np.nd
     Raises
     ------
     TypeError
-        If the regularizer has no `gradient`.
+        If the regularizer has no `gradient`, and autograd is not installed or cannot follow it.
     ValueError
-        If its gradient has another shape than w.
+        If its gradient has another shape than w, or its value is not one number.
 
     Examples
     --------
@@ -189,14 +193,17 @@ def gradient(regularizer: Callable[[np.ndarray], float], w: np.ndarray) -> np.nd
     [1.0, -3.0]
     """
     function = getattr(regularizer, "gradient", None)
-    if not callable(function):
-        name = getattr(regularizer, "__name__", type(regularizer).__name__)
-        raise TypeError(
-            f"the regularizer {name} has no gradient, so it gives losses but cannot train; "
-            "set its attribute `gradient` to a function from the array w to the array of "
-            "derivatives, of the shape of w"
-        )
     w = np.asarray(w)
+    if not callable(function):
+        instead = (
+            "set its attribute `gradient` to a function from w to the derivatives, of its shape"
+        )
+        value, pullback = _trace.differentiate(
+            regularizer, [w], name=_described(regularizer), instead=instead
+        )
+        _one_number(regularizer, value)
+        (slopes,), _ = pullback(np.ones_like(value))
+        return slopes
     result = np.asarray(function(w))
     if result.shape != w.shape:
         raise ValueError(
@@ -204,6 +211,50 @@ def gradient(regularizer: Callable[[np.ndarray], float], w: np.ndarray) -> np.nd
             f"expected {w.shape}, the shape of what it was called with"
         )
     return result
+
+
+def penalty(regularizer: Callable[[np.ndarray], Any], w: np.ndarray) -> float:
+    """Return what a regularizer makes of an array, which stays as it is.
+
+    Parameters
+    ----------
+    regularizer : callable
+        A regularizer, or a function of your own.
+    w : array
+        The weights or outputs.
+
+    Returns
+    -------
+    float
+        The penalty.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the regularizer returns anything but one number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> penalty(lambda w: np.sum(np.abs(w)), np.array([1.0, -3.0]))
+    4.0
+    """
+    if callable(getattr(regularizer, "gradient", None)):
+        return float(regularizer(w))
+    return _one_number(regularizer, _trace.evaluate(regularizer, [w], _described(regularizer)))
+
+
+def _one_number(regularizer: Any, value: Any) -> float:
+    if np.size(value) != 1:
+        raise ValueError(
+            f"{_described(regularizer)} returned an array of shape {np.shape(value)}, expected one "
+            "number: sum it up"
+        )
+    return float(np.reshape(value, ()))
+
+
+def _described(regularizer: Any) -> str:
+    return f"the regularizer {getattr(regularizer, '__name__', type(regularizer).__name__)}"
 
 
 _registry = Registry(

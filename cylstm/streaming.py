@@ -255,7 +255,7 @@ class DenseStream(_Streaming):
             if self._bias is not None:
                 np.add(self._buffer, self._bias, out=self._buffer)
             if self._number is None:
-                self._buffer[:] = self._activation(self._buffer)
+                self._buffer[:] = activations.evaluate(self._activation, self._buffer)
             else:
                 _core.activate(self._number, self._flat, self._flat)
         return self._output

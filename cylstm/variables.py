@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import starmap
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _checks
+from cylstm import _checks, _trace
 
 __all__ = ["Change", "Variable", "set_at_once"]
 
@@ -41,11 +41,16 @@ def set_at_once(changes: Sequence[Change]) -> None:
     del before
 
 
-class Variable:
+class Variable(_trace.Readable):
     """A named array with a version, a regularizer and a constraint.
 
     The array itself is never written to: `assign` puts a new one in its place. Whoever still
     holds the old one (a pullback, another thread) keeps consistent numbers.
+
+    It computes as its value does: operators, indexing and NumPy's functions take it and return
+    arrays. ``==`` and `hash` are of the variable, not of its value, because variables are keys of
+    dicts: compare values with ``np.equal`` or ``cylstm.backend.equal``. Within a function that is
+    being differentiated with respect to it (`cylstm.backend`), it stands for its traced array.
 
     Parameters
     ----------
@@ -74,6 +79,8 @@ class Variable:
     >>> v.assign([3.0, 4.0])
     >>> v.value, v.version
     (array([3., 4.], dtype=float32), 1)
+    >>> v * 2, v[0].item()
+    (array([6., 8.], dtype=float32), 3.0)
     """
 
     def __init__(
@@ -101,8 +108,16 @@ class Variable:
 
     @property
     def value(self) -> np.ndarray:
-        """The current value: a read-only array, C-contiguous."""
-        return self._value
+        """The current value: a read-only array, C-contiguous; during a trace, its traced array."""
+        trace = _trace.current.get()
+        if trace is None:
+            return self._value
+        value: np.ndarray = trace.read(self, self._value)
+        return value
+
+    def read(self) -> Any:
+        """The same as `value`."""
+        return self.value
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -110,9 +125,30 @@ class Variable:
         return self._value.shape
 
     @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._value.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of numbers."""
+        return self._value.size
+
+    @property
     def dtype(self) -> np.dtype:
         """The dtype of the value; it never changes."""
         return self._value.dtype
+
+    @property
+    def T(self) -> Any:
+        """The value with its axes reversed."""
+        return np.transpose(self.read())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.read()[index]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.read())
 
     def checked(self, value: npt.ArrayLike) -> np.ndarray:
         """What `assign` would store: a read-only copy of the shape and dtype of this variable.
@@ -164,13 +200,14 @@ class Variable:
         return [(self, "_value", value), (self, "version", self.version + 1)]
 
     def numpy(self) -> np.ndarray:
-        """A writable copy of the value."""
+        """A writable copy of the value: plain numbers, also during a trace."""
         return self._value.copy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        value: np.ndarray = np.asarray(self.read())  # raises, with the reason, where it is traced
         if copy or (dtype is not None and dtype != self.dtype):
-            return self._value.astype(dtype or self.dtype)
-        return self._value
+            value = value.astype(dtype or self.dtype)
+        return value
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -53,3 +53,10 @@ def _same_random_numbers(monkeypatch):
 
     monkeypatch.setattr(_random, "_default", None)
     np.random.seed(0)
+
+
+@pytest.fixture
+def without_autograd(monkeypatch):
+    """As where the package autograd is not installed."""
+    for name in ("autograd", "autograd.numpy"):
+        monkeypatch.setitem(sys.modules, name, None)

@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cylstm import backend as K
 from cylstm.layers import (
     ELU,
     LSTM,
+    RNN,
     Activation,
     ActivityRegularization,
     Add,
@@ -28,9 +30,11 @@ from cylstm.layers import (
     GaussianNoise,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
+    Lambda,
     Layer,
     LayerNormalization,
     LeakyReLU,
+    LSTMCell,
     Masking,
     Maximum,
     MaxPooling1D,
@@ -82,6 +86,21 @@ def lstm(**kwargs):
     return LSTM(2, recurrent_activation="sigmoid", bias_initializer="glorot_uniform", **kwargs)
 
 
+def smooth_cell(units, dtype):
+    return LSTMCell(
+        units,
+        recurrent_activation="sigmoid",
+        bias_initializer="glorot_uniform",
+        dropout=0.3,
+        recurrent_dropout=0.3,
+        dtype=dtype,
+    )
+
+
+def rnn(dtype):
+    return RNN(smooth_cell(2, dtype))
+
+
 def around(wrapper, inner, **kwargs):
     """A row's `make` for a wrapper: the dtype goes to the layer within."""
     return lambda dtype: wrapper(inner(dtype=dtype), **kwargs)
@@ -91,7 +110,35 @@ def dense(**kwargs):
     return Dense(3, activation="tanh", bias_initializer="glorot_uniform", **kwargs)
 
 
+def swish(x):
+    return x * K.sigmoid(x)
+
+
+def weighted(inputs, factor=1.0):
+    scores, values = inputs
+    return factor * K.batch_dot(K.softmax(scores), values, axes=(1, 1))
+
+
+def halves(x):
+    return [x[..., :2], x[..., 2:] ** 2]
+
+
+def last_size(shape):
+    return shape[0][0], shape[1][-1]
+
+
+# What a config names, and who reads one has to know.
+FUNCTIONS = {f.__name__: f for f in (swish, weighted, halves, last_size)}
+
 CASES = [
+    LayerCase("lambda", lambda dtype: Lambda(swish, dtype=dtype), SEQUENCES),
+    LayerCase("lambda of a shape", lambda dtype: Lambda(swish, (5, 4), dtype=dtype), SEQUENCES),
+    LayerCase(
+        "lambda of several",
+        lambda dtype: Lambda(weighted, last_size, arguments={"factor": 0.5}, dtype=dtype),
+        [numbers(3, 5), SEQUENCES],
+    ),
+    LayerCase("lambda to several", lambda dtype: Lambda(halves, dtype=dtype), SEQUENCES),
     LayerCase("dense", lambda dtype: dense(dtype=dtype), VECTORS, {}, np.ones(4)),
     LayerCase("dense, sequences", lambda dtype: dense(dtype=dtype), SEQUENCES, {"mask": SOME}),
     LayerCase("dense, four axes", lambda dtype: dense(dtype=dtype), GRIDS),
@@ -149,6 +196,25 @@ CASES = [
         {"initial_state": STATES[:2]},
         VECTORS,
     ),
+    *(
+        LayerCase(
+            f"rnn of {name}",
+            lambda dtype, cells=cells, options=options: RNN(
+                [smooth_cell(n, dtype) for n in cells], **options
+            ),
+            SEQUENCES,
+            arguments,
+            VECTORS,
+        )
+        for name, cells, arguments, options in (
+            ("a cell", [2], {"mask": SOME}, {}),
+            ("a cell, backwards", [2], {}, {"go_backwards": True}),
+            ("a stack", [3, 2], {"mask": SOME}, {"return_sequences": True, "unroll": True}),
+            ("a cell with states", [2], {"initial_state": STATES[:2]}, {"return_state": True}),
+        )
+    ),
+    LayerCase("rnn, bidirectional", around(Bidirectional, rnn), SEQUENCES, {}, VECTORS),
+    LayerCase("rnn at each timestep", around(TimeDistributed, rnn), GRIDS, {}, SEQUENCES),
     LayerCase("dense at each timestep", around(TimeDistributed, dense), SEQUENCES, {}, VECTORS),
     LayerCase("lstm at each timestep", around(TimeDistributed, lstm), GRIDS, {}, SEQUENCES),
     LayerCase(

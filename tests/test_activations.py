@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cylstm import activations
+from cylstm import backend as K
 from cylstm.testing import numerical_gradient
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "numerics.json").read_text())
+BUILTINS = {name: activations.get(name) for name in activations.get.__self__.names}
 NAMES = activations.get.__self__.names
 DTYPES = ["float32", "float64"]
 # softmax reaches its bounds by rounding only, the others by definition
@@ -149,16 +151,64 @@ def test_pickles_and_copies_are_the_function(name):
     assert getattr(activations, name) is function
 
 
-def test_a_function_of_your_own_needs_a_derivative_to_train():
+def test_a_derivative_of_its_own_wins():
     def cube(x):
         return x**3
 
     assert activations.get(cube) is cube
-    with pytest.raises(TypeError, match=r"cube has no derivative.*`derivative`.*`vjp`"):
-        activations.vjp(cube)
-    cube.derivative = lambda x: 3 * x**2
     x, dy = asymmetric((2, 3)), asymmetric((2, 3), seed=5)
     np.testing.assert_allclose(activations.vjp(cube)(x, cube(x), dy), 3 * x**2 * dy)
+    cube.derivative = lambda x: 30 * x**2
+    np.testing.assert_allclose(activations.vjp(cube)(x, cube(x), dy), 30 * x**2 * dy)
+
+
+def in_place(x):
+    y = x
+    y *= x
+    return y
+
+
+OWN = {
+    "elementwise": lambda x: x * K.sigmoid(x),
+    "numpy": lambda x: np.tanh(x) - 0.3 * x,
+    "by_rows": lambda x: K.exp(x) / K.sum(K.exp(x), axis=-1, keepdims=True),
+    "in_place": in_place,
+    "of_built_ins": lambda x: activations.softmax(2 * x) + activations.relu(x, 0.1, 1.0),
+    "with_options": lambda x: activations.elu(x, 0.5) + activations.elu(x, alpha=-0.5) ** 2,
+    "softmax_of_columns": lambda x: activations.softmax(x, axis=0) * x,
+    **{f"built_in_{name}": lambda x, f=f: f(x) * x for name, f in BUILTINS.items()},
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_function_of_your_own_is_differentiated(name, dtype):
+    function = OWN[name]
+    x, dy = asymmetric((2, 3)), asymmetric((2, 3), seed=5)
+    before = x.copy()
+    y = activations.evaluate(function, x.astype(dtype))
+    dx = activations.vjp(function)(x.astype(dtype), y, dy.astype(dtype))
+    assert y.dtype == dx.dtype == dtype
+    expected = numerical_gradient(
+        lambda x: float(np.sum(activations.evaluate(function, x) * dy)), x
+    )
+    np.testing.assert_allclose(dx, expected, atol=1e-5 if dtype == "float32" else 1e-6)
+    assert (x == before).all()
+
+
+def test_what_changes_the_shape_is_no_activation():
+    x = asymmetric((2, 3))
+    with pytest.raises(ValueError, match=r"<lambda> returned an array of shape \(2,\) for one of"):
+        activations.evaluate(lambda x: K.sum(x, axis=-1), x)
+    with pytest.raises(ValueError, match=r"it must keep the shape"):
+        activations.vjp(lambda x: K.sum(x, axis=-1))(x, None, x)
+
+
+def test_without_autograd_an_activation_predicts_and_training_says_what_is_needed(without_autograd):
+    x = asymmetric((2, 3))
+    np.testing.assert_allclose(activations.evaluate(OWN["elementwise"], x), x / (1 + np.exp(-x)))
+    with pytest.raises(TypeError, match=r"<lambda> has no derivative.*package autograd.*`vjp`"):
+        activations.vjp(OWN["elementwise"])
 
 
 def test_a_function_of_your_own_may_have_a_vector_jacobian_product():

@@ -174,7 +174,7 @@ PAIRS = list(itertools.product(NAMES, NAMES))  # fewer than combinations of opti
 def clearance(problem):
     """How far the numbers that activations are applied to stay away from the nearest kink."""
     results = forward(_reference, problem)
-    gate_product = _reference._gate_product
+    gate_product = _reference.gate_product
     z = gate_product(problem["inputs"], problem["kernel"], problem["input_masks"])
     z += gate_product(results["hidden"], problem["recurrent_kernel"], problem["recurrent_masks"])
     z += 0 if problem["bias"] is None else problem["bias"]

@@ -221,12 +221,19 @@ def test_a_loss_of_ones_own_trains_by_its_gradient():
     np.testing.assert_allclose(losses.gradient(total, y_true, y_pred, upstream), expected, 1e-8)
 
 
-def test_a_loss_without_gradient_says_how_to_give_one():
+def test_without_autograd_a_loss_says_how_to_give_it_a_gradient(without_autograd):
     def plain(y_true, y_pred):
-        return np.zeros(len(y_pred))
+        return np.sum(y_pred, axis=-1)
 
-    with pytest.raises(TypeError, match=r"plain has no gradient.*with_gradient"):
+    with pytest.raises(TypeError, match=r"plain has no derivative.*autograd.*with_gradient"):
         losses.gradient(plain, np.zeros((2, 1)), np.zeros((2, 1)))
+
+
+def test_a_loss_that_does_not_come_from_the_predictions_says_so():
+    with pytest.raises(
+        TypeError, match=r"the loss <lambda> returned a plain array of shape \(2,\)"
+    ):
+        losses.gradient(lambda t, p: np.zeros(len(p)), np.zeros((2, 1)), np.zeros((2, 1)))
 
 
 def test_a_gradient_of_the_wrong_shape_raises():

@@ -121,7 +121,7 @@ def test_gradients_of_custom_activations(activation, recurrent_activation):
         assert error < 1e-8 * (1 + np.max(np.abs(expected)))
 
 
-def test_without_a_derivative_there_is_a_forward_pass_only():
+def test_without_a_derivative_there_is_a_forward_pass_only(without_autograd):
     case = problem(np.cos, _core.ACTIVATIONS["sigmoid"])
     assert np.all(np.isfinite(forward(case)["outputs"]))
     with pytest.raises(TypeError, match="the activation cos has no derivative"):

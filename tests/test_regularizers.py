@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cylstm import Variable, regularizers
+from cylstm import backend as K
 from cylstm.testing import numerical_gradient
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "numerics.json").read_text())
@@ -75,7 +76,7 @@ def test_regularizers_of_your_own():
         return float(np.sum(w))
 
     assert regularizers.get(total) is total
-    with pytest.raises(TypeError, match="total has no gradient.*attribute `gradient`"):
+    with pytest.raises(TypeError, match="total cannot be followed.*Python number"):
         regularizers.gradient(total, np.ones(3))
     total.gradient = np.ones_like
     assert regularizers.gradient(total, np.zeros(3)).tolist() == [1, 1, 1]
@@ -93,7 +94,36 @@ def test_regularizers_of_your_own():
     written = regularizers.serialize(Cubic(2.0))
     assert written == {"class_name": "Cubic", "config": {"factor": 2.0}}
     assert regularizers.deserialize(written, {"Cubic": Cubic})(np.array([-2.0])) == 16
-    with pytest.raises(TypeError, match="Cubic has no gradient"):
+    with pytest.raises(TypeError, match="the regularizer Cubic cannot be followed"):
         regularizers.gradient(Cubic(), np.ones(3))
     with pytest.raises(TypeError, match="abstract"):
         regularizers.Regularizer()
+
+
+OWN = {
+    "lambda": lambda w: 0.01 * K.sum(K.abs(w)),
+    "numpy": lambda w: np.sum(np.square(w - 1)) / 2,
+    "of_one_element": lambda w: K.reshape(K.sum(w**4), (1,)),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_functions_of_your_own_are_differentiated(name, dtype):
+    w = np.random.default_rng(1).normal(size=(2, 3))
+    slopes = regularizers.gradient(OWN[name], w.astype(dtype))
+    assert slopes.dtype == dtype
+    expected = numerical_gradient(lambda w: regularizers.penalty(OWN[name], w), w)
+    np.testing.assert_allclose(slopes, expected, atol=1e-8 if dtype == "float64" else 1e-5)
+
+
+def test_a_penalty_is_one_number():
+    for function in (regularizers.penalty, regularizers.gradient):
+        with pytest.raises(ValueError, match=r"<lambda> returned an array of shape \(2,\).*sum it"):
+            function(lambda w: K.abs(w), np.ones(2))
+
+
+def test_without_autograd_there_are_penalties_only(without_autograd):
+    assert regularizers.penalty(OWN["lambda"], np.array([1.0, -2.0])) == pytest.approx(0.03)
+    with pytest.raises(TypeError, match="no derivative.*autograd.*attribute `gradient`"):
+        regularizers.gradient(OWN["lambda"], np.ones(2))

@@ -2,14 +2,17 @@
 
 from cylstm.layers.advanced_activations import ELU, LeakyReLU, PReLU, ThresholdedReLU
 from cylstm.layers.bidirectional import Bidirectional
+from cylstm.layers.cells import StackedRNNCells
 from cylstm.layers.convolutional import Conv1D, Convolution1D
 from cylstm.layers.core import Activation, ActivityRegularization, Dense, Masking
 from cylstm.layers.differentiable import Differentiable
 from cylstm.layers.embedding import Embedding
+from cylstm.layers.function import Lambda
 from cylstm.layers.input_layer import Input, InputLayer
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Gradients, Layer
 from cylstm.layers.lstm import LSTM
+from cylstm.layers.lstm_cell import LSTMCell
 from cylstm.layers.merge import (
     Add,
     Average,
@@ -57,11 +60,13 @@ from cylstm.layers.reshaping import (
     UpSampling1D,
     ZeroPadding1D,
 )
+from cylstm.layers.rnn import RNN
 from cylstm.layers.serialization import deserialize, register, serialize
 from cylstm.layers.wrappers import TimeDistributed, Wrapper
 
 register(
     LSTM,
+    RNN,
     Activation,
     ActivityRegularization,
     Add,
@@ -84,6 +89,8 @@ register(
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
     InputLayer,
+    Lambda,
+    LSTMCell,
     LayerNormalization,
     LeakyReLU,
     Masking,
@@ -96,6 +103,7 @@ register(
     RepeatVector,
     Reshape,
     SpatialDropout1D,
+    StackedRNNCells,
     Subtract,
     ThresholdedReLU,
     TimeDistributed,
@@ -106,6 +114,7 @@ register(
 __all__ = [
     "ELU",
     "LSTM",
+    "RNN",
     "Activation",
     "ActivityRegularization",
     "Add",
@@ -135,6 +144,8 @@ __all__ = [
     "Input",
     "InputLayer",
     "InputSpec",
+    "Lambda",
+    "LSTMCell",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
@@ -151,6 +162,7 @@ __all__ = [
     "RepeatVector",
     "Reshape",
     "SpatialDropout1D",
+    "StackedRNNCells",
     "Subtract",
     "ThresholdedReLU",
     "TimeDistributed",

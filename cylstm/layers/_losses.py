@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cylstm import _trace, regularizers
 from cylstm.variables import Variable
 
 __all__ = ["LossHolder", "as_list"]
@@ -33,7 +34,14 @@ class LossHolder:
         return self._unconditional_losses() + conditional + self._activity_losses
 
     def add_loss(self, losses: Any, inputs: Any = None) -> None:
-        """Add one or several losses (numbers), of these inputs or of the layer itself."""
+        """Add one or several losses (numbers), of these inputs or of the layer itself.
+
+        Raises
+        ------
+        TypeError
+            For what `call` computes from its inputs: nothing would train it.
+        """
+        self._refuse_traced("add_loss", losses)
         self._losses += [(loss, _condition(inputs)) for loss in as_list(losses)]
 
     def get_losses_for(self, inputs: Any) -> list[Any]:
@@ -43,7 +51,9 @@ class LossHolder:
         )
 
     def _unconditional_losses(self) -> list[Any]:
-        of_weights = [float(v.regularizer(v.value)) for v in self._variables if v.regularizer]
+        of_weights = [
+            regularizers.penalty(v.regularizer, v.value) for v in self._variables if v.regularizer
+        ]
         return of_weights + _matching(self._losses, None)
 
     def _penalised_weights(self) -> list[Variable]:
@@ -56,8 +66,23 @@ class LossHolder:
         return [update for update, _ in self._updates]
 
     def add_update(self, updates: Any, inputs: Any = None) -> None:
-        """Note one or several updates, of these inputs or of the layer itself."""
+        """Note one or several updates, of these inputs or of the layer itself.
+
+        Raises
+        ------
+        TypeError
+            For what `call` computes from its inputs: nothing would carry it out.
+        """
+        self._refuse_traced("add_update", updates)
         self._updates += [(update, _condition(inputs)) for update in as_list(updates)]
+
+    def _refuse_traced(self, method: str, values: Any) -> None:
+        if _trace.is_traced(values):
+            raise TypeError(
+                f"Layer {getattr(self, 'name', '?')}: {method} does not take what `call` computes. "
+                "A penalty of the outputs is the layer's activity_regularizer, one of a weight the "
+                "regularizer of add_weight, and anything else a loss of an output of the model."
+            )
 
     def get_updates_for(self, inputs: Any) -> list[Any]:
         """The updates that depend on these inputs; on none, for None."""

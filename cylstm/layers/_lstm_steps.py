@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from cylstm import _checks, _random
+from cylstm import _checks, _random, _trace, activations
 
-__all__ = ["LSTMSteps"]
+__all__ = ["LSTMSteps", "drawn_masks"]
 
 
 class LSTMSteps:
@@ -31,12 +32,10 @@ class LSTMSteps:
 
     def _drawn_masks(self, rate: float, shape: tuple[int, int]) -> list:
         """Four masks of zeros and ``1 / (1 - rate)``, or four times the same, or four ones."""
-        if not 0 < rate < 1:
+        masks = drawn_masks(rate, shape, 1 if self.implementation == 2 else 4, self._dtype)
+        if masks is None:
             return [self._dtype.type(1)] * 4
-        draws = 1 if self.implementation == 2 else 4
-        kept = _random.default_generator().random((draws, *shape)) >= rate
-        masks = kept.astype(self._dtype) * self._dtype.type(1 / (1 - rate))
-        return list(masks) if draws == 4 else [masks[0]] * 4
+        return list(masks) if len(masks) == 4 else [masks[0]] * 4
 
     def _dropout_masks(
         self, x: np.ndarray, training: bool
@@ -78,7 +77,9 @@ class LSTMSteps:
         """
         if self.implementation != 0:
             return inputs
-        x = _checks.as_array(inputs, self._dtype, f"Input 0 of layer {self.name}")
+        x = inputs
+        if not _trace.is_traced(x):
+            x = _checks.as_array(inputs, self._dtype, f"Input 0 of layer {self.name}")
         rate = self.dropout if training else 0.0
         masks = self._drawn_masks(rate, (len(x), self.input_dim))
         kernels = (self.kernel_i, self.kernel_f, self.kernel_c, self.kernel_o)
@@ -119,7 +120,32 @@ class LSTMSteps:
                 z = (inputs * input_masks[mask]) @ self.kernel.value[:, part]
                 z = z + (bias if self.bias is None else bias[part])
             gates.append(z + (h * recurrent_masks[mask]) @ self.recurrent_kernel.value[:, part])
-        i, f, o = (self.recurrent_activation(gates[g]) for g in (0, 1, 3))
-        c = f * c + i * self.activation(gates[2])
-        h = o * self.activation(c)
+        i, f, o = (_activated(self.recurrent_activation, gates[g]) for g in (0, 1, 3))
+        c = f * c + i * _activated(self.activation, gates[2])
+        h = o * _activated(self.activation, c)
         return h, [h, c]
+
+
+def drawn_masks(
+    rate: float, shape: tuple[int, int], draws: int, dtype: np.dtype
+) -> np.ndarray | None:
+    """Dropout masks of zeros and ``1 / (1 - rate)``, (draws, *shape); None where nothing drops."""
+    if not 0 < rate < 1:
+        return None
+    kept = _random.default_generator().random((draws, *shape)) >= rate
+    masks: np.ndarray = kept.astype(dtype) * dtype.type(1 / (1 - rate))
+    return masks
+
+
+def _activated(activation: Any, x: Any) -> Any:
+    """An activation of an array, traced or not; a derivative that came with it wins."""
+    if not _trace.is_traced(x):
+        return activations.evaluate(activation, x)
+    if activations._own_vjp(activation) is None:
+        return activation(x)
+
+    def step(x: np.ndarray) -> tuple[np.ndarray, Callable]:
+        y, product = activations.evaluate(activation, x), activations.vjp(activation)
+        return y, lambda dy: ([product(x, y, dy)], [])
+
+    return _trace.record(step, [x])

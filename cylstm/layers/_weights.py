@@ -83,11 +83,32 @@ class WeightHolder:
         """The weights that training updates: none while the layer is frozen."""
         return [v for v in self._variables if v.trainable] if self.trainable else []
 
+    @trainable_weights.setter
+    def trainable_weights(self, weights: Sequence[Variable]) -> None:
+        self._replace_weights(weights, trainable=True)
+
     @property
     def non_trainable_weights(self) -> list[Variable]:
         """The weights that training leaves alone; those of a frozen layer all are."""
         fixed = [v for v in self._variables if not v.trainable]
         return fixed if self.trainable else [v for v in self._variables if v.trainable] + fixed
+
+    @non_trainable_weights.setter
+    def non_trainable_weights(self, weights: Sequence[Variable]) -> None:
+        self._replace_weights(weights, trainable=False)
+
+    def _replace_weights(self, weights: Sequence[Variable], trainable: bool) -> None:
+        """Take variables that `build` made by itself, with `cylstm.backend.variable`."""
+        for weight in weights:
+            if not isinstance(weight, Variable):
+                raise TypeError(
+                    f"The weights of a layer are variables, got {_checks.described(weight)}: make "
+                    "them by add_weight, or by cylstm.backend.variable."
+                )
+            weight.trainable = trainable
+        given = {id(v) for v in weights}
+        kept = [v for v in self._variables if v.trainable != trainable and id(v) not in given]
+        self._variables = [*weights, *kept] if trainable else [*kept, *weights]
 
     @property
     def weights(self) -> list[Variable]:

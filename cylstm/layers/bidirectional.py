@@ -12,11 +12,12 @@ import numpy.typing as npt
 from cylstm import _spellings
 from cylstm.graph import is_symbolic
 from cylstm.layers._advice import what_is_no_layer
+from cylstm.layers._initial_states import split_inputs, symbolic_states
 from cylstm.layers._options import WrapperOptions
 from cylstm.layers._turns import in_turn
 from cylstm.layers.differentiable import Backward
 from cylstm.layers.layer import Gradients, Layer
-from cylstm.layers.recurrent import Recurrent, split_inputs, symbolic_states
+from cylstm.layers.recurrent import Recurrent
 from cylstm.layers.wrappers import Wrapper
 
 __all__ = ["Bidirectional"]

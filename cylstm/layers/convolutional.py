@@ -182,7 +182,7 @@ class Conv1D(Differentiable):
         if self.bias is not None:
             z += self.bias.value
         z = z.reshape(batch, count, filters)
-        outputs = self.activation(z)
+        outputs = activations.evaluate(self.activation, z)
 
         def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict]:
             dz = slopes(z, outputs, d_outputs).reshape(batch * count, filters)

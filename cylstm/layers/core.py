@@ -153,7 +153,7 @@ class Dense(Differentiable):
         if self.bias is not None:
             z += self.bias.value
         shape = (*inputs.shape[:-1], self.units)
-        outputs = activation(z.reshape(shape))
+        outputs = activations.evaluate(activation, z.reshape(shape))
         if not keep:
             return outputs, None
         product = activations.vjp(activation)
@@ -208,7 +208,7 @@ class Activation(Differentiable):
         self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
     ) -> tuple[np.ndarray, Backward | None]:
         """See `Differentiable.forward`."""
-        outputs = self.activation(inputs)
+        outputs = activations.evaluate(self.activation, inputs)
         if not keep:
             return outputs, None
         product = activations.vjp(self.activation)

@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import inspect
-import itertools
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _blank, _checks, _registry, regularizers, streaming
+from cylstm import _blank, _checks, _names, _registry, _trace, regularizers, streaming
 from cylstm._arguments import NamedArguments
 from cylstm.graph import Connectable, Node, SymbolicTensor, is_symbolic
 from cylstm.layers._advice import likely_reason
 from cylstm.layers._looks import described_layer
 from cylstm.layers._losses import LossHolder, as_list
+from cylstm.layers._own_code import (
+    as_shapes,
+    called_within,
+    computed,
+    differentiated,
+    is_written_as_call,
+)
 from cylstm.layers._weights import WeightHolder
-from cylstm.layers.input_spec import AxesError, InputSpec, batch_shape
+from cylstm.layers.input_spec import AxesError, batch_shape
+from cylstm.variables import Variable
 
 __all__ = ["Gradients", "Layer"]
-
-_counters: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
 
 
 def unique_name(class_name: str) -> str:
     """The next free default name of a class: ``lstm_1``, ``lstm_2``, ``time_distributed_1``."""
     snake = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", class_name)
     snake = re.sub(r"([a-z])([A-Z])", r"\1_\2", snake).lower().lstrip("_")
-    return f"{snake}_{next(_counters[snake])}"
+    return f"{snake}_{_names.next_number(snake)}"
 
 
 class Gradients(NamedTuple):
@@ -54,9 +58,11 @@ class Gradients(NamedTuple):
 class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
     """The base of all layers, as `tf.keras.layers.Layer` of TensorFlow 1.4.
 
-    A subclass defines `build` (create the weights with `add_weight`), `call` (the computation on
-    arrays) and `compute_output_shape`; to be trained, also `vjp`. Its configuration is read from
-    the signature of its ``__init__``: store each argument under its own name.
+    A subclass defines `build` (create the weights with `add_weight`), `call` (the computation, of
+    NumPy or `cylstm.backend`) and, where it changes, `compute_output_shape`. It trains where the
+    package autograd is installed, which differentiates `call` with respect to inputs and weights;
+    or by a `vjp` of its own. Its configuration is read from the signature of its ``__init__``:
+    store each argument under its own name.
 
     Parameters
     ----------
@@ -92,9 +98,12 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
     ...     def build(self, input_shape):
     ...         self.factor = self.add_weight("factor", (input_shape[-1],), initializer="ones")
     ...     def call(self, inputs):
-    ...         return inputs * self.factor.value
+    ...         return inputs * self.factor
     >>> Scale()(np.ones((1, 2))).tolist()
     [[1.0, 1.0]]
+    >>> y, pullback = Scale().vjp(np.array([[2.0, 3.0]]))
+    >>> pullback(np.ones((1, 2))).weights[0].tolist()
+    [2.0, 3.0]
     """
 
     framewise = False
@@ -122,7 +131,7 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
         self._initial_weights = weights
         self.built = False
         self.supports_masking = False
-        self.input_spec: list[InputSpec] | None = None
+        self.input_spec: Any = None  # a list of InputSpec
         super().__init__()
 
     @property
@@ -140,7 +149,11 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
         self.built = True
 
     def call(self, inputs: Any, **kwargs: Any) -> Any:
-        """Compute the outputs from arrays of the layer's dtype. A subclass overrides it."""
+        """Compute the outputs from arrays of the layer's dtype. A subclass overrides it.
+
+        Where the layer has no `vjp` of its own, the arrays are traced: they compute as NumPy's do
+        (`cylstm.backend`, operators, NumPy's functions), and nothing can write to them.
+        """
         return inputs
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -163,11 +176,19 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
             if args:
                 raise ValueError("Give the arguments of a symbolic call by name.")
             return self._connect(as_list(inputs), kwargs)
+        if _trace.is_traced(inputs):
+            return called_within(self, inputs, args, kwargs)
         arrays = self._as_arrays(inputs)
         self._ensure_built(arrays)
-        outputs = self.call(arrays, *args, **kwargs)
+        outputs = self._computed(arrays, *args, **kwargs)
         self._record_activity(outputs)
         return outputs
+
+    def _computed(self, arrays: Any, *args: Any, **kwargs: Any) -> Any:
+        """What `call` gives for checked arrays; they stay as they are, whoever wrote `call`."""
+        if is_written_as_call(type(self)):
+            return computed(self, arrays, args, kwargs)
+        return self.call(arrays, *args, **kwargs)
 
     def apply(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """The same as calling the layer."""
@@ -176,7 +197,14 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
     def vjp(self, inputs: Any, **kwargs: Any) -> tuple[Any, Callable[[Any], Gradients]]:
         """Compute the outputs, and the function that pulls gradients back through them.
 
-        A subclass that is to be trained overrides it.
+        It follows `call`, by the package autograd; a subclass that overrides it does without.
+
+        Parameters
+        ----------
+        inputs : array_like or list of array_like
+            As for calling the layer.
+        **kwargs
+            Passed on to `call`, such as `mask` and `training`.
 
         Returns
         -------
@@ -189,13 +217,18 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
         Raises
         ------
         TypeError
-            If the layer does not define how to compute gradients.
+            If autograd is not installed, or `call` does what it cannot follow.
         """
-        raise TypeError(
-            f"{type(self).__name__} can predict but not train: it does not define `vjp(inputs)`, "
-            "which returns the outputs and a function from their gradients to Gradients(inputs, "
-            "initial_state, weights)."
-        )
+        arrays = self._as_arrays(inputs)
+        self._ensure_built(arrays)
+        outputs, pull = differentiated(self, arrays, kwargs)
+        self._record_activity(outputs)
+
+        def pullback(cotangents: Any) -> Gradients:
+            (d_inputs,), d_weights = pull(cotangents)
+            return Gradients(d_inputs, None, d_weights)
+
+        return outputs, pullback
 
     def stream(self, batch_size: int = 1) -> Any:
         """A stream: an object that is called with one timestep after the other.
@@ -254,13 +287,24 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
 
     def _as_arrays(self, inputs: Any) -> Any:
         """The inputs as arrays of the layer's dtype that fit `input_spec`."""
-        several = isinstance(inputs, list | tuple) and self.input_spec and len(self.input_spec) > 1
+        several = self._takes_as_several(inputs)
+        if several and len(inputs) == 1:
+            return self._as_arrays(inputs[0])
         arrays = [
             self._cast(x, f"Input {i} of layer {self.name}")
             for i, x in enumerate(inputs if several else [inputs])
         ]
         self._check_shapes([a.shape for a in arrays])
         return arrays if several else arrays[0]
+
+    def _takes_as_several(self, inputs: Any) -> bool:
+        """Whether a list is one of inputs, and not one input as a list of numbers."""
+        if not isinstance(inputs, list | tuple):
+            return False
+        if self.input_spec is None:
+            own = is_written_as_call(type(self))
+            return own and any(isinstance(x, np.ndarray | Variable) for x in inputs)
+        return len(as_list(self.input_spec)) > 1
 
     def _cast(self, value: Any, what: str) -> np.ndarray:
         """An input as an array of the dtype the layer reads; `what` names it in errors."""
@@ -269,13 +313,14 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
     def _check_shapes(self, shapes: Sequence[Sequence[int | None]]) -> None:
         if self.input_spec is None:
             return
-        if len(shapes) != len(self.input_spec):
+        specs = as_list(self.input_spec)  # Keras takes one that is in no list, too
+        if len(shapes) != len(specs):
             only = ": of a layer with return_state=True take the first output"
             raise ValueError(
-                f"Layer {self.name} takes {len(self.input_spec)} inputs, got {len(shapes)}"
-                f"{only if len(self.input_spec) == 1 else ''}."
+                f"Layer {self.name} takes {len(specs)} inputs, got {len(shapes)}"
+                f"{only if len(specs) == 1 else ''}."
             )
-        for i, (shape, spec) in enumerate(zip(shapes, self.input_spec, strict=True)):
+        for i, (shape, spec) in enumerate(zip(shapes, specs, strict=True)):
             spec.check(shape, f"Input {i} of layer {self.name}")
 
     def _ensure_built(self, inputs: Any) -> None:
@@ -325,7 +370,7 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
         try:
             self._check_shapes(shapes)
             self._ensure_built_for(shape)
-            results = self.compute_output_shape(shape)
+            results = self._symbolic_shapes(tensors, shape)
         except AxesError as error:
             reason = likely_reason(self, tensors[0]) if tensors else None
             raise (error if reason is None else ValueError(reason)) from None
@@ -339,6 +384,20 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
             output.mask = mask
         self._note_call(Node(self, tensors, outputs, arguments))
         return outputs if several else outputs[0]
+
+    def _symbolic_shapes(self, tensors: list[SymbolicTensor], shape: Any) -> Any:
+        """The shape of the output, or a list of shapes, for symbolic tensors."""
+        same = type(self).compute_output_shape is Layer.compute_output_shape
+        if same and isinstance(shape, list):
+            raise ValueError(
+                f"Layer {self.name} ({type(self).__name__}) takes {len(shape)} inputs, and does "
+                "not say what shape comes of them: define compute_output_shape(input_shape)."
+            )
+        return as_shapes(self.compute_output_shape(shape))
+
+    def _declared_shapes(self, input_shape: Any) -> Any:
+        """The shape, or list of shapes, that the outputs are to have; None where none is said."""
+        return as_shapes(self.compute_output_shape(input_shape))
 
     def _note_call(self, node: Node) -> None:
         """Enter the losses and updates that come with a symbolic call."""
@@ -373,7 +432,9 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
 
     def _record_activity(self, outputs: Any) -> None:
         if self.activity_regularizer is not None:
-            self._activity_losses = [float(self.activity_regularizer(y)) for y in as_list(outputs)]
+            self._activity_losses = [
+                regularizers.penalty(self.activity_regularizer, y) for y in as_list(outputs)
+            ]
 
     # ------------------------------------------------------------------ config
 
@@ -396,6 +457,10 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
     def from_config(cls, config: dict[str, Any]) -> Layer:
         """A new layer with the configuration that `get_config` returned."""
         return cls(**config)
+
+    def _twin(self) -> Layer:
+        """A layer of the same configuration, with new weights and unconnected."""
+        return type(self).from_config(self.get_config())
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles, which are not connected to what the layer is connected to."""

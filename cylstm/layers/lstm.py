@@ -13,14 +13,13 @@ from cylstm import (
     _core,
     _spellings,
     _threads,
+    _trace,
     activations,
-    constraints,
-    initializers,
-    regularizers,
     streaming,
 )
 from cylstm.layers import _passes
 from cylstm.layers._lstm_steps import LSTMSteps
+from cylstm.layers._lstm_weights import LSTMWeights
 from cylstm.layers._options import LSTMOptions
 from cylstm.layers._turns import in_turn
 from cylstm.layers.input_spec import InputSpec
@@ -29,24 +28,10 @@ from cylstm.layers.recurrent import Recurrent
 
 __all__ = ["LSTM"]
 
-
-class _GateView:
-    """A gate's part of a weight, as a read-only view of its current value."""
-
-    def __init__(self, weight: str, gate: int) -> None:
-        self.weight, self.gate = weight, gate
-        self.__doc__ = f"Gate {'ifco'[gate]} of `{weight}`: a read-only view."
-
-    def __get__(self, layer: LSTM | None, owner: type) -> Any:
-        if layer is None:
-            return self
-        variable, units = getattr(layer, self.weight), layer.units
-        if variable is None:
-            return None
-        return variable.value[..., self.gate * units : (self.gate + 1) * units]
+_OWN_WAYS = ("step", "preprocess_input", "call", "get_initial_state")
 
 
-class LSTM(LSTMSteps, Recurrent):
+class LSTM(LSTMSteps, LSTMWeights, Recurrent):
     """Long short-term memory, as `tf.keras.layers.LSTM` of TensorFlow 1.4.
 
     For each timestep, with x the input, h the output and c the cell state before, and * the
@@ -126,12 +111,6 @@ class LSTM(LSTMSteps, Recurrent):
     ((2, 5, 3), [(3, 16), (4, 16), (16,)])
     """
 
-    kernel_i, kernel_f, kernel_c, kernel_o = (_GateView("kernel", g) for g in range(4))
-    recurrent_kernel_i, recurrent_kernel_f, recurrent_kernel_c, recurrent_kernel_o = (
-        _GateView("recurrent_kernel", g) for g in range(4)
-    )
-    bias_i, bias_f, bias_c, bias_o = (_GateView("bias", g) for g in range(4))
-
     @_spellings.recurrent
     def __init__(
         self,
@@ -155,22 +134,24 @@ class LSTM(LSTMSteps, Recurrent):
         **kwargs: Unpack[LSTMOptions],
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.units = _checks.positive_int(units, "units")
-        self.activation = activations.get(activation)
-        self.recurrent_activation = activations.get(recurrent_activation)
-        self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.recurrent_initializer = initializers.get(recurrent_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.unit_forget_bias = bool(unit_forget_bias)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.recurrent_constraint = constraints.get(recurrent_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
-        self.dropout = _checks.fraction(dropout, "dropout")
-        self.recurrent_dropout = _checks.fraction(recurrent_dropout, "recurrent_dropout")
+        self._set_options(
+            units=units,
+            activation=activation,
+            recurrent_activation=recurrent_activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            unit_forget_bias=unit_forget_bias,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+        )
         self.state_spec = [InputSpec(shape=(None, self.units)) for _ in range(2)]
         self.states = [None, None]
         self._core_weights: _core.Weights | None = None
@@ -189,47 +170,11 @@ class LSTM(LSTMSteps, Recurrent):
         if shape[2] is None:
             raise ValueError(f"Layer {self.name} needs the last axis of its input to be known.")
         batch = self._fixed_batch(shape)
-        self.input_dim = _checks.positive_int(shape[2], "input_dim")
-
-        def weight(name: str, shape: tuple[int, ...], prefix: str, initializer: Any) -> Any:
-            return self.add_weight(
-                name,
-                shape,
-                initializer=initializer,
-                regularizer=getattr(self, f"{prefix}_regularizer"),
-                constraint=getattr(self, f"{prefix}_constraint"),
-            )
-
-        self.kernel = weight(
-            "kernel",
-            (self.input_dim, 4 * self.units),
-            "kernel",
-            self.kernel_initializer,
-        )
-        self.recurrent_kernel = weight(
-            "recurrent_kernel",
-            (self.units, 4 * self.units),
-            "recurrent",
-            self.recurrent_initializer,
-        )
-        self.bias = None
-        if self.use_bias:
-            self.bias = weight("bias", (4 * self.units,), "bias", self._initial_bias)
+        self._add_weights(shape[2])
         self.input_spec = [InputSpec(shape=(batch, None, self.input_dim))]
         self.built = True
         if self.stateful:
             self.reset_states()
-
-    def _initial_bias(self, shape: Sequence[int], dtype: npt.DTypeLike = None) -> np.ndarray:
-        if not self.unit_forget_bias:
-            return self.bias_initializer(shape, dtype=dtype)
-        return np.concatenate(
-            [
-                self.bias_initializer((self.units,), dtype=dtype),
-                np.ones(self.units, dtype),
-                self.bias_initializer((2 * self.units,), dtype=dtype),
-            ]
-        )
 
     # ------------------------------------------------------------------ forward and backward
 
@@ -259,34 +204,12 @@ class LSTM(LSTMSteps, Recurrent):
         training: bool | None = None,
         initial_state: Any = None,
     ) -> tuple[Any, Callable[[Any], Gradients]]:
-        """Run over the sequence, and return how to pull gradients back through it.
-
-        Parameters
-        ----------
-        inputs, mask, training, initial_state
-            As for calling the layer.
-
-        Returns
-        -------
-        outputs : ndarray or list of ndarray
-            As calling the layer gives.
-        pullback : callable
-            ``pullback(cotangents)``: given the gradient of a loss with respect to the outputs
-            (an array, or a list like the outputs in which None stands for zero), it returns
-            `Gradients` with respect to the inputs, the initial states and the trainable
-            weights: full back-propagation through time. It may be called any number of times;
-            weights may have changed meanwhile, the inputs must not.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an argument does not fit, as for calling the layer; TypeError also where a custom
-            activation has no derivative, or a subclass has a `step` of its own.
-        """
+        if type(self) is not LSTM and self._is_overridden():
+            return super().vjp(inputs, mask, training, initial_state)
         states: Any = None if initial_state is None else list(as_list(initial_state))
         found, x = None, self._plain(inputs, training)
         if x is None:
-            self._check_that_gradients_are_known()
+            self._check_activations()
         else:
             weights, options = self._current_weights(), self._options()
             found = weights.forward(
@@ -317,30 +240,9 @@ class LSTM(LSTMSteps, Recurrent):
 
         return outputs, pullback
 
-    def stream(self, batch_size: int = 1) -> streaming.Stream | streaming.LayerStream:
-        """A stream: an object that is called with one frame after the other.
+    vjp.__doc__ = Recurrent.vjp.__doc__
 
-        Parameters
-        ----------
-        batch_size : int, default 1
-            How many sequences go side by side.
-
-        Returns
-        -------
-        Stream
-            Called with (batch_size, input_dim), it returns (batch_size, units), as the layer with
-            `return_sequences` gives it at that timestep, starting from zeros. See
-            `cylstm.streaming.Stream`.
-
-        Raises
-        ------
-        ValueError
-            If the layer is not built, or goes backwards.
-        """
-        self._check_stream(batch_size)
-        if self.go_backwards:
-            raise ValueError(f"Layer {self.name} goes backwards: it starts with the last frame.")
-        state = [np.zeros((batch_size, self.units), self._dtype) for _ in range(2)]
+    def _stream_from(self, state: list[np.ndarray]) -> streaming.Stream | streaming.LayerStream:
         fused = _passes.are_fused(self.activation, self.recurrent_activation)
         if type(self) is not LSTM or not fused:
             return streaming.LayerStream(self, state)
@@ -380,10 +282,31 @@ class LSTM(LSTMSteps, Recurrent):
         training: bool,
         states: list[np.ndarray],
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        if self._has_own_steps():
+        if self._is_overridden("step", "preprocess_input"):
             return super()._run(x, mask, training, states)
+        if _trace.is_traced(x, *states):
+            return self._run_in_trace(x, mask, training, states)
         run = self._new_run(x, mask, training, states)
         return self._outputs_and_states(run, keep=False)
+
+    def _run_in_trace(
+        self, x: Any, mask: np.ndarray | None, training: bool, states: list
+    ) -> tuple[Any, list]:
+        """The core as a step of a trace: from a `call` of a subclass, or of another layer."""
+        variables = self.trainable_weights
+
+        def core(x: np.ndarray, *states: np.ndarray) -> tuple[list, Callable]:
+            run = self._new_run(x, mask, training, list(states))
+            outputs, final = self._outputs_and_states(run, keep=True)
+
+            def pull(cotangents: list) -> tuple[list, list]:
+                gradients = self._pulled(run, cotangents, True)
+                return gradients[:3], self._in_order_of(variables, gradients[3:])
+
+            return [outputs, *final], pull
+
+        outputs, *final = _trace.record(core, [x, *states], variables)
+        return outputs, final
 
     def _outputs_and_states(
         self, run: _passes.Run, keep: bool
@@ -416,7 +339,13 @@ class LSTM(LSTMSteps, Recurrent):
             if found is not None:
                 return found
         batch, timesteps, _ = run.inputs.shape
-        d_outputs, d_h, d_c = self._checked_cotangents(cotangents, batch, timesteps)
+        shapes = self.compute_output_shape((batch, timesteps, self.input_dim))
+        checked = self._checked_cotangents(cotangents, shapes if self.return_state else [shapes])
+        return self._pulled(run, checked + [None] * (3 - len(checked)), states)
+
+    def _pulled(self, run: _passes.Run, cotangents: Sequence, states: bool) -> list:
+        """`_backward` of the cotangents of the output(s), h and c, checked; or None."""
+        d_outputs, d_h, d_c = cotangents
         if not self.return_sequences and d_outputs is not None:
             d_last = d_outputs.copy()
             d_last[self._never_read(run)] = 0
@@ -442,20 +371,16 @@ class LSTM(LSTMSteps, Recurrent):
             self.unroll,
         )
 
-    def _has_own_steps(self) -> bool:
-        return type(self).step is not LSTM.step or (
-            type(self).preprocess_input is not LSTM.preprocess_input
-        )
+    def _is_overridden(self, *names: str) -> bool:
+        """Whether a subclass has ways of its own, which the core does not know."""
+        cls, names = type(self), names or _OWN_WAYS
+        return any(getattr(cls, n) is not getattr(LSTM, n) for n in names)
 
-    def _check_that_gradients_are_known(self) -> None:
-        if self._has_own_steps():
-            raise TypeError(
-                f"{type(self).__name__} has its own `step` or `preprocess_input`, so its gradient "
-                "is not known: override `vjp` as well to train it."
-            )
+    def _check_activations(self) -> None:
+        """Raise where an activation has no derivative, before anything is computed."""
         for activation in (self.activation, self.recurrent_activation):
             if callable(_passes.activation_number(activation)):
-                activations.vjp(activation)  # raises where there is no derivative
+                activations.vjp(activation)
 
     def _current_weights(self) -> _core.Weights:
         """The weights as they are now, for the core, which keeps them packed."""
@@ -473,22 +398,3 @@ class LSTM(LSTMSteps, Recurrent):
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {"_core_weights": None}
-
-    def _checked_cotangents(
-        self, cotangents: Any, batch: int, timesteps: int
-    ) -> list[np.ndarray | None]:
-        """Those of the output, h and c, each of its shape; None where there is none."""
-        shapes = as_list(self.compute_output_shape((batch, timesteps, self.input_dim)))
-        shapes = shapes if self.return_state else [shapes]
-        values = as_list(cotangents) if self.return_state else [cotangents]
-        if len(values) != len(shapes):
-            raise ValueError(
-                f"Layer {self.name} has {len(shapes)} outputs, got {len(values)} cotangents."
-            )
-        checked: list[np.ndarray | None] = []
-        for i, (value, shape) in enumerate(zip(values, shapes, strict=True)):
-            if value is not None:
-                value = _checks.as_array(value, self._dtype, f"Cotangent {i} of {self.name}")
-                InputSpec(shape=shape).check(value.shape, f"Cotangent {i} of {self.name}")
-            checked.append(value)
-        return checked + [None] * (3 - len(checked))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _blank, _checks
+from cylstm import _blank, _checks, _trace, streaming
+from cylstm.backend._control import rnn, training_phase
 from cylstm.graph import Node, SymbolicTensor, is_symbolic
+from cylstm.layers._initial_states import split_inputs, symbolic_states
 from cylstm.layers._options import RecurrentOptions
 from cylstm.layers._turns import Turn, in_turn
 from cylstm.layers.input_spec import InputSpec
-from cylstm.layers.layer import Layer, as_list
+from cylstm.layers.layer import Gradients, Layer, as_list
+from cylstm.layers.nested import accepted
 
 __all__ = ["Recurrent"]
 
@@ -21,8 +24,9 @@ __all__ = ["Recurrent"]
 class Recurrent(Layer):
     """The frame of a recurrent layer: sequences in, masks, states, and a loop over time.
 
-    A subclass sets `units` and `state_spec` and defines `build` and `step`; `LSTM` replaces the
-    loop by the compiled core.
+    A subclass sets `units` and `state_spec` and defines `build` and `step`, of which
+    `cylstm.backend` (or NumPy) knows the derivative; `LSTM` replaces the loop by the compiled
+    core, and `RNN` leaves the step to a cell.
 
     Parameters
     ----------
@@ -162,6 +166,10 @@ class Recurrent(Layer):
     def step(self, inputs: np.ndarray, states: list) -> tuple[np.ndarray, list]:
         """One timestep. A subclass defines it, and it is then run for every timestep.
 
+        To be trained it is differentiated (with autograd), together with `preprocess_input`,
+        `get_constants`, `get_initial_state` and `call`: compute with `cylstm.backend`, operators
+        or NumPy's functions.
+
         Parameters
         ----------
         inputs : ndarray, shape (batch, features)
@@ -196,7 +204,7 @@ class Recurrent(Layer):
         """The arguments of a call as arrays that fit the layer, built or not."""
         inputs, initial_state = split_inputs(inputs, initial_state)
         what = f"Input 0 of layer {self.name}"
-        x = _checks.as_array(inputs, self._dtype, what)
+        x = inputs if _trace.is_traced(inputs) else _checks.as_array(inputs, self._dtype, what)
         self.input_spec[0].check(x.shape, what)
         if isinstance(mask, list | tuple) and _checks.rank(mask) != 2:
             mask = mask[0] if mask else None  # [mask, None, None]: those of the states
@@ -220,9 +228,10 @@ class Recurrent(Layer):
         arrays = []
         for i, (state, spec) in enumerate(zip(states, self.state_spec, strict=True)):
             name = f"{what} {i} of layer {self.name}"
-            array = _checks.as_array(state, self._dtype, name)
-            InputSpec(shape=(batch, *spec.shape[1:])).check(array.shape, name)
-            arrays.append(array)
+            if not _trace.is_traced(state):
+                state = _checks.as_array(state, self._dtype, name)
+            InputSpec(shape=(batch, *spec.shape[1:])).check(state.shape, name)
+            arrays.append(state)
         return arrays
 
     def _first_states(self, x: np.ndarray) -> list[np.ndarray]:
@@ -237,34 +246,168 @@ class Recurrent(Layer):
         training: bool,
         states: list[np.ndarray],
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Run `step` over time, as Keras does: the output(s), then the final states."""
-        constants = self.get_constants(x, training)
-        steps = self.preprocess_input(x, training)
+        return self._run_steps(x, mask, training, states, [])
+
+    def _run_steps(
+        self, x: Any, mask: np.ndarray | None, training: bool, states: list, constants: list
+    ) -> tuple[Any, list]:
+        """Run `step` over time: the output(s), then the final states. A trace goes through it."""
+
+        def run(x: Any, states: list, constants: list) -> list:
+            return self._over_time(self.step, x, mask, training, states, constants)
+
+        with training_phase(training):
+            if _trace.is_traced(x, *states, *constants):
+                outputs, *states = run(x, states, constants)
+            else:
+                arguments = [x, states, constants]
+                outputs, *states = _trace.evaluate(run, arguments, f"layer {self.name}")
+        return outputs, states
+
+    def _over_time(
+        self,
+        step: Callable,
+        x: Any,
+        mask: np.ndarray | None,
+        training: bool,
+        states: list,
+        constants: list,
+    ) -> list:
+        """Run a step over time, as Keras does: the output(s) asked for, and the final states.
+
+        Each step is given the states, what `get_constants` gives, and the constants.
+        """
         batch, timesteps = x.shape[:2]
-        order = range(timesteps - 1, -1, -1) if self.go_backwards else range(timesteps)
-        output = states[0]
-        outputs = np.empty((timesteps, batch, self.units), self._dtype)
-        for i, t in enumerate(order):
-            new_output, new_states = self.step(steps[:, t], [*states, *constants])
-            if mask is not None:
-                keep = mask[:, t, None]
-                if self.unroll:  # as in TensorFlow: an unrolled loop repeats outputs ...
-                    before = output if i else np.zeros_like(output)
-                else:  # ... and a rolled one the first state
-                    before = states[0]
-                new_output = np.where(keep, new_output, before)
-                new_states = [np.where(keep, a, b) for a, b in zip(new_states, states, strict=True)]
-            output, states = new_output, list(new_states)
-            outputs[i] = output
-        if self.return_sequences:
-            return np.ascontiguousarray(outputs.transpose(1, 0, 2)), states
-        return output, states
+        fixed = [*self.get_constants(x, training), *constants]
+        steps = self.preprocess_input(x, training)
+        if timesteps == 0:
+            nothing = np.zeros((batch, 0, self.units), self._dtype)
+            return [nothing if self.return_sequences else states[0], *states]
+        last, outputs, final = rnn(step, steps, states, self.go_backwards, mask, fixed, self.unroll)
+        if len(final) != len(states):
+            raise ValueError(
+                f"The step of layer {self.name} returned {len(final)} states, expected "
+                f"{len(states)}: as many as it has."
+            )
+        return [outputs if self.return_sequences else last, *final]
 
     def _finish(self, outputs: np.ndarray, states: list[np.ndarray]) -> Any:
         """Keep the states of a stateful layer, and return what was asked for."""
         if self.stateful:
-            self.states = [state.copy() for state in states]
+            self.states = [np.array(getattr(state, "numbers", state)) for state in states]
         return [outputs, *states] if self.return_state else outputs
+
+    # ------------------------------------------------------------------ gradients
+
+    def vjp(
+        self,
+        inputs: Any,
+        mask: npt.ArrayLike | None = None,
+        training: bool | None = None,
+        initial_state: Any = None,
+    ) -> tuple[Any, Callable[[Any], Gradients]]:
+        """Run over the sequence, and return how to pull gradients back through it.
+
+        Parameters
+        ----------
+        inputs, mask, training, initial_state
+            As for calling the layer.
+
+        Returns
+        -------
+        outputs : ndarray or list of ndarray
+            As calling the layer gives.
+        pullback : callable
+            ``pullback(cotangents)``: given the gradient of a loss with respect to the outputs
+            (an array, or a list like the outputs in which None stands for zero), it returns
+            `Gradients` with respect to the inputs, the initial states and the trainable
+            weights: full back-propagation through time. It may be called any number of times;
+            weights may have changed meanwhile, the inputs must not.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit, as for calling the layer; TypeError also where a function
+            or step of your own has no derivative, or autograd, which finds it, is not installed.
+        """
+        states: Any = None if initial_state is None else list(as_list(initial_state))
+        with in_turn(self):
+            x, mask, states = self._checked(inputs, mask, states)
+            self._ensure_built(x)
+            given = accepted(self.call, mask=mask, training=training)
+
+            def run(x: Any, states: list | None) -> Any:
+                return self.call(
+                    x, **given, **({} if states is None else {"initial_state": states})
+                )
+
+            variables = self.trainable_weights
+            with training_phase(training):
+                outputs, pull = _trace.differentiate(
+                    run,
+                    [x, states],
+                    variables,
+                    name=f"layer {self.name} ({type(self).__name__})",
+                    instead="define `vjp`",
+                )
+            self._record_activity(outputs)
+        shapes = [y.shape for y in as_list(outputs)]
+        in_list = states is not None and initial_state is None
+
+        def pullback(cotangents: Any) -> Gradients:
+            checked = self._checked_cotangents(cotangents, shapes)
+            (d_x, d_states), d_weights = pull(checked if len(shapes) > 1 else checked[0])
+            return Gradients([d_x, *d_states] if in_list else d_x, d_states, d_weights)
+
+        return outputs, pullback
+
+    def _checked_cotangents(
+        self, cotangents: Any, shapes: Sequence[tuple[int, ...]]
+    ) -> list[np.ndarray | None]:
+        """Those of the outputs, each of its shape; None where there is none."""
+        values = as_list(cotangents) if self.return_state else [cotangents]
+        if len(values) != len(shapes):
+            raise ValueError(
+                f"Layer {self.name} has {len(shapes)} outputs, got {len(values)} cotangents."
+            )
+        checked: list[np.ndarray | None] = []
+        for i, (value, shape) in enumerate(zip(values, shapes, strict=True)):
+            if value is not None:
+                value = _checks.as_array(value, self._dtype, f"Cotangent {i} of {self.name}")
+                InputSpec(shape=shape).check(value.shape, f"Cotangent {i} of {self.name}")
+            checked.append(value)
+        return checked
+
+    # ------------------------------------------------------------------ streams
+
+    def stream(self, batch_size: int = 1) -> Any:
+        """A stream: an object that is called with one frame after the other.
+
+        Parameters
+        ----------
+        batch_size : int, default 1
+            How many sequences go side by side.
+
+        Returns
+        -------
+        Stream or LayerStream
+            Called with (batch_size, input_dim), it returns (batch_size, units), as the layer with
+            `return_sequences` gives it at that timestep, starting from zeros. See
+            `cylstm.streaming.Stream`.
+
+        Raises
+        ------
+        ValueError
+            If the layer is not built, or goes backwards.
+        """
+        self._check_stream(batch_size)
+        if self.go_backwards:
+            raise ValueError(f"Layer {self.name} goes backwards: it starts with the last frame.")
+        state = [np.zeros((batch_size, *s.shape[1:]), self._dtype) for s in self.state_spec]
+        return self._stream_from(state)
+
+    def _stream_from(self, state: list[np.ndarray]) -> Any:
+        return streaming.LayerStream(self, state)
 
     # ------------------------------------------------------------------ symbolic calls
 
@@ -340,40 +483,6 @@ class Recurrent(Layer):
                 f"Layer {self.name} is stateful with the batch size {given}, got {batch} rows."
             )
         return batch
-
-
-def split_inputs(inputs: Any, initial_state: Any) -> tuple[Any, Any]:
-    """Take the list [x, state, ...] apart; nested lists of numbers are one input."""
-    if isinstance(inputs, list | tuple) and inputs and _checks.rank(inputs[0]) >= 3:
-        if len(inputs) > 1 and initial_state is not None:
-            raise ValueError("Initial states were given both in the inputs and as initial_state.")
-        return inputs[0], list(inputs[1:]) or initial_state
-    return inputs, initial_state
-
-
-def symbolic_states(
-    layer: Any, inputs: Any, initial_state: Any
-) -> tuple[list[Any], list[np.ndarray] | None]:
-    """The tensors that a symbolic call reads, and its initial states where they are arrays.
-
-    Raises
-    ------
-    ValueError
-        If some initial states are symbolic and others arrays, or they do not fit the layer.
-    TypeError
-        If one does not consist of real numbers.
-    """
-    tensors = as_list(inputs) + ([] if initial_state is None else as_list(initial_state))
-    states = tensors[1:]
-    symbolic = [is_symbolic(state) for state in states]
-    if all(symbolic) or not is_symbolic(tensors[0]):  # what is no tensor the call refuses
-        return tensors, None
-    if any(symbolic):
-        raise ValueError(
-            f"Layer {layer.name} was given symbolic tensors and arrays as initial states: give all "
-            "as the one (make an `Input` for what is to change) or all as the other."
-        )
-    return tensors[:1], layer._constant_states(states, tensors[0].shape[0])
 
 
 def _with_input_shape(arguments: dict[str, Any]) -> dict[str, Any]:

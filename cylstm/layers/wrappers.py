@@ -9,6 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from cylstm import _checks, _registry
+from cylstm.backend._control import training_phase
 from cylstm.layers._advice import what_is_no_layer
 from cylstm.layers._options import LayerOptions
 from cylstm.layers.core import Dense
@@ -217,7 +218,9 @@ class TimeDistributed(Wrapper):
         layer, rows = self.layer, _rows(inputs)
         given = {"mask": self._inner_mask(mask), "training": training}
         if not keep:
-            return _in_time(layer.call(rows, **accepted(layer.call, **given)), inputs), None
+            with training_phase(training):
+                outputs = layer._computed(rows, **accepted(layer.call, **given))
+            return _in_time(outputs, inputs), None
         recorded = layer._activity_losses
         outputs, pullback = layer.vjp(rows, **accepted(layer.vjp, **given))
         layer._activity_losses = recorded  # the wrapper records its output as a whole

@@ -7,8 +7,9 @@ they are, and other predictions become float32. What does not fit raises a Value
 not finite gives infinities and NaN without a warning.
 
 To add one, write the function under `@builtin(its gradient)` in `_distances.py` or
-`_likelihoods.py` and import it here: names, configs and gradient tests follow. A loss of your own
-evaluates as it is; to train, it needs a gradient: see `with_gradient`.
+`_likelihoods.py` and import it here: names, configs and gradient tests follow. A loss of your own,
+of NumPy or `cylstm.backend`, evaluates as it is, and trains where the package autograd is
+installed; or it has a gradient of its own: see `with_gradient`.
 """
 
 from __future__ import annotations

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cylstm import _trace
 from cylstm.losses import _targets
 
 __all__ = [
@@ -22,7 +24,10 @@ __all__ = [
     "check_target",
     "clip",
     "clip_with_gradient",
+    "described",
+    "evaluate",
     "gradient",
+    "pulled_back",
     "with_gradient",
 ]
 
@@ -64,6 +69,8 @@ def _checked(formula: Formula, name: str) -> Loss:
 
     @functools.wraps(formula)
     def checked(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> np.ndarray:
+        if _trace.is_traced(y_true, y_pred):
+            return _within_a_trace(checked, y_true, y_pred)
         if name == _SPARSE:
             predictions = _targets.predictions(name, y_pred)
             targets = _targets.class_indices(name, y_true, predictions)
@@ -73,6 +80,20 @@ def _checked(formula: Formula, name: str) -> Loss:
             return formula(targets, predictions)
 
     return checked
+
+
+def _within_a_trace(loss: Loss, y_true: Any, y_pred: Any) -> Any:
+    """A built-in loss as a step of a function of the user's, by its own gradient."""
+    if isinstance(y_true, _trace.Traced) and y_true.step >= 0:
+        y_true.refuse(
+            f"is given to {getattr(loss, '__name__', loss)} as its targets, which have no gradient"
+        )
+
+    def step(targets: Any, predictions: Any) -> Any:
+        values = loss(targets, predictions)
+        return values, lambda dy: ([None, gradient(loss, targets, predictions, dy)], [])
+
+    return _trace.record(step, [y_true, y_pred])
 
 
 def with_gradient(gradient: Loss) -> Callable[[Loss], Loss]:
@@ -118,7 +139,8 @@ def gradient(
     Parameters
     ----------
     loss : callable
-        A built-in loss, or one with a ``gradient``; see `with_gradient`.
+        A built-in loss, one with a ``gradient`` (see `with_gradient`), or any other function of
+        NumPy or `cylstm.backend`, which autograd differentiates.
     y_true : array
         The targets.
     y_pred : array, float32 or float64
@@ -134,7 +156,7 @@ def gradient(
     Raises
     ------
     TypeError
-        If the loss has no gradient.
+        If the loss has no gradient of its own, and autograd is not installed or cannot follow it.
     ValueError
         If the arrays do not fit each other, or the loss' own gradient has the wrong shape.
 
@@ -145,20 +167,73 @@ def gradient(
     >>> gradient(mean_squared_error, [[1.0, 2.0]], np.array([[2.0, 2.0]])).tolist()
     [[1.0, 0.0]]
     """
-    own = getattr(loss, "gradient", None)
-    if own is None:
-        name = getattr(loss, "__name__", repr(loss))
-        raise TypeError(
-            f"the loss {name} has no gradient, so it can evaluate but not train; set its attribute "
-            "`gradient` to a function (y_true, y_pred) -> derivative of each value with respect to "
-            "y_pred, of the shape of y_pred, or decorate it with cylstm.losses.with_gradient"
-        )
+    return pulled_back(loss, y_true, y_pred, upstream)[0]
+
+
+def evaluate(loss: Loss, y_true: npt.ArrayLike, y_pred: np.ndarray) -> np.ndarray:
+    """The values of a loss; one of the user's own leaves the arrays as they are."""
+    if getattr(loss, "gradient", None) is not None:
+        return loss(y_true, y_pred)
+    values: np.ndarray = _trace.evaluate(loss, [np.asarray(y_true), y_pred], described(loss))
+    return values
+
+
+def described(loss: Any) -> str:
+    """A loss as errors call it."""
+    return f"the loss {getattr(loss, '__name__', repr(loss))}"
+
+
+def pulled_back(
+    loss: Loss,
+    y_true: npt.ArrayLike,
+    y_pred: npt.ArrayLike,
+    upstream: npt.ArrayLike | None = None,
+    variables: Sequence[Any] = (),
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """What `gradient` returns, and the gradients of `Variable`s that the loss may read.
+
+    Returns
+    -------
+    d_predictions : array
+        Of the shape of y_pred.
+    d_variables : list of array
+        For each of the variables; empty for a loss with a gradient of its own.
+    """
     y_pred = np.asarray(y_pred)
-    slopes = np.asarray(own(y_true, y_pred))
+    own = getattr(loss, "gradient", None)
+    if own is not None:
+        return _by_its_own(loss, own(y_true, y_pred), y_pred, upstream), []
+    if y_pred.dtype.kind != "f":
+        y_pred = y_pred.astype(_targets.dtype_of(y_pred))
+    targets = np.asarray(y_true)
+    values, pullback = _trace.differentiate(
+        lambda predictions: loss(_trace.stop(targets), predictions),
+        [y_pred],
+        variables,
+        name=described(loss),
+        instead="decorate it with cylstm.losses.with_gradient",
+    )
+    if isinstance(values, list):
+        raise TypeError(f"{described(loss)} returned a list, expected an array or a number")
+    factors = np.ones(values.shape, values.dtype) if upstream is None else np.asarray(upstream)
+    if factors.shape != values.shape:
+        raise ValueError(
+            f"upstream must have the shape of the values of {described(loss)}, {values.shape}, "
+            f"got {factors.shape}"
+        )
+    (d_predictions,), d_variables = pullback(factors)
+    return d_predictions, d_variables
+
+
+def _by_its_own(
+    loss: Loss, slopes: npt.ArrayLike, y_pred: np.ndarray, upstream: npt.ArrayLike | None
+) -> np.ndarray:
+    """The gradient that a loss came along with, checked and multiplied by `upstream`."""
+    slopes = np.asarray(slopes)
     if slopes.shape != y_pred.shape:
         raise ValueError(
-            f"the gradient of the loss {getattr(loss, '__name__', repr(loss))} must have the shape "
-            f"of y_pred, {y_pred.shape}, got {slopes.shape}"
+            f"the gradient of {described(loss)} must have the shape of y_pred, {y_pred.shape}, "
+            f"got {slopes.shape}"
         )
     if upstream is None:
         return slopes

@@ -86,7 +86,7 @@ def _new_inputs(model: Model) -> list[SymbolicTensor]:
 def _clone(layer: Layer) -> Layer:
     if isinstance(layer, Model):
         return clone_model(layer)
-    return type(layer).from_config(layer.get_config())
+    return layer._twin()
 
 
 def _checked_inputs(model: Model, tensors: list[Any]) -> list[SymbolicTensor]:

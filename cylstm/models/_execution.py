@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from cylstm import regularizers
+from cylstm.backend._control import training_phase
 from cylstm.graph import Node, SymbolicTensor
 from cylstm.layers.input_layer import InputLayer
 from cylstm.layers.layer import as_list
@@ -52,13 +53,17 @@ class Run:
         self.values = {id(t): a for t, a in zip(inputs, arrays, strict=True)}
         self.masks = {id(t): m for t, m in zip(inputs, masks, strict=True)}
         self._steps: list[_Step] = []
-        for node in nodes:
-            if not isinstance(node.layer, InputLayer):
-                step = _Step(node, [self.values[id(t)] for t in node.input_tensors])
-                masks = [self.masks[id(t)] for t in node.input_tensors]
-                for t, value, mask in step.run(masks, training, keep):
-                    self.values[id(t)], self.masks[id(t)] = value, mask
-                self._steps.append(step)
+        with training_phase(training):
+            for node in nodes:
+                if not isinstance(node.layer, InputLayer):
+                    arrays = [self.values[id(t)] for t in node.input_tensors]
+                    self._run(_Step(node, arrays), training, keep)
+
+    def _run(self, step: _Step, training: bool, keep: bool) -> None:
+        masks = [self.masks[id(t)] for t in step.node.input_tensors]
+        for t, value, mask in step.run(masks, training, keep):
+            self.values[id(t)], self.masks[id(t)] = value, mask
+        self._steps.append(step)
 
     def activity_penalties(self) -> list[float]:
         """The activity losses of every call of the graph, in its order."""
@@ -132,7 +137,8 @@ class _Step:
         regularizer = self.layer.activity_regularizer
         if regularizer is None:
             return inner
-        return inner + [float(regularizer(values[id(t)])) for t in self.node.output_tensors]
+        tensors = self.node.output_tensors
+        return inner + [regularizers.penalty(regularizer, values[id(t)]) for t in tensors]
 
     def backward(self, found: Accumulated, values: dict[int, np.ndarray], penalties: bool) -> None:
         """Add the gradients of the inputs and weights, given those of the outputs."""

@@ -11,7 +11,8 @@ import numpy as np
 
 from cylstm import _checks, losses, metrics
 from cylstm.training._reading import suggestion
-from cylstm.training._weighting import weighted_loss, weighted_metric
+from cylstm.training._weighting import Add, weighted_loss, weighted_metric
+from cylstm.variables import Variable
 
 __all__ = ["Goal", "Objective"]
 
@@ -170,7 +171,7 @@ class Objective:
         masks: Sequence[np.ndarray | None],
         targets: Sequence[np.ndarray],
         weights: Sequence[np.ndarray | None],
-    ) -> tuple[list[float], Callable[[], list[np.ndarray]]]:
+    ) -> tuple[list[float], Callable[..., list[np.ndarray]]]:
         """Compare a batch of outputs with its targets.
 
         Parameters
@@ -186,7 +187,8 @@ class Objective:
             In the order of `names`; the total is without the losses of layers.
         gradients : callable
             ``gradients()`` is the list of the gradients of the total, for each goal, with respect
-            to its output.
+            to its output. ``gradients(variables, add)`` also calls ``add(variable, gradient)`` for
+            the variables that a loss of the user's own reads.
         """
         total, single, reported, pullbacks = 0.0, [], [], []
         for goal, target, weight in zip(self.goals, targets, weights, strict=True):
@@ -201,8 +203,10 @@ class Objective:
             for _, metric in goal.weighted_metrics:
                 reported.append(float(weighted_metric(metric, target, output, weight, mask)))
 
-        def gradients() -> list[np.ndarray]:
-            return [gradient(factor) for gradient, factor in pullbacks]
+        def gradients(
+            variables: Sequence[Variable] = (), add: Add | None = None
+        ) -> list[np.ndarray]:
+            return [gradient(factor, variables, add) for gradient, factor in pullbacks]
 
         return [total, *(single if self._several else []), *reported], gradients
 

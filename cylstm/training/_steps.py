@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from cylstm import _warning, regularizers
+from cylstm.layers._own_code import training_of
 from cylstm.layers._turns import in_turn
 from cylstm.training._data import Samples
 from cylstm.training._interrupts import HeldInterrupt
@@ -95,7 +96,7 @@ class Steps:
 
     def _evaluate(self, samples: Samples) -> tuple[list[float], list[np.ndarray]]:
         """The loss and the metrics, and the gradient of each variable, none of them NaN."""
-        with self._as_compiled():
+        with self._as_compiled(), training_of(self._variables) as of_others:
             run = self._model._run(samples.inputs, None, True, keep=True)
             values, gradients_of_outputs = self._assess(run, samples)
             if math.isnan(values[0]):
@@ -104,7 +105,7 @@ class Steps:
                     f"{self._why_nan(samples)}",
                     values,
                 )
-            gradients = self._gradients(run, gradients_of_outputs())
+            gradients = self._gradients(run, gradients_of_outputs, of_others)
             for variable, gradient in zip(self._variables, gradients, strict=True):
                 if np.isnan(gradient).any():
                     raise NaNError(
@@ -149,7 +150,7 @@ class Steps:
         outputs = [run.values[id(t)] for t in self.outputs]
         masks = [run.masks[id(t)] for t in self.outputs]
         values, gradients = self.objective.assess(outputs, masks, samples.targets, samples.weights)
-        values[0] += sum(float(v.regularizer(v.value)) for v in self._penalised)
+        values[0] += sum(regularizers.penalty(v.regularizer, v.value) for v in self._penalised)
         values[0] += sum(run.activity_penalties())
         values[0] += sum(
             float(loss)
@@ -159,13 +160,22 @@ class Steps:
         )
         return values, gradients
 
-    def _gradients(self, run: Any, of_outputs: list[np.ndarray]) -> list[np.ndarray]:
-        """The gradient of the total loss for each variable."""
+    def _gradients(
+        self, run: Any, of_outputs: Callable[..., Any], read: list[tuple[Variable, np.ndarray]]
+    ) -> list[np.ndarray]:
+        """The gradient of the total loss for each variable.
+
+        What the user's code reads of them, in losses and in layers that they are not of, adds to
+        `read`.
+        """
         cotangents: dict[int, np.ndarray] = {}
-        for goal, gradient in zip(self.objective.goals, of_outputs, strict=True):
+        gradients_of_outputs = of_outputs(self._variables, lambda v, g: read.append((v, g)))
+        for goal, gradient in zip(self.objective.goals, gradients_of_outputs, strict=True):
             key = id(self.outputs[goal.index])
             cotangents[key] = cotangents[key] + gradient if key in cotangents else gradient
         found = run.backward(cotangents, penalties=True)
+        for variable, gradient in read:
+            found.add(variable, gradient)
         penalised = {id(v) for v in self._penalised}
         gradients = []
         for variable in self._variables:

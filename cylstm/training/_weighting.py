@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _checks, losses
+from cylstm import _checks, metrics
 from cylstm.losses import _targets
-from cylstm.losses._differentiable import Loss
+from cylstm.losses._differentiable import Loss, evaluate, pulled_back
 from cylstm.training._reading import suggestion
+from cylstm.variables import Variable
 
 __all__ = ["per_output", "standardize_weights", "weighted_loss", "weighted_metric"]
 
+Add = Callable[[Variable, np.ndarray], None]
 Pullback = Callable[[Any], np.ndarray]
 
 
@@ -55,7 +57,8 @@ def weighted_loss(
         In the dtype of y_pred.
     gradient : callable
         ``gradient(upstream=1.0)`` is upstream times the gradient with respect to y_pred. It
-        raises TypeError where the loss has no gradient.
+        raises TypeError where the loss has no gradient. ``gradient(upstream, variables, add)``
+        also calls ``add(variable, gradient)`` for the variables that a loss of your own reads.
 
     Raises
     ------
@@ -66,18 +69,28 @@ def weighted_loss(
 
     Examples
     --------
+    >>> from cylstm import losses
     >>> value, gradient = weighted_loss(losses.mse, [[1.0], [2.0]], np.array([[3.0], [4.0]]),
     ...                                 sample_weight=[0.5, 0.0])
     >>> float(value), gradient().tolist()
     (2.0, [[2.0], [0.0]])
     """
     dtype = _targets.dtype_of(y_pred)
-    values = loss(y_true, y_pred)
+    values = evaluate(loss, y_true, y_pred)
     value, pullback = _weighted_mean(values, dtype, sample_weight, mask)
 
-    def gradient(upstream: float = 1.0) -> np.ndarray:
+    def gradient(
+        upstream: float = 1.0, variables: Sequence[Variable] = (), add: Add | None = None
+    ) -> np.ndarray:
         with np.errstate(all="ignore"):
-            return losses.gradient(loss, y_true, y_pred, pullback(dtype.type(upstream)))
+            d_predictions, d_variables = pulled_back(
+                loss, y_true, y_pred, pullback(dtype.type(upstream)), variables
+            )
+        if add is not None and d_variables:
+            for variable, d_variable in zip(variables, d_variables, strict=True):
+                if d_variable.any():  # most losses read none of them
+                    add(variable, d_variable)
+        return d_predictions
 
     return value, gradient
 
@@ -90,7 +103,10 @@ def weighted_metric(
     mask: npt.ArrayLike | None = None,
 ) -> np.floating:
     """Return the masked, weighted mean of a metric; all as in `weighted_loss`."""
-    values = metric(y_true, y_pred)
+    if not metrics.is_builtin(metric):  # which may write to its arguments
+        y_true, y_pred = np.array(y_true), np.array(y_pred)
+    with np.errstate(all="ignore"):
+        values = metric(y_true, y_pred)
     return _weighted_mean(values, _targets.dtype_of(y_pred), sample_weight, mask)[0]
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from cylstm import Sequential, activations, initializers
+from cylstm import backend as K
 from cylstm.layers import Activation, ActivityRegularization, Dense, Masking
 from cylstm.testing import gradient_error
 
@@ -90,9 +91,15 @@ def test_activations_of_ones_own(make):
         return x**3
 
     assert gradient_error(make(cube, dtype="float64"), X) < 1e-6
+    assert gradient_error(make(lambda x: x * K.sigmoid(x), dtype="float64"), X) < 1e-6
+    assert make(lambda x: x * K.sigmoid(x)).vjp(X)[0].dtype == "float32"
+
+
+@pytest.mark.parametrize("make", [Activation, lambda f, **kwargs: Dense(3, f, **kwargs)])
+def test_without_autograd_such_activations_predict(make, without_autograd):
     layer = make(lambda x: 2 * x, dtype="float64")
     layer(X)
-    with pytest.raises(TypeError, match="no derivative"):
+    with pytest.raises(TypeError, match="no derivative.*autograd"):
         layer.vjp(X)
 
 

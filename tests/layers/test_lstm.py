@@ -1,10 +1,14 @@
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import cylstm
-from cylstm.testing import gradient_error
+from cylstm import _trace
+from cylstm import backend as K
+from cylstm.testing import gradient_error, numerical_gradient
 
 B, T, D, U = 2, 3, 4, 3
 ACTIVATIONS = sorted(cylstm._core.ACTIVATIONS)
@@ -74,13 +78,23 @@ def test_gradients_of_every_combination_of_options(state, dropout, mask):
     assert worst < 1e-6
 
 
-def test_gradients_of_a_custom_activation():
-    def cube(x):
-        return 0.1 * x**3
+def halved_softmax(x):
+    return 0.5 * K.softmax(x)
 
-    with pytest.raises(TypeError, match="derivative"):
-        made_layer(activation=cube).vjp(X)
-    cube.derivative = lambda x: 0.3 * x**2
+
+def cube(x):
+    return 0.1 * x**3
+
+
+def cube_with_derivative(x):
+    return 0.1 * x**3
+
+
+cube_with_derivative.derivative = lambda x: 0.3 * x**2
+
+
+@pytest.mark.parametrize("cube", [cube, cube_with_derivative, halved_softmax])
+def test_gradients_of_a_custom_activation(cube):
     for place in ("activation", "recurrent_activation"):
         layer = made_layer(**{place: cube}, return_sequences=True)
         error = gradient_error(layer, X, initial_state=STATE, mask=MASKS["hole"])
@@ -275,6 +289,201 @@ def test_step_by_step_is_the_whole(implementation, mask, unroll, sequences):
     assert stepping.calls == T
 
 
-def test_a_layer_with_a_step_of_its_own_says_why_it_does_not_train():
-    with pytest.raises(TypeError, match="override `vjp`"):
-        Stepping(U, dtype="float64").vjp(X)
+@pytest.mark.parametrize("implementation", [0, 1, 2])
+@pytest.mark.parametrize("mask", ["none", "hole", "empty row"])
+def test_the_gradients_of_steps_are_those_of_the_whole(mask, implementation):
+    options = {
+        "implementation": implementation,
+        "unroll": mask == "empty row",
+        "return_sequences": True,
+        "return_state": True,
+        "go_backwards": implementation == 1,
+        "dropout": 0.3,
+        "recurrent_dropout": 0.3,
+        "weights": made_layer().get_weights(),
+        "dtype": "float64",
+    }
+    stepping, layer = Stepping(U, **options), cylstm.LSTM(U, **options)
+    if implementation == 0:  # its masks are drawn in another order
+        stepping.dropout = layer.dropout = 0.0
+    call = {"mask": MASKS[mask], "training": True, "initial_state": STATE}
+    found = []
+    for each in (stepping, layer):
+        cylstm.utils.set_random_seed(1)
+        outputs, pullback = each.vjp(X, **call)
+        gradients = pullback([np.cos(y) for y in outputs])
+        found.append([*outputs, gradients.inputs, *gradients.initial_state, *gradients.weights])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
+
+
+class Peephole(cylstm.LSTM):
+    """Its gates see the cell state, by weights of their own."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.peephole = self.add_weight("peephole", (self.units,), initializer="ones")
+
+    def step(self, inputs, states):
+        h, c = states[:2]
+        h, [_, c] = super().step(inputs, states)
+        o = K.hard_sigmoid(c * self.peephole + states[0])
+        return o * self.activation(c) + h, [h, c]
+
+
+class Doubled(cylstm.LSTM):
+    """What it returns is not what the core gives."""
+
+    def call(self, inputs, mask=None, training=None, initial_state=None):
+        return 2 * super().call(K.tanh(inputs), mask, training, initial_state)
+
+
+class Started(cylstm.LSTM):
+    """Starts from what the first timestep holds."""
+
+    def get_initial_state(self, inputs):
+        first = K.tanh(inputs[:, 0, :U])
+        return [first, 2 * first]
+
+
+@pytest.mark.parametrize("cls", [Peephole, Doubled, Started])
+@pytest.mark.parametrize("mask", ["none", "hole"])
+def test_a_subclass_with_ways_of_its_own_trains(mask, cls):
+    options = {"recurrent_activation": "sigmoid", "dtype": "float64"}
+    layer = cls(U, return_sequences=True, **options)
+    assert gradient_error(layer, X, mask=MASKS[mask]) < 1e-6
+    if cls is not Started:
+        assert gradient_error(layer, X, mask=MASKS[mask], initial_state=STATE) < 1e-6
+    narrow = cls(U, return_sequences=True, return_state=cls is not Doubled)
+    outputs, pullback = narrow.vjp(X.astype("float32"))
+    gradients = pullback(outputs)
+    outputs = outputs if isinstance(outputs, list) else [outputs]
+    assert {a.dtype.name for a in [*outputs, gradients.inputs, *gradients.weights]} == {"float32"}
+
+
+class Attending(cylstm.layers.Recurrent):
+    """Each step weighs all timesteps: `call` keeps what the steps read."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.state_spec = [cylstm.layers.InputSpec(shape=(None, units))]
+
+    def build(self, input_shape):
+        self.query = self.add_weight("query", (self.units, self.units))
+        self.key = self.add_weight("key", (input_shape[-1], self.units))
+        self.value = self.add_weight("value", (input_shape[-1], self.units))
+
+    def call(self, inputs, **kwargs):
+        self.inputs, self.keys = inputs, K.dot(inputs, self.key)
+        return super().call(inputs, **kwargs)
+
+    def step(self, inputs, states):
+        query = K.expand_dims(K.dot(states[0], self.query), 1)
+        scores = K.softmax(K.sum(K.tanh(self.keys + query), axis=-1))
+        context = K.batch_dot(scores, self.inputs, axes=(1, 1))
+        output = K.tanh(K.dot(context, self.value) + 0.5 * states[0])
+        return output, [output]
+
+
+def test_a_layer_that_attends_to_its_inputs_trains():
+    layer = Attending(U, return_sequences=True, dtype="float64")
+    assert gradient_error(layer, X, initial_state=STATE[:1], mask=MASKS["hole"]) < 1e-6
+    model = cylstm.Sequential([Attending(U, input_shape=(T, D))])
+    model.compile(cylstm.optimizers.Adam(0.05), "mse")
+    losses = model.fit(X, np.tanh(STATE[0]), epochs=40, verbose=0).history["loss"]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_an_lstm_within_a_function_that_is_differentiated():
+    layer = made_layer(return_sequences=True, return_state=True, recurrent_activation="sigmoid")
+
+    def function(x, h, c):
+        y, h, c = layer(K.tanh(x), initial_state=[h, c], mask=MASKS["hole"])
+        return [y * 2, h * c]
+
+    def loss(x, h, c):
+        return sum(float(np.sin(y).sum()) for y in function(x, h, c))
+
+    arrays = [X, *STATE]
+    outputs, pullback = _trace.differentiate(function, arrays, layer.trainable_weights)
+    found, of_weights = pullback([np.cos(y) for y in outputs])
+    for i, gradient in enumerate(found):
+
+        def at(v, i=i):
+            return loss(*arrays[:i], v, *arrays[i + 1 :])
+
+        np.testing.assert_allclose(gradient, numerical_gradient(at, arrays[i]), atol=1e-8)
+    for variable, gradient in zip(layer.trainable_weights, of_weights, strict=True):
+        kept = variable.value
+
+        def at(v, variable=variable):
+            variable.assign(v)
+            return loss(*arrays)
+
+        np.testing.assert_allclose(gradient, numerical_gradient(at, kept), atol=1e-8)
+        variable.assign(kept)
+
+
+def test_a_stateful_layer_with_a_step_of_its_own_moves_on():
+    layer, twin = (
+        cls(U, stateful=True, dtype="float64", weights=made_layer().get_weights())
+        for cls in (Stepping, cylstm.LSTM)
+    )
+    for _ in range(2):
+        y, pullback = layer.vjp(X)
+        np.testing.assert_allclose(y, twin(X), rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(layer.states, twin.states, rtol=1e-12, atol=1e-13)
+        assert pullback(y).initial_state is None
+    with pytest.raises(ValueError, match="cotangents|Cotangent 0"):
+        pullback(y[:, 1:])
+
+
+def test_a_step_must_return_as_many_states_as_there_are():
+    class Short(cylstm.LSTM):
+        def step(self, inputs, states):
+            return states[0], states[:1]
+
+    with pytest.raises(ValueError, match="returned 1 states, expected 2"):
+        Short(U)(X)
+
+
+def test_a_model_with_a_step_of_ones_own_learns():
+    layer = Stepping(U, input_shape=(T, D))
+    model = cylstm.Sequential([layer, cylstm.layers.Dense(1)])
+    model.compile(cylstm.optimizers.Adam(0.05), "mse")
+    y = X.sum(axis=(1, 2), keepdims=True)[:, 0]
+    losses = model.fit(X, y, epochs=40, verbose=0).history["loss"]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+WITHOUT_AUTOGRAD = """
+import sys
+sys.modules["autograd"] = None
+import numpy as np
+import cylstm
+class Stepping(cylstm.LSTM):
+    def step(self, inputs, states):
+        return super().step(inputs, states)
+x = np.ones((1, 2, 3))
+for layer in (Stepping(2, name="mine"), cylstm.LSTM(2, lambda x: 0.5 * x)):
+    print(layer(x).shape)
+    try:
+        layer.vjp(x)
+    except TypeError as error:
+        print(error)
+"""
+
+
+def test_without_autograd_what_is_ones_own_predicts():
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", WITHOUT_AUTOGRAD], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    shape, of_step, _, of_activation = done.stdout.splitlines()
+    assert shape == "(1, 2)"
+    assert "layer mine (Stepping) has no derivative" in of_step
+    assert "autograd" in of_step
+    assert "define `vjp`" in of_step
+    assert "autograd" in of_activation
+    assert "derivative" in of_activation

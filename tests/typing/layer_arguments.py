@@ -6,7 +6,7 @@ not.
 
 from typing import Any, Unpack, assert_type
 
-from cylstm.layers import LSTM, Bidirectional, Dense, Dropout, Embedding, Layer
+from cylstm.layers import LSTM, RNN, Bidirectional, Dense, Dropout, Embedding, Layer, LSTMCell
 from cylstm.layers._options import LayerOptions
 
 lstm = LSTM(4, "tanh", return_sequences=True, stateful=True, input_shape=(None, 3), name="a")
@@ -24,6 +24,12 @@ Dropout(0.5, name="c", activity_regularizer="l2")
 Dropout(0.5, nam="c")  # type: ignore[call-arg]
 Bidirectional(lstm, "sum", None, name="d")
 Bidirectional(lstm, mode="sum")  # type: ignore[call-arg]
+cell = LSTMCell(4, "tanh", dropout=0.5, implementation=2, name="e", dtype="float64")
+LSTMCell(4, activity_regularizer="l2")  # type: ignore[call-arg]
+rnn = RNN([cell, cell], return_state=True, input_shape=(None, 3), activity_regularizer="l2")
+assert_type(rnn.return_state, bool)
+RNN(cell, True, False, input_dim=3, name="f")
+RNN(cell, implementation=2)  # type: ignore[call-arg]
 
 
 class Scale(Layer):
