@@ -406,8 +406,8 @@ def test_heat_map():
 def test_attention(tmp_path):
     arguments = "--phrases 4000 --epochs 3 --batch-size 32 --picture weights.png".split()
     lines = run("attention.py", *arguments, cwd=tmp_path)
-    without, attention = losses(lines)[:3], losses(lines)[3:]
-    assert len(attention) == 3
+    attention, without = losses(lines)[:3], losses(lines)[3:]
+    assert len(without) == 3
     assert attention[-1] < 0.2 * without[-1]
     assert number_in(lines, "Baseline") < 0.1
     assert number_in(lines, "Right answers") > 0.85
