@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 import cylstm
+from cylstm.backend._absent import ABSENT, table
 
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-README = Path(__file__).resolve().parents[1] / "README.md"
+CHECKOUT = Path(__file__).resolve().parents[1]
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (CHECKOUT / "docs").glob("*.md"))]
+ENDS_OF_REASONS = [f"absent: {reason} |" for reason in ABSENT.values()]
 MODULES = [
     "cylstm",
     *sorted(m.name for m in pkgutil.walk_packages(cylstm.__path__, "cylstm.")),
@@ -23,7 +26,17 @@ def test_docstrings(name):
     assert doctest.testmod(module, optionflags=OPTIONS).failed == 0
 
 
-def test_readme():
-    result = doctest.testfile(str(README), module_relative=False, optionflags=OPTIONS)
+@pytest.mark.parametrize("page", PAGES)
+def test_pages(page):
+    result = doctest.testfile(str(CHECKOUT / page), module_relative=False, optionflags=OPTIONS)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_the_table_of_the_backend_is_what_there_is():
+    """Renew it with `python -c "from cylstm.backend._absent import table; print(table())"`."""
+    text = (CHECKOUT / "docs" / "backend.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert rows[rows.index("| name | |") :] == table().splitlines()
+    cut = [r for r in table().splitlines()[2:] if not r.endswith((". |", *ENDS_OF_REASONS))]
+    assert cut == []  # a docstring whose first line is no sentence

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import cylstm
+from cylstm.testing import gradient_error
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -340,3 +341,76 @@ def test_tagger_without_characters(tmp_path):
     lines = run("tagger.py", *arguments, cwd=tmp_path)
     assert len(losses(lines)) == 1
     assert len(shares_of_tags(lines)) == 4
+
+
+# ---------------------------------------------------------------------- attention.py
+
+
+def test_phrases_and_where_their_characters_are():
+    example = load("attention.py")
+    assert example["reverse"]("refer to the") == "the to refer"
+    assert example["places"]("to a c") == [5, 6, 3, 4, 0, 1, 2]
+    phrases = example["make_phrases"](500, seed=2)
+    assert len(set(phrases)) == 500
+    for phrase in phrases:
+        assert re.fullmatch("[a-z]+( [a-z]+)+", phrase)
+        assert len(phrase) < example["LENGTH"]
+        said = "".join((phrase + " ")[place] for place in example["places"](phrase))
+        assert said == example["reverse"](phrase) + " "
+    numbers = example["encode"](["to a"])[0]
+    assert "".join(example["CHARACTERS"][n] for n in numbers).rstrip("_") == "to a|"
+    assert len(numbers) == example["LENGTH"]
+
+
+def test_attention_is_differentiated_exactly():
+    random = np.random.default_rng(4)
+    queries, values = random.normal(size=(2, 3, 4)), random.normal(size=(2, 5, 6))
+    values[1, 1] = values[1, 0]
+    read = np.array([[True] * 5, [True, True, True, False, False]])
+    for mask in (None, [None, read], [np.ones((2, 3), bool), read]):
+        layer = load("attention.py")["Attention"](dtype="float64")
+        assert gradient_error(layer, [queries, values], mask=mask) < 1e-6
+    means, weights = layer([queries, values], mask=mask)
+    np.testing.assert_allclose(weights.sum(axis=-1), 1)
+    assert np.all((weights > 0) == read[:, np.newaxis])
+    np.testing.assert_array_equal(weights[1, :, 0], weights[1, :, 1])  # equal values, equal weight
+    np.testing.assert_allclose(means, np.einsum("bts,bsf->btf", weights, values))
+    scores = np.einsum("tq,qf,sf->ts", queries[0], layer.kernel.numpy(), values[0])
+    np.testing.assert_allclose(weights[0], np.exp(scores) / np.exp(scores).sum(1, keepdims=True))
+    assert layer.vjp([queries, values])[1]([means, weights]).weights[0].shape == (4, 6)
+    single = load("attention.py")["Attention"]()
+    single_gradients = single.vjp([queries, values])[1]([means, weights])
+    found = [*single([queries, values]), *single_gradients.inputs, *single_gradients.weights]
+    assert {array.dtype.name for array in found} == {"float32"}
+
+
+def test_what_is_said_step_by_step_is_what_the_model_says_at_once():
+    cylstm.utils.set_random_seed(1)
+    example = load("attention.py")
+    model = example["build"](units=8, attention=True)
+    x = example["encode"](["to a", "refer to the", "b c"])
+    said = example["say"](model, x)
+    likely = model.predict([x, said[:, :-1]]).argmax(axis=-1)
+    going = said[:, :-1] != example["PAD"]
+    going[:, 1:] &= said[:, 1:-1] != example["BOUND"]
+    assert going[:, :2].all()
+    np.testing.assert_array_equal(said[:, 1:], np.where(going, likely, example["PAD"]))
+
+
+def test_heat_map():
+    weights = np.array([[0, 0.1, 0.9, 0, 0], [0, 0, 0.5, 0.5, 0], [1, 0, 0, 0, 0]])
+    lines = load("attention.py")["heat_map"]("a b", "b a", weights).split("\n")
+    assert lines == ["   a b|", " b   #", "     ::", " a #"]
+
+
+def test_attention(tmp_path):
+    arguments = "--phrases 4000 --epochs 3 --batch-size 32 --picture weights.png".split()
+    lines = run("attention.py", *arguments, cwd=tmp_path)
+    attention, without = losses(lines)[:3], losses(lines)[3:]
+    assert len(without) == 3
+    assert attention[-1] < 0.2 * without[-1]
+    assert number_in(lines, "Baseline") < 0.1
+    assert number_in(lines, "Right answers") > 0.85
+    assert number_in(lines, "greatest weight") > 0.95
+    pictures = [path.name for path in tmp_path.iterdir()]
+    assert pictures == (["weights.png"] if "Weights of" in lines[-1] else [])

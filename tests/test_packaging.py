@@ -204,6 +204,7 @@ def test_no_path_of_a_machine():
     files = [
         *PACKAGE.rglob("*"),
         *(CHECKOUT / "tests").rglob("*"),
+        *(CHECKOUT / "docs").rglob("*"),
         *(CHECKOUT / "examples").rglob("*"),
         *(CHECKOUT / ".ci").rglob("*"),
         *CHECKOUT.glob("*.*"),

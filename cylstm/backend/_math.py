@@ -382,8 +382,10 @@ def _clip(x: np.ndarray, low: Any, high: Any) -> Any:
 
 
 def clip(x: Any, min_value: float, max_value: float | None) -> Any:
-    """What is below `min_value` or above `max_value` becomes that; a value on a bound keeps its
-    gradient. A `max_value` below `min_value` counts as that; None means no upper bound.
+    """What is below `min_value` or above `max_value` becomes that.
+
+    A value on a bound keeps its gradient. A `max_value` below `min_value` counts as that; None
+    means no upper bound.
 
     >>> clip([-1.0, 0.5, 3.0], 0, 1).tolist()
     [0.0, 0.5, 1.0]

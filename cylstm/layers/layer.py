@@ -148,7 +148,7 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
         """
         self.built = True
 
-    def call(self, inputs: Any, **kwargs: Any) -> Any:
+    def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs from arrays of the layer's dtype. A subclass overrides it.
 
         Where the layer has no `vjp` of its own, the arrays are traced: they compute as NumPy's do
