@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from cylstm import regularizers
-from cylstm.backend._control import training_phase
+from cylstm.backend._control import learning_phase, training_phase
 from cylstm.graph import Node, SymbolicTensor
 from cylstm.layers.input_layer import InputLayer
 from cylstm.layers.layer import as_list
@@ -53,7 +54,8 @@ class Run:
         self.values = {id(t): a for t, a in zip(inputs, arrays, strict=True)}
         self.masks = {id(t): m for t, m in zip(inputs, masks, strict=True)}
         self._steps: list[_Step] = []
-        with training_phase(training):
+        changes = bool(training) != bool(learning_phase())  # entering one takes microseconds
+        with training_phase(training) if changes else nullcontext():
             for node in nodes:
                 if not isinstance(node.layer, InputLayer):
                     arrays = [self.values[id(t)] for t in node.input_tensors]
