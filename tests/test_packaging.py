@@ -45,7 +45,14 @@ FLOORS = [
     {"_threads"},
     {"_trace"},
     {
-        "_arguments", "_blank", "_checks", "_core", "_names", "_numbers", "_random", "_version",
+        "_arguments",
+        "_blank",
+        "_checks",
+        "_core",
+        "_names",
+        "_numbers",
+        "_random",
+        "_version",
         "_warning",
     },  # fmt: skip
 ]
