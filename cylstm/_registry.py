@@ -248,13 +248,13 @@ def unknown_name_message(kind: str, name: object, known: Iterable[str]) -> str:
     """Return the text of the error about an unknown name, with the known names most like it."""
     names = {known_name.lower(): known_name for known_name in known}
     found = near(name, known)
-    hint = (
-        "did you mean " + " or ".join(map(repr, found)) + "?"
-        if found
-        else "known are " + ", ".join(sorted(names.values())) + "."
-    )
+    hint = ""
+    if found:
+        hint = "did you mean " + " or ".join(map(repr, found)) + "? "
+    elif names:
+        hint = "known are " + ", ".join(sorted(names.values())) + ". "
     return (
-        f"unknown {kind}: {name!r}; {hint} "
+        f"unknown {kind}: {name!r}; {hint}"
         "A name of your own is made known by custom_objects or custom_object_scope."
     )
 

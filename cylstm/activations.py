@@ -47,6 +47,7 @@ _SELU_ALPHA = 1.6732632423543772848170429916717
 _SELU_SCALE = 1.0507009873554804934193349852946
 
 _BUILTINS: dict[str, Activation] = {}
+_NO_NUMBERS = (_trace.Traced, _trace.Readable)  # a tuple: a union would be made in every call
 
 
 def _builtin(product: _Product) -> Callable[[Activation], Activation]:
@@ -60,7 +61,7 @@ def _builtin(product: _Product) -> Callable[[Activation], Activation]:
     def register(function: Any) -> Activation:
         @functools.wraps(function)
         def activation(x: Any, *options: Any, **named: Any) -> Any:
-            if not isinstance(x, _trace.Traced | _trace.Readable):
+            if not isinstance(x, _NO_NUMBERS):
                 return function(x, *options, **named)
 
             def step(x: np.ndarray) -> Any:

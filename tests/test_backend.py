@@ -177,7 +177,7 @@ def test_every_name_of_keras_is_here_or_says_why_not():
 
 def test_every_name_is_compared_with_keras_or_tested_here():
     assert set(K.__all__) == set(CASES) | OF_CHANCE | OURS
-    assert K.backend() == "cylstm"
+    assert K.backend() == "tensorflow"
 
 
 def test_the_table_of_the_documentation_has_every_name():

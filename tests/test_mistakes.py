@@ -514,7 +514,8 @@ MISTAKES = [
         lambda: Input((5, 3), name="a") + 1,
         TypeError,
         "<SymbolicTensor a float32 (None, 5, 3)> has no values to compute with: tensors are "
-        "combined by layers, such as cylstm.layers.add([a, b]), multiply or concatenate.",
+        "combined by layers, such as cylstm.layers.add([a, b]), multiply or concatenate, or "
+        "Lambda(function)([a, b]).",
     ),
     (
         "a model without shapes",

@@ -311,8 +311,11 @@ def _as_read(value: Any) -> Any:
 
 
 def is_traced(*values: Any) -> bool:
-    """Whether one of the values is a traced array, or a list or tuple with one in it."""
-    return any(
+    """Whether one of the values is a traced array, or a list or tuple with one in it.
+
+    Outside of a trace none is: what a function kept of one that has ended turns into no array.
+    """
+    return current.get() is not None and any(
         is_traced(*value) if isinstance(value, list | tuple) else isinstance(value, Traced)
         for value in values
     )

@@ -302,12 +302,12 @@ def print_tensor(x: Any, message: str = "") -> Any:
 
 
 def backend() -> str:
-    """The name of the backend.
+    """The name of the backend whose behaviour this is, for scripts that ask.
 
     >>> backend()
-    'cylstm'
+    'tensorflow'
     """
-    return "cylstm"
+    return "tensorflow"
 
 
 def epsilon() -> float:

@@ -215,6 +215,11 @@ class Lambda(Layer):
                 "file is run: make the model again, with Lambda(function), and load its weights."
             )
         for name in ("function", "output_shape", "mask"):
+            if config.get(name) == "<lambda>":
+                raise ValueError(
+                    "A Python lambda has no name to be found by: write a function with def, and "
+                    "give it as custom_objects; or copy the model by cylstm.models.clone_model."
+                )
             if isinstance(config.get(name), str | Mapping):
                 config[name] = _registry.deserialize_object(
                     config[name], {}, custom_objects, f"{name} of a Lambda"

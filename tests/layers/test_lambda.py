@@ -288,3 +288,9 @@ else:
     raise AssertionError("trained")
 """
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+
+
+def test_a_lambda_is_not_found_by_its_name():
+    layer = Lambda(lambda x: 2 * x)
+    with pytest.raises(ValueError, match="A Python lambda has no name to be .*clone_model"):
+        Lambda.from_config(layer.get_config())
