@@ -124,6 +124,8 @@ def test_fit_warns_of_a_layer_frozen_after_compiling():
     message = f"`trainable` of {name} was set after .* compile it again"
     with pytest.warns(UserWarning, match=message):
         model.fit(X, Y, epochs=1, verbose=0)
+    with pytest.warns(UserWarning, match=message):
+        model.summary(print_fn=str)
 
 
 def test_the_parts_of_an_adversarial_pair_train_by_turns():

@@ -420,6 +420,8 @@ class Model(Trainer, Savable, Nested):
                 f"Model {self.name} is not built, so its shapes are not known: give its first "
                 "layer an input_shape, or call build(input_shape)."
             )
+        if self._steps is not None:
+            self._steps.warn_of_frozen_layers()
         print_summary(self, line_length, positions, print_fn)
 
 
