@@ -412,3 +412,13 @@ def test_dropout_keeps_the_mean_and_its_gradient_has_the_mask():
     rows = K.dropout(x, 0.5, noise_shape=(100, 1), seed=7)
     assert (rows == rows[:, :1]).all()
     np.testing.assert_array_equal(K.dropout(x, 0.0), x)
+
+
+def test_softmax_along_another_axis():
+    x = np.random.default_rng(0).normal(size=(2, 3, 4))
+    weights = np.random.default_rng(1).normal(size=x.shape)
+    expected = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(K.softmax(x, axis=1), expected, rtol=1e-12)
+    _, pullback = differentiate(lambda x: K.sum(weights * K.softmax(x, axis=1)), [x])
+    within = (weights * expected).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(pullback(1.0)[0][0], expected * (weights - within), rtol=1e-9)

@@ -179,6 +179,29 @@ def test_the_gradient_of_its_own_wins():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda t, p: K.sum(K.cast(K.argmax(p), "float32")),
+        lambda t, p: K.mean(K.equal(K.round(p), t)),
+        lambda t, p: K.mean(t),
+        lambda t, p: K.stop_gradient(K.mean(p)),
+    ],
+    ids=["argmax", "equal", "targets", "stopped"],
+)
+def test_a_loss_that_nothing_changes_does_not_train(loss):
+    """In Keras such a loss ends in an error, too; its gradient would be zero for ever."""
+    model = Sequential([Dense(2, input_shape=(3,))])
+    model.compile("sgd", loss)
+    x, y = np.ones((4, 3)), np.ones((4, 2))
+    before = model.get_weights()
+    assert isinstance(model.evaluate(x, y, verbose=0), float)
+    with pytest.raises(TypeError, match="has no gradient: nothing that it was given changes"):
+        model.fit(x, y, epochs=1, verbose=0)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
 def test_targets_have_no_gradient_in_built_in_losses():
     model = made()
     model.compile("sgd", lambda t, p: losses.mse(p, t))

@@ -32,6 +32,7 @@ def differentiate(
     *,
     name: str | None = None,
     instead: str = "write its derivative by hand",
+    may_be_constant: bool = True,
 ) -> tuple[Any, Callable[[Any], tuple[list[Any], list[np.ndarray]]]]:
     """Call a function, and return with its value the function that pulls gradients back.
 
@@ -48,6 +49,8 @@ def differentiate(
         For messages, such as ``"the loss f"``; by default the name of the function.
     instead : str, optional
         For the message without autograd: the other way to a derivative.
+    may_be_constant : bool, default True
+        Whether a value without any gradient is allowed.
 
     Returns
     -------
@@ -84,6 +87,11 @@ def differentiate(
     dtype = np.result_type(*floats) if floats else None
     several = isinstance(result, list | tuple)
     outputs = [_output(trace, r, dtype) for r in (result if several else [result])]
+    if not may_be_constant and all(step < 0 for _, step in outputs):
+        raise TypeError(
+            f"{called} has no gradient: nothing that it was given changes its value smoothly. "
+            "Counts, comparisons, K.argmax, K.round and K.stop_gradient have none."
+        )
     roots = [_roots(b) for b in boxed]
     of_variables = [trace.variables[v].step for v in variables]
 

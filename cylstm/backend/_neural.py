@@ -89,14 +89,18 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     return y if alpha == 1 else module(y).where(numbers(x) > 0, y, x.dtype.type(alpha) * y)
 
 
-def softmax(x: Any) -> Any:
-    """exp(x) / sum(exp(x)) along the last axis.
+def softmax(x: Any, axis: int = -1) -> Any:
+    """exp(x) / sum(exp(x)) along an axis, by default the last one.
 
     >>> softmax([0.0, 0.0]).tolist()
     [0.5, 0.5]
     """
     x = array(x)
-    return reshape(_softmax(reshape(x, (1, -1))), x.shape) if x.ndim == 1 else _softmax(x)
+    if x.ndim == 1:
+        return reshape(_softmax(reshape(x, (1, -1))), x.shape)
+    if axis in (-1, x.ndim - 1):
+        return _softmax(x)
+    return np.swapaxes(_softmax(np.swapaxes(x, axis, -1)), axis, -1)
 
 
 def softplus(x: Any) -> Any:

@@ -20,12 +20,12 @@ def checked_cotangents(
             f"Layer {layer.name} returned a list of {len(shapes)} outputs, and needs a list of "
             f"as many cotangents, got {_described(cotangents)}."
         )
-    arrays = []
+    dtype, arrays = layer._dtype, []
     for i, (cotangent, shape) in enumerate(zip(cotangents, shapes, strict=True)):
         what = f"Cotangent {i} of layer {layer.name}"
         if cotangent is None:
-            cotangent = np.zeros(shape, np.dtype(layer.dtype))
-        array = _checks.as_array(cotangent, np.dtype(layer.dtype), what)
+            cotangent = np.zeros(shape, dtype)
+        array = _checks.as_array(cotangent, dtype, what)
         if array.shape != shape:
             raise ValueError(f"{what} must be like the output, {shape}, got {array.shape}.")
         arrays.append(array)

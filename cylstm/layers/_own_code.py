@@ -140,7 +140,7 @@ def _taken(function: Callable, given: dict[str, Any], offered: set[str]) -> dict
 
 def _checked(layer: Any, arrays: Any, outputs: Any) -> Any:
     """The outputs in the dtype of the layer, of the shapes that the symbolic call was told."""
-    dtype = np.dtype(layer.dtype)
+    dtype = layer._dtype
     found = [y.astype(dtype, copy=False) if y.dtype.kind == "f" else y for y in as_list(outputs)]
     if layer.inbound_nodes:
         shapes = [x.shape for x in as_list(arrays)]
@@ -193,7 +193,7 @@ def called_within(layer: Any, inputs: Any, args: Any, kwargs: dict[str, Any]) ->
     with _trace.suspended():
         layer._ensure_built_for(shapes if isinstance(inputs, list | tuple) else shapes[0])
     if is_written_as_call(type(layer)):
-        return layer.call(_cast(inputs, np.dtype(layer.dtype)), *args, **kwargs)
+        return layer.call(_cast(inputs, layer._dtype), *args, **kwargs)
     given = kwargs | dict(zip(("mask", "training"), args, strict=False))
     if given.get("training") is None and learning_phase():
         given["training"] = True

@@ -212,6 +212,7 @@ def pulled_back(
         variables,
         name=described(loss),
         instead="decorate it with cylstm.losses.with_gradient",
+        may_be_constant=False,
     )
     if isinstance(values, list):
         raise TypeError(f"{described(loss)} returned a list, expected an array or a number")

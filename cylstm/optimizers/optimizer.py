@@ -179,10 +179,12 @@ class Optimizer(Configurable, ABC):
         with np.errstate(all="ignore"):
             grads = self._clipped(grads)
             numbers = self.numbers()
+            deltas = []
             for state, gradient in zip(states, grads, strict=True):
                 self.update(gradient, state, *numbers)
-                np.subtract(state.variable.value, state.delta, out=state.delta)
-        values = [_constrained(state.variable, state.delta) for state in states]
+                deltas.append(state.delta)
+                np.subtract(state.variable.value, deltas[-1], out=deltas[-1])
+        values = [_constrained(s.variable, d) for s, d in zip(states, deltas, strict=True)]
 
         # Nothing is changed before all that can fail is done.
         changes: list[Change] = [
