@@ -60,6 +60,7 @@ except ImportError as error:
 
 from cylstm import (
     _keras_names,
+    _storage,
     activations,
     backend,
     callbacks,
@@ -106,4 +107,5 @@ __all__ = [
     "utils",
 ]
 
+_storage.provide(saving)
 _keras_names.install()

@@ -1,13 +1,12 @@
-"""The house rules: one version, typed, public names declared, imports that point one way."""
+"""The house rules: one version, typed, public names declared, no path of a machine."""
 
 import ast
-import importlib.util
+import importlib
 import inspect
 import os
 import pkgutil
 import re
 import shutil
-import subprocess
 import sys
 from importlib.metadata import metadata, requires, version
 from pathlib import Path
@@ -22,119 +21,6 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 MODULES = sorted(m.name for m in pkgutil.walk_packages(cylstm.__path__, "cylstm."))
 WRITTEN_IN_PYTHON = ["cylstm", *sorted(set(MODULES) - {"cylstm._core", "cylstm.__main__"})]
 FOR_USERS = [n for n in WRITTEN_IN_PYTHON if re.fullmatch(r"cylstm\.[a-z]\w+", n)]
-
-# From the top of the house to its ground: a module imports from lower floors only, or from its own
-# package. `cylstm` itself only re-exports.
-FLOORS = [
-    {"__main__"},
-    {"cylstm"},
-    {"_keras_names"},
-    {"saving", "testing"},
-    {"models"},
-    {"training"},
-    {"layers"},
-    {"backend"},
-    {"streaming"},
-    {"callbacks", "optimizers"},
-    {"graph", "variables"},
-    {"_reference", "metrics"},
-    {"activations", "constraints", "initializers", "losses", "regularizers"},
-    {"preprocessing"},
-    {"utils"},
-    {"_registry", "_spellings"},
-    {"_threads"},
-    {"_trace"},
-    {
-        "_arguments",
-        "_blank",
-        "_checks",
-        "_core",
-        "_names",
-        "_numbers",
-        "_random",
-        "_version",
-        "_warning",
-    },  # fmt: skip
-]
-# The one arrow back: the methods of a model that write and read files import what does it when
-# they are called.
-ALLOWED = {"cylstm.models._savable imports cylstm.saving"}
-FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
-
-
-def sources():
-    return sorted(p for p in PACKAGE.rglob("*.py") if "__pycache__" not in p.parts)
-
-
-def part(module):
-    """Which part of the package a dotted name belongs to: cylstm.layers.lstm is of layers."""
-    words = module.split(".")
-    return words[1] if len(words) > 1 else words[0]
-
-
-def imported_modules(source, package):
-    """Yield the modules of cylstm that a source imports anywhere, functions included."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
-            names = [f"{base}.{a.name}" if base == "cylstm" else base for a in node.names]
-            names = [n if n in MODULES else base for n in names]
-        else:
-            continue
-        yield from (name for name in names if name.split(".")[0] == "cylstm")
-
-
-def arrows_back(module, source, package):
-    """Return the imports of a module that do not lead to a lower floor."""
-    own = part(module)
-    found = [
-        f"{module} imports {name}"
-        for name in imported_modules(source, package)
-        if part(name) != own and FLOOR[part(name)] <= FLOOR[own]
-    ]
-    return [arrow for arrow in found if arrow not in ALLOWED]
-
-
-def dotted_name(path):
-    words = ["cylstm", *path.relative_to(PACKAGE).with_suffix("").parts]
-    return ".".join(words[:-1] if words[-1] == "__init__" else words)
-
-
-@pytest.mark.parametrize("path", sources(), ids=dotted_name)
-def test_imports_point_one_way(path):
-    module = dotted_name(path)
-    assert part(module) in FLOOR, f"{module}: which floor of FLOORS is it on?"
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    assert arrows_back(module, path.read_text(encoding="utf-8"), package) == []
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "from cylstm import layers",
-        "from cylstm import LSTM",
-        "import cylstm.layers.layer",
-        "from cylstm.layers import LSTM",
-        "from cylstm import initializers",
-        "def f():\n    from . import layers",
-        "from .layers.layer import Layer",
-    ],
-)
-def test_an_arrow_back_is_seen(source):
-    assert len(arrows_back("cylstm.activations", source, "cylstm")) == 1
-
-
-def test_imports_downwards_are_no_arrows_back():
-    source = "import numpy\nfrom cylstm import _registry\nfrom ._registry import Registry"
-    assert arrows_back("cylstm.activations", source, "cylstm") == []
-
-
-def test_no_python_module_names_scipy():
-    """Nor waits for it at import: only the gradient of an embedding uses a sparse matrix."""
-    named = [p.name for p in sources() if re.search(r"\bimport scipy|\bfrom scipy", p.read_text())]
-    assert named == ["embedding.py"]
 
 
 def test_the_version_is_one():
@@ -186,23 +72,6 @@ def test_all_is_what_is_public(name):
     public = {n for n in defined | offered if n[0] != "_"}
     assert public <= set(module.__all__)
     assert [n for n in module.__all__ if n[0] == "_"] == []
-
-
-def test_import_is_light():
-    """What is not needed at once waits until it is, and no thread is started."""
-    program = (
-        "import sys, threading, cylstm\n"
-        "print(threading.active_count(), sorted({'h5py', 'matplotlib', 'onnx', 'pandas', "
-        "'safetensors', 'threadpoolctl', 'torch', 'tqdm'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=PACKAGE.parent,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "1 []\n"
 
 
 def test_no_path_of_a_machine():

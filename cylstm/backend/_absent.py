@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 __all__ = ["ABSENT", "table"]
 
 _IMAGES = "images are not the matter of this package"
@@ -41,10 +43,14 @@ ABSENT = {
 }
 
 
-def table() -> str:
-    """Which names of Keras 2.0.9's backend exist, as a table in Markdown."""
-    from cylstm import backend
+def table(backend: ModuleType) -> str:
+    """Which names of Keras 2.0.9's backend exist, as a table in Markdown.
 
+    Parameters
+    ----------
+    backend : module
+        `cylstm.backend`, which imports this module and not the other way round.
+    """
     notes = {name: f"absent: {reason}" for name, reason in ABSENT.items()}
     for name in backend.__all__:
         notes[name] = getattr(backend, name).__doc__.strip().split("\n")[0]

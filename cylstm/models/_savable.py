@@ -1,7 +1,6 @@
 """Savable: the members of a model that have to do with files.
 
-`cylstm.saving` imports the models, not the other way round: the functions here import it when they
-are called.
+Models know nothing of formats: the functions here call what the package provides as `storage`.
 """
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["DEFAULT_MAX_SIZE", "Savable", "load_model", "save_model"]
+from cylstm._storage import DEFAULT_MAX_SIZE, storage
 
-DEFAULT_MAX_SIZE = 2**30
+__all__ = ["Savable", "load_model", "save_model"]
 
 
 class Savable:
@@ -66,9 +65,7 @@ class Savable:
         ...     cylstm.models.load_model(path).output_shape
         (None, 4)
         """
-        from cylstm import saving
-
-        saving.save_model(self, filepath, overwrite, include_optimizer)
+        storage().save_model(self, filepath, overwrite, include_optimizer)
 
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the weights, without the architecture, into a file.
@@ -83,15 +80,11 @@ class Savable:
         FileExistsError, ValueError, ImportError
             As for `save`.
         """
-        from cylstm import saving
-
-        saving.save_weights(self, filepath, overwrite)
+        storage().save_weights(self, filepath, overwrite)
 
     def _check_path(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Raise now what `save` and `save_weights` would raise later because of the path."""
-        from cylstm import saving
-
-        saving.check_path(filepath, overwrite=overwrite)
+        storage().check_path(filepath, overwrite=overwrite)
 
     def load_weights(
         self,
@@ -122,9 +115,7 @@ class Savable:
             If the file is damaged, too large or of an unknown format; likewise. It is a
             ValueError, too.
         """
-        from cylstm import saving
-
-        saving.load_weights(self, filepath, by_name, max_size=max_size)
+        storage().load_weights(self, filepath, by_name, max_size=max_size)
 
 
 def save_model(
@@ -190,6 +181,4 @@ def load_model(
     ImportError
         If a package that the format needs is not installed.
     """
-    from cylstm import saving
-
-    return saving.load_model(filepath, custom_objects, compile, max_size=max_size)
+    return storage().load_model(filepath, custom_objects, compile, max_size=max_size)

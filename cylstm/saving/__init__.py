@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from cylstm.models._savable import DEFAULT_MAX_SIZE
+from cylstm._storage import DEFAULT_MAX_SIZE, Path
 from cylstm.saving import _atomic
 from cylstm.saving import _native as native
 from cylstm.saving._errors import FormatError, reading
@@ -32,8 +32,6 @@ __all__ = [
 ]
 
 _RECOGNISED_BY = 64  # first bytes
-
-Path = str | os.PathLike[str]
 
 
 class Format(Protocol):

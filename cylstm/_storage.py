@@ -1,0 +1,65 @@
+"""Storage: what models ask for when they are to go into files, whoever gives it.
+
+Models know nothing of file formats, and `cylstm.saving`, which knows them, stands above the models.
+So the package hands it down when it is imported, `provide`, and a model calls what it finds here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+__all__ = ["DEFAULT_MAX_SIZE", "Path", "Storage", "provide", "storage"]
+
+DEFAULT_MAX_SIZE = 2**30  # bytes of a file that is read without being asked for more
+
+Path = str | os.PathLike[str]
+
+
+class Storage(Protocol):
+    """What writes and reads models: the functions of `cylstm.saving`, which describes them."""
+
+    def check_path(self, filepath: Path, *, overwrite: bool = True) -> None:
+        """Raise now what saving would raise later because of the path."""
+
+    def save_model(
+        self, model: Any, filepath: Path, overwrite: bool = True, include_optimizer: bool = True
+    ) -> None:
+        """Write a model."""
+
+    def load_model(
+        self,
+        filepath: Path,
+        custom_objects: Mapping[str, Any] | None = None,
+        compile: bool = True,
+        *,
+        max_size: int = DEFAULT_MAX_SIZE,
+    ) -> Any:
+        """Make the model that a file holds."""
+
+    def save_weights(self, model: Any, filepath: Path, overwrite: bool = True) -> None:
+        """Write the weights of a model."""
+
+    def load_weights(
+        self,
+        model: Any,
+        filepath: Path,
+        by_name: bool = False,
+        *,
+        max_size: int = DEFAULT_MAX_SIZE,
+    ) -> None:
+        """Take the weights of a model from a file."""
+
+
+_provided: list[Storage] = []
+
+
+def provide(given: Storage) -> None:
+    """Let models go into files by this: called once, when cylstm is imported."""
+    _provided[:] = [given]
+
+
+def storage() -> Storage:
+    """What was provided."""
+    return _provided[0]
