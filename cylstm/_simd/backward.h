@@ -1,10 +1,13 @@
 /* backward.h: from the caches of the forward pass and the gradients of its results to dz, the
  * gradient of z, for all steps.
  *
- * Steps run backwards; the numbers are those of the equations of forward.h that they undo, a =
- * activation(c'): (4)  do = dh' a,   dc' += dh' o activation'(a) (3)  di = dc' g,   df = dc' c, dg
- * = dc' i,   dc = dc' f (2)  dz_i = di recurrent'(i), dz_f, dz_o alike, dz_g = dg activation'(g)
- *     (1)  dh = sum over g of dz_g U_g^T
+ * Steps run backwards; the numbers are those of the equations of forward.h that they undo:
+ *
+ *     do = dh' a,   dc' += dh' o activation'(a)            with a = activation(c')    (4)
+ *     di = dc' g,   df = dc' c,   dg = dc' i,   dc = dc' f                            (3)
+ *     dz_i = di recurrent'(i), dz_f and dz_o alike, dz_c = dg activation'(g)          (2)
+ *     dh = sum over g of dz_g U_g^T                                                   (1)
+ *
  * The other products of (1), dW = x^T dz, dU = h^T dz, db = sum dz, dx = dz W^T, have no order in
  * time: they are left to one large product each over all rows and steps.
  */

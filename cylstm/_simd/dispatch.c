@@ -1,5 +1,6 @@
-/* dispatch.c: all kernels in one binary, and the choice among them. The one source to compile; no
- * compiler flags needed beyond -O2. The rest of the core sees lstm.h only.
+/* dispatch.c: all kernels in one binary, and the choice among them. No compiler flags are needed
+ * beyond -O2. Beside it threads.c and memory.c are compiled; the rest of the core sees lstm.h,
+ * threads.h, memory.h, claim.h and sizes.h.
  */
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* kernels.h: everything for one instruction set and precision; included by dispatch.h once for each
+/* kernels.h: everything for one instruction set and precision; included by dispatch.c once for each
  * pair. The includer defines LSTM_ISA (name), LSTM_LEVEL (0 generic, 1 AVX2, 2 AVX-512), LSTM_REAL
  * (f32, f64), LSTM_DOUBLE.
  */
