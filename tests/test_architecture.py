@@ -126,6 +126,18 @@ def test_every_part_has_one_floor():
     assert sorted(name for names in FLOORS for name in names) == sorted(parts)
 
 
+def test_the_page_has_the_floors():
+    page = Path(__file__).resolve().parents[1] / "ARCHITECTURE.md"
+    table = page.read_text(encoding="utf-8").split("## Floors", 1)[1].split("##", 1)[0]
+    rows = [
+        set(re.findall(r"`(\w+)(?:/|\.pyx?)`", row))
+        for row in re.findall(r"^\| (`.+?) \|", table, re.M)
+    ]
+    assert rows[0] == {"__init__"}
+    assert rows[1:-1] == FLOORS[1:-1]
+    assert rows[-1] < FLOORS[-1]
+
+
 def test_the_core_is_known_to_those_who_compute_with_it():
     knowing = {
         part(module)
