@@ -1,6 +1,6 @@
-"""Build of the compiled core; everything else is declared in pyproject.toml.
+"""Build of the compiled core, which is two extensions; pyproject.toml declares everything else.
 
-By default the extension is built for CPython's limited API of 3.11, so that one wheel serves 3.11
+By default they are built for CPython's limited API of 3.11, so that one wheel serves 3.11
 and every later version. Three switches, environment variables, are meant for developers:
 
 CYLSTM_DEBUG=1
@@ -108,20 +108,26 @@ class BuildExt(build_ext):
         super().build_extensions()
 
 
-core = Extension(
-    "cylstm._core",
-    sources=["cylstm/_core.pyx", *sorted(glob("cylstm/_simd/*.c"))],
-    include_dirs=["cylstm"],
-    depends=[*sorted(glob("cylstm/*.px[di]")), *sorted(glob("cylstm/_simd/*.h"))],
-    define_macros=[("Py_LIMITED_API", "0x030b0000")] if STABLE_ABI else [],
-    py_limited_api=STABLE_ABI,
-)
-core.cython_c_in_temp = True  # the generated C stays in the build folder
-core.cython_line_directives = COVERAGE
+def extension(name, sources):
+    """An extension of the package: each is built with the same flags, for the same ABI."""
+    made = Extension(
+        f"cylstm.{name}",
+        sources=[f"cylstm/{name}.pyx", *sources],
+        include_dirs=["cylstm"],
+        depends=[*sorted(glob("cylstm/*.px[di]")), *sorted(glob("cylstm/_simd/*.h"))],
+        define_macros=[("Py_LIMITED_API", "0x030b0000")] if STABLE_ABI else [],
+        py_limited_api=STABLE_ABI,
+    )
+    made.cython_c_in_temp = True  # the generated C stays in the build folder
+    made.cython_line_directives = COVERAGE
+    return made
+
+
+extensions = [extension("_core", sorted(glob("cylstm/_simd/*.c"))), extension("_blas", [])]
 
 # Objects are reused by name and date, whatever flags they were compiled with: always compile anew.
 options = {"build_ext": {"force": True}}
 if STABLE_ABI:
     options["bdist_wheel"] = {"py_limited_api": "cp311"}
 
-setup(ext_modules=[core], cmdclass={"build_ext": BuildExt}, options=options)
+setup(ext_modules=extensions, cmdclass={"build_ext": BuildExt}, options=options)

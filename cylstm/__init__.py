@@ -48,10 +48,15 @@ set_num_threads, get_num_threads
 of an instruction set: generic, avx2 or avx512.
 """
 
+from importlib.util import find_spec as _find_spec
+
 from cylstm._version import __version__
 
 try:
     from cylstm import _core  # noqa: F401
+
+    if _find_spec("cylstm._blas") is None:  # it is loaded when first needed, which may be late
+        raise ImportError("No module named 'cylstm._blas'")
 except ImportError as error:
     raise ImportError(
         f"The compiled core of cylstm cannot be imported ({error}). In a source checkout, build it "

@@ -6,8 +6,6 @@ from numpy.typing import NDArray
 
 ACTIVATIONS: dict[str, int]
 
-_INT_MAX: int
-
 _Real = TypeVar("_Real", np.float32, np.float64)
 _Result = TypeVar("_Result")
 
@@ -175,14 +173,4 @@ def lstm_backward(
     d_bias: NDArray[_Real] | None,
     packed: PackedWeights | None,
     pool: Pool | None,
-) -> None: ...
-def gemm(
-    *,
-    alpha: float,
-    a: NDArray[_Real],
-    transpose_a: bool,
-    b: NDArray[_Real],
-    transpose_b: bool,
-    beta: float,
-    c: NDArray[_Real],
 ) -> None: ...

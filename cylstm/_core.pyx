@@ -36,7 +36,7 @@ A row of the batch whose mask is false at a step is carried over: h = h', c = c'
 
 The functions below check that shapes agree, and nothing else. Callers bring every array; what they
 leave at None is not computed. The fused kernels in `_simd` compute every pass except those with
-softmax, which BLAS computes.
+softmax, which `_blas` computes.
 """
 
 from cpython.buffer cimport (
@@ -48,9 +48,6 @@ from libc.math cimport sqrt, sqrtf
 from libc.stdlib cimport getenv
 from libc.string cimport memcpy, memset, strcmp
 
-from cylstm._activations cimport ACTIVATION_COUNT
-from cylstm._blas cimport gemm as blas_gemm, real
-from cylstm._blas_passes cimport backward_by_blas, forward_by_blas
 from cylstm._fused cimport (
     Pass, allocate, forward_piece, operations, plan_forward, run_backward, run_forward, states_size,
 )
@@ -60,6 +57,7 @@ from cylstm._kernels cimport (
     lstm_plus, lstm_pool, lstm_pool_close, lstm_pool_free, lstm_pool_open, lstm_pool_serve,
     lstm_problem, lstm_release, lstm_restore, lstm_times, size_t, uint64_t,
 )
+from cylstm._shared cimport expect, expect_gradients, expect_inputs, expect_results, real
 
 from numpy import empty as _numpy_empty
 import numpy
@@ -74,9 +72,6 @@ ACTIVATIONS = {
         "elu", "selu", "softplus", "softsign", "softmax",
     ))
 }
-
-# The largest integer that BLAS is given. Tests lower it to see products split.
-_INT_MAX = 2**31 - 1
 
 
 # The instruction set ------------------------------------------------------------------------------
@@ -145,50 +140,10 @@ include "_updates.pxi"
 # What Python calls --------------------------------------------------------------------------------
 
 
-cdef int expect(
-    str name, const Py_ssize_t* shape, int rank, Py_ssize_t n0, Py_ssize_t n1=0, Py_ssize_t n2=0
-) except -1:
-    """Raise ValueError if the shape is not (n0, n1, n2)[:rank]."""
-    if shape[0] == n0 and (rank < 2 or shape[1] == n1) and (rank < 3 or shape[2] == n2):
-        return 0
-    given = (shape[0], shape[1], shape[2])[:rank]
-    raise ValueError(f"{name} has the shape {given}, expected {(n0, n1, n2)[:rank]}")
-
-
-cdef int expect_inputs(
-    const real[:, :, ::1] inputs,
-    const real[:, ::1] kernel,
-    const real[:, ::1] recurrent_kernel,
-    const real[::1] bias,
-    const real[:, ::1] initial_h,
-    const real[:, ::1] initial_c,
-    const unsigned char[:, ::1] mask,
-    const real[:, :, ::1] input_masks,
-    const real[:, :, ::1] recurrent_masks,
-    int activation,
-    int recurrent_activation,
-) except -1:
-    """Raise ValueError if what both passes read does not fit together."""
-    cdef Py_ssize_t batch = inputs.shape[0], timesteps = inputs.shape[1]
-    cdef Py_ssize_t input_dim = inputs.shape[2], units = recurrent_kernel.shape[0]
-    cdef Py_ssize_t columns = lstm_times(4, units)
-    expect("kernel", &kernel.shape[0], 2, input_dim, columns)
-    expect("recurrent_kernel", &recurrent_kernel.shape[0], 2, units, columns)
-    if bias is not None:
-        expect("bias", &bias.shape[0], 1, columns)
-    expect("initial_h", &initial_h.shape[0], 2, batch, units)
-    expect("initial_c", &initial_c.shape[0], 2, batch, units)
-    if mask is not None:
-        expect("mask", &mask.shape[0], 2, batch, timesteps)
-    if input_masks is not None:
-        expect("input_masks", &input_masks.shape[0], 3,
-               1 if input_masks.shape[0] == 1 else 4, batch, input_dim)
-    if recurrent_masks is not None:
-        expect("recurrent_masks", &recurrent_masks.shape[0], 3,
-               1 if recurrent_masks.shape[0] == 1 else 4, batch, units)
-    for number in (activation, recurrent_activation):
-        if not 0 <= number < ACTIVATION_COUNT:
-            raise ValueError(f"{number} is not the number of an activation in ACTIVATIONS")
+cdef int expect_fused(int activation, int recurrent_activation) except -1:
+    """Raise ValueError for softmax."""
+    if LSTM_ACTIVATIONS in (activation, recurrent_activation):
+        raise ValueError("the fused kernels have no softmax: cylstm._blas computes passes with it")
     return 0
 
 
@@ -286,30 +241,14 @@ def lstm_forward(
     output of masked steps before the first live one is 0. hidden holds h'.
     """
     cdef Py_ssize_t batch = inputs.shape[0], timesteps = inputs.shape[1]
-    cdef Py_ssize_t units = recurrent_kernel.shape[0], limit = _INT_MAX
+    cdef Py_ssize_t units = recurrent_kernel.shape[0]
     cdef lstm_problem p
     cdef lstm_pool* threads = pool_of(pool)
     cdef int count = threads_of(pool)
     expect_inputs(inputs, kernel, recurrent_kernel, bias, initial_h, initial_c, mask, input_masks,
                   recurrent_masks, activation, recurrent_activation)
-    if outputs is not None:
-        expect("outputs", &outputs.shape[0], 3, batch, timesteps, units)
-    expect("final_h", &final_h.shape[0], 2, batch, units)
-    expect("final_c", &final_c.shape[0], 2, batch, units)
-    if gates is not None:
-        expect("gates", &gates.shape[0], 3, batch, timesteps, lstm_times(4, units))
-    if cells is not None:
-        expect("cells", &cells.shape[0], 3, batch, timesteps, units)
-    if hidden is not None:
-        expect("hidden", &hidden.shape[0], 3, batch, timesteps, units)
-    if activation >= LSTM_ACTIVATIONS or recurrent_activation >= LSTM_ACTIVATIONS:
-        with nogil:
-            forward_by_blas(
-                inputs, kernel, recurrent_kernel, bias, initial_h, initial_c, mask, input_masks,
-                recurrent_masks, activation, recurrent_activation, go_backwards, zero_leading,
-                outputs, final_h, final_c, gates, cells, hidden, limit,
-            )
-        return
+    expect_results(batch, timesteps, units, outputs, final_h, final_c, gates, cells, hidden)
+    expect_fused(activation, recurrent_activation)
     packed = packed_for(packed, kernel, recurrent_kernel, bias, False)
     describe(&p, inputs, units, initial_h, initial_c, mask, input_masks, recurrent_masks,
              activation, recurrent_activation, go_backwards, zero_leading)
@@ -367,38 +306,15 @@ def lstm_backward(
     """
     cdef Py_ssize_t batch = inputs.shape[0], timesteps = inputs.shape[1]
     cdef Py_ssize_t input_dim = inputs.shape[2], units = recurrent_kernel.shape[0]
-    cdef Py_ssize_t limit = _INT_MAX
     cdef lstm_problem p
     cdef lstm_pool* threads = pool_of(pool)
     cdef int count = threads_of(pool)
     expect_inputs(inputs, kernel, recurrent_kernel, bias, initial_h, initial_c, mask, input_masks,
                   recurrent_masks, activation, recurrent_activation)
-    expect("gates", &gates.shape[0], 3, batch, timesteps, lstm_times(4, units))
-    expect("cells", &cells.shape[0], 3, batch, timesteps, units)
-    expect("hidden", &hidden.shape[0], 3, batch, timesteps, units)
-    if d_outputs is not None:
-        expect("d_outputs", &d_outputs.shape[0], 3, batch, timesteps, units)
-    if d_final_h is not None:
-        expect("d_final_h", &d_final_h.shape[0], 2, batch, units)
-    if d_final_c is not None:
-        expect("d_final_c", &d_final_c.shape[0], 2, batch, units)
-    if d_inputs is not None:
-        expect("d_inputs", &d_inputs.shape[0], 3, batch, timesteps, input_dim)
-    expect("d_initial_h", &d_initial_h.shape[0], 2, batch, units)
-    expect("d_initial_c", &d_initial_c.shape[0], 2, batch, units)
-    expect("d_kernel", &d_kernel.shape[0], 2, input_dim, lstm_times(4, units))
-    expect("d_recurrent_kernel", &d_recurrent_kernel.shape[0], 2, units, lstm_times(4, units))
-    if d_bias is not None:
-        expect("d_bias", &d_bias.shape[0], 1, lstm_times(4, units))
-    if activation >= LSTM_ACTIVATIONS or recurrent_activation >= LSTM_ACTIVATIONS:
-        with nogil:
-            backward_by_blas(
-                inputs, kernel, recurrent_kernel, initial_c, mask, input_masks, recurrent_masks,
-                activation, recurrent_activation, go_backwards, zero_leading, gates, cells, hidden,
-                d_outputs, d_final_h, d_final_c, d_inputs, d_initial_h, d_initial_c, d_kernel,
-                d_recurrent_kernel, d_bias, limit,
-            )
-        return
+    expect_gradients(batch, timesteps, input_dim, units, gates, cells, hidden, d_outputs, d_final_h,
+                     d_final_c, d_inputs, d_initial_h, d_initial_c, d_kernel, d_recurrent_kernel,
+                     d_bias)
+    expect_fused(activation, recurrent_activation)
     packed = packed_for(packed, kernel, recurrent_kernel, bias, True)
     describe(&p, inputs, units, initial_h, initial_c, mask, input_masks, recurrent_masks,
              activation, recurrent_activation, go_backwards, zero_leading)
@@ -423,38 +339,3 @@ def lstm_backward(
         p.d_bias = &d_bias[0]
     with nogil:
         run_backward(packed.kernels, &p, threads, count)
-
-
-cdef int expect_rows(str name, const Py_ssize_t* shape, const Py_ssize_t* strides,
-                     Py_ssize_t size) except -1:
-    """Raise ValueError if the rows of a matrix are not contiguous and apart from each other."""
-    if shape[1] > 1 and strides[1] != size or shape[0] > 1 and (
-            strides[0] < shape[1] * size or strides[0] % size != 0):
-        raise ValueError(f"{name} must have contiguous rows that do not overlap")
-    return 0
-
-
-def gemm(
-    *,
-    double alpha,
-    const real[:, :] a not None,        # IN  (m, k), or (k, m) if transposed
-    bint transpose_a,
-    const real[:, :] b not None,        # IN  (k, n), or (n, k) if transposed
-    bint transpose_b,
-    double beta,
-    real[:, :] c not None,              # OUT (m, n)
-):
-    """c = alpha op(a) op(b) + beta c, the product that everything above is made of."""
-    cdef Py_ssize_t m = a.shape[1] if transpose_a else a.shape[0]
-    cdef Py_ssize_t k = a.shape[0] if transpose_a else a.shape[1]
-    cdef Py_ssize_t n = c.shape[1], size = sizeof(real), limit = _INT_MAX
-    expect("b", &b.shape[0], 2, n if transpose_b else k, k if transpose_b else n)
-    expect("c", &c.shape[0], 2, m, n)
-    expect_rows("a", &a.shape[0], &a.strides[0], size)
-    expect_rows("b", &b.shape[0], &b.strides[0], size)
-    expect_rows("c", &c.shape[0], &c.strides[0], size)
-    with nogil:
-        blas_gemm(transpose_a, transpose_b, m, n, k, <real>alpha, &a[0, 0],
-                  max(a.shape[1], a.strides[0] // size), &b[0, 0],
-                  max(b.shape[1], b.strides[0] // size), <real>beta, &c[0, 0],
-                  max(n, c.strides[0] // size), limit)

@@ -13,7 +13,7 @@ from cylstm._kernels cimport (
     lstm_pool_run, lstm_problem, lstm_restore, lstm_take, lstm_team, lstm_team_run, lstm_times,
     size_t, uint64_t,
 )
-from cylstm._products cimport PATIENCE, check_signals
+from cylstm._shared cimport PATIENCE, check_signals
 
 
 cdef enum:

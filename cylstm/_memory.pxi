@@ -4,6 +4,16 @@
 LARGE = LSTM_KEPT_FROM
 
 
+cdef void* take_memory(int64_t size) except NULL nogil:
+    """See `_core.pxd`."""
+    return allocate(size)
+
+
+cdef void give_memory(void* memory) noexcept nogil:
+    """See `_core.pxd`."""
+    lstm_give(memory)
+
+
 cdef class Block:
     """Memory for an array, which is used again for others when nobody needs it any more.
 

@@ -1,10 +1,10 @@
-"""Problems for both engines, the compiled core and its NumPy twin, and running their passes."""
+"""Problems for all engines, those of the compiled core and their NumPy twin, and running them."""
 
 import numpy as np
 
-from cylstm import _core, _reference
+from cylstm import _blas, _core, _reference
 
-ENGINES = [_core, _reference]
+ENGINES = [_core, _blas, _reference]
 NAMES = list(_core.ACTIVATIONS)
 NUMBERS = _core.ACTIVATIONS
 GRADIENTS = ["inputs", "initial_h", "initial_c", "kernel", "recurrent_kernel", "bias"]
@@ -82,9 +82,15 @@ def backward_outputs(problem, absent=()):
     return results | {"packed": None, "pool": None}
 
 
+def engine_for(engine, problem):
+    """The engine, or where it is the core and there is a softmax: BLAS, as layers choose it."""
+    softmax = NUMBERS["softmax"] in (problem["activation"], problem["recurrent_activation"])
+    return _blas if engine is _core and softmax else engine
+
+
 def forward(engine, problem, absent=()):
     results = forward_outputs(problem, absent)
-    engine.lstm_forward(**problem, **results)
+    engine_for(engine, problem).lstm_forward(**problem, **results)
     del results["packed"], results["pool"]
     return results
 
@@ -92,7 +98,7 @@ def forward(engine, problem, absent=()):
 def backward(engine, problem, cache, cotangents, absent=()):
     results = backward_outputs(problem, absent)
     cache = {name: cache[name] for name in CACHE}
-    engine.lstm_backward(**problem, **cache, **cotangents, **results)
+    engine_for(engine, problem).lstm_backward(**problem, **cache, **cotangents, **results)
     del results["packed"], results["pool"]
     return results
 

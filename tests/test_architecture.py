@@ -40,6 +40,7 @@ FLOORS = [
     {
         "_arguments",
         "_blank",
+        "_blas",
         "_checks",
         "_core",
         "_names",

@@ -25,10 +25,10 @@ from core_problems import (
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from cylstm import _core, _reference
+from cylstm import _blas, _core, _reference
 from cylstm.testing import numerical_gradient
 
-INT_MAX = _core._INT_MAX
+INT_MAX = _blas._INT_MAX
 # where a function or its derivative is not smooth
 KINKS = {"hard_sigmoid": (-2.5, 2.5), "relu": (0,), "elu": (0,), "selu": (0,), "softsign": (0,)}
 
@@ -113,8 +113,18 @@ def test_core_and_twin_agree(problem, absent, absent_cotangents, absent_gradient
     cotangents = make_cotangents(np.random.default_rng(1), problem, absent_cotangents)
     arguments = problem, cotangents, absent, absent_gradients
     expected = run_both_passes(_reference, *arguments)
-    with mock.patch.object(_core, "_INT_MAX", limit):
+    with mock.patch.object(_blas, "_INT_MAX", limit):
         result = run_both_passes(_core, *arguments)
+    tolerance = {"float32": 1e-4, "float64": 1e-12}[problem["inputs"].dtype.name]
+    assert_same(result, expected, tolerance)
+
+
+@given(problems(), st.integers(1, 30) | st.just(INT_MAX))
+def test_blas_and_twin_agree_on_every_activation(problem, limit):
+    cotangents = make_cotangents(np.random.default_rng(1), problem)
+    expected = run_both_passes(_reference, problem, cotangents, (), ())
+    with mock.patch.object(_blas, "_INT_MAX", limit):
+        result = run_both_passes(_blas, problem, cotangents, (), ())
     tolerance = {"float32": 1e-4, "float64": 1e-12}[problem["inputs"].dtype.name]
     assert_same(result, expected, tolerance)
 
@@ -226,15 +236,16 @@ def test_gradients_of_every_pair_of_activations_and_combination_of_options(numbe
     assert gradient_error(_core, problem) < 1e-8
 
 
+@pytest.mark.parametrize("engine", [_blas, _reference])
 @pytest.mark.parametrize("number", range(len(NAMES)))
-def test_gradients_of_the_twin(number):
+def test_gradients_of_blas_and_of_the_twin(number, engine):
     # every activation in both places, every option with every value
     problem = smooth_problem(
         activation=NAMES[number],
         recurrent_activation=NAMES[(number + 3) % len(NAMES)],
         **OPTIONS[(number * 61 + 5) % len(OPTIONS)],
     )
-    assert gradient_error(_reference, problem) < 1e-8
+    assert gradient_error(engine, problem) < 1e-8
 
 
 # The parts ----------------------------------------------------------------------------------------
@@ -361,18 +372,19 @@ def test_calls_in_many_threads_are_independent():
     assert different == []
 
 
+@pytest.mark.parametrize("engine", [_core, _blas])
 @pytest.mark.parametrize("which", ["forward", "backward"])
-def test_a_long_run_can_be_interrupted(which):
+def test_a_long_run_can_be_interrupted(which, engine):
     problem = make_problem(np.random.default_rng(0), 8, 6000, 1, 64)
     if which == "forward":
         results = forward_outputs(problem, CACHE)
-        function, arguments, written_last = _core.lstm_forward, problem | results, "outputs"
+        function, arguments, written_last = engine.lstm_forward, problem | results, "outputs"
     else:
-        cache = forward(_core, problem)
+        cache = forward(engine, problem)
         results = backward_outputs(problem)
         arguments = problem | {name: cache[name] for name in CACHE} | results
         arguments |= make_cotangents(np.random.default_rng(0), problem)
-        function, written_last = _core.lstm_backward, "d_inputs"
+        function, written_last = engine.lstm_backward, "d_inputs"
     start = time.perf_counter()
     function(**arguments)
     duration = time.perf_counter() - start

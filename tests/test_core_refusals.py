@@ -1,4 +1,4 @@
-"""What the compiled core and its NumPy twin refuse, both alike."""
+"""What the compiled core, its passes by BLAS and their NumPy twin refuse, all alike."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from core_problems import (
     ENGINES,
     MASK,
     NAMES,
+    NUMBERS,
     backward_outputs,
     forward,
     forward_outputs,
@@ -14,7 +15,7 @@ from core_problems import (
     make_problem,
 )
 
-from cylstm import _core, _reference
+from cylstm import _blas, _core, _reference
 
 SPOILT = {
     "missing": lambda x: None,
@@ -65,8 +66,9 @@ def complete_calls(engine):
 
 @pytest.mark.parametrize("kind", SPOILT)
 @pytest.mark.parametrize("name", ["lstm_forward", "lstm_backward"])
-def test_core_and_twin_refuse_the_same(name, kind):
-    compiled, arguments = complete_calls(_core)[name]
+@pytest.mark.parametrize("engine", [_core, _blas])
+def test_core_and_twin_refuse_the_same(engine, name, kind):
+    compiled, arguments = complete_calls(engine)[name]
     twin, twin_arguments = complete_calls(_reference)[name]
     arrays = [key for key, value in arguments.items() if isinstance(value, np.ndarray)]
     if kind == "big-endian":  # which bytes are not
@@ -113,3 +115,11 @@ def test_other_arguments_that_are_refused(engine, name):
             function(**{k: v for k, v in arguments.items() if k != key})
     with pytest.raises(TypeError):
         function(**arguments, other=None)
+
+
+@pytest.mark.parametrize("name", ["lstm_forward", "lstm_backward"])
+@pytest.mark.parametrize("which", ["activation", "recurrent_activation"])
+def test_the_fused_kernels_refuse_softmax(which, name):
+    function, arguments = complete_calls(_core)[name]
+    with pytest.raises(ValueError, match="no softmax: cylstm._blas computes"):
+        function(**arguments | {which: NUMBERS["softmax"]})

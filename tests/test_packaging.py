@@ -14,13 +14,21 @@ from pathlib import Path
 import pytest
 
 import cylstm
-from cylstm import _core
+from cylstm import _blas, _core
 
 PACKAGE = Path(cylstm.__file__).parent
 CHECKOUT = Path(__file__).resolve().parents[1]
 MODULES = sorted(m.name for m in pkgutil.walk_packages(cylstm.__path__, "cylstm."))
-WRITTEN_IN_PYTHON = ["cylstm", *sorted(set(MODULES) - {"cylstm._core", "cylstm.__main__"})]
+COMPILED = {"cylstm._blas", "cylstm._core"}
+WRITTEN_IN_PYTHON = ["cylstm", *sorted(set(MODULES) - COMPILED - {"cylstm.__main__"})]
 FOR_USERS = [n for n in WRITTEN_IN_PYTHON if re.fullmatch(r"cylstm\.[a-z]\w+", n)]
+
+
+def test_one_file_of_the_extensions_names_scipy():
+    """The one that is loaded when it is first needed."""
+    compiled = [p for kind in ("pyx", "pxd", "pxi") for p in PACKAGE.rglob(f"*.{kind}")]
+    named = [p.name for p in compiled if re.search(r"\bfrom scipy|\bimport scipy", p.read_text())]
+    assert named == ["_blas.pyx"]
 
 
 def test_the_version_is_one():
@@ -37,17 +45,19 @@ def test_what_is_installed_with_it():
     assert [line for line in requires("cylstm") if re.search(r"extra == .files", line)] == []
 
 
-def test_the_package_is_typed():
+@pytest.mark.parametrize("module", [_blas, _core])
+def test_the_package_is_typed(module):
     assert (PACKAGE / "py.typed").is_file()
-    stub = ast.parse((PACKAGE / "_core.pyi").read_text(encoding="utf-8"))
+    name = module.__name__.rpartition(".")[2]
+    stub = ast.parse((PACKAGE / f"{name}.pyi").read_text(encoding="utf-8"))
     typed = {node.name: node for node in stub.body if isinstance(node, ast.FunctionDef)}
-    functions = {n for n, f in vars(_core).items() if inspect.isroutine(f) and n[0] != "_"}
+    functions = {n for n, f in vars(module).items() if inspect.isroutine(f) and n[0] != "_"}
     assert functions
     assert functions == set(typed)
     for name in functions:
         arguments = typed[name].args
         given = [a.arg for a in arguments.posonlyargs + arguments.args + arguments.kwonlyargs]
-        assert given == list(inspect.signature(getattr(_core, name)).parameters), name
+        assert given == list(inspect.signature(getattr(module, name)).parameters), name
         assert all(a.annotation for a in arguments.args + arguments.kwonlyargs), name
 
 

@@ -185,8 +185,15 @@ class Run:
         return _threads.pool(8.0 * batch * timesteps * units * (self.inputs.shape[2] + units))
 
     def _engine(self) -> Any:
-        """The core, or its NumPy twin where an activation is the user's own."""
-        return _reference if any(map(callable, self.options)) else _core
+        """What computes it: the NumPy twin where an activation is the user's own; BLAS, which is
+        loaded when first needed, where one is softmax; else the core."""
+        if any(map(callable, self.options)):
+            return _reference
+        if self._is_fused():
+            return _core
+        from cylstm import _blas
+
+        return _blas
 
     def _problem(self) -> dict[str, Any]:
         """What both passes of the core are given."""

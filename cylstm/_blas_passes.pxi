@@ -1,20 +1,5 @@
-# cython: boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-"""Whole passes by BLAS, for activations that the fused kernels do not have: softmax.
-
-The notation is that of `_core`.
-"""
-
-from libc.string cimport memcpy, memset
-
-from cylstm._activations cimport activate, activate_vjp
-from cylstm._blas cimport real
-from cylstm._fused cimport allocate
-from cylstm._kernels cimport int64_t, lstm_give, lstm_plus, lstm_times
-from cylstm._products cimport (
-    BLOCK, PATIENCE, check_signals, gate_product, gate_product_backward, is_finite_where_masked,
-    masked_rows, sum_rows, weights_gradient, without_masked_rows,
-)
-
+# Whole passes by BLAS, for activations that the fused kernels do not have: softmax.
+# Included by `_blas`.
 
 # The cell: one row of the batch at one step -------------------------------------------------------
 
@@ -364,13 +349,13 @@ cdef inline int forward_by_blas(
         masked = lstm_times(min(lstm_times(batch, block), masked_rows(input_dim)), input_dim)
     if recurrent_masks is not None:
         masked = max(masked, lstm_times(min(batch, masked_rows(units)), units))
-    work = <real*>allocate(lstm_times(lstm_plus(size, masked), sizeof(real)))
+    work = <real*>take_memory(lstm_times(lstm_plus(size, masked), sizeof(real)))
     try:
         forward_rows(0, batch, inputs, kernel, recurrent_kernel, bias, initial_h, initial_c, mask,
                      input_masks, recurrent_masks, activation, recurrent_activation, go_backwards,
                      zero_leading, outputs, final_h, final_c, gates, cells, hidden, work, limit)
     finally:
-        lstm_give(work)
+        give_memory(work)
     return 0
 
 
@@ -433,7 +418,7 @@ cdef inline int backward_by_blas(
         copy_size = lstm_times(rows, max(input_dim, units))
     size = lstm_plus(size, lstm_plus(lstm_plus(batch, state_size), lstm_times(4, units)))
     size = lstm_plus(lstm_plus(dz_size, size), copy_size)
-    dz = <real*>allocate(lstm_times(size, sizeof(real)))
+    dz = <real*>take_memory(lstm_times(size, sizeof(real)))
     copy = dz + dz_size
     started = copy + copy_size
     carried = started + batch
@@ -465,5 +450,5 @@ cdef inline int backward_by_blas(
         if d_bias is not None:
             sum_rows(rows, 4 * units, <const real*>dz, &d_bias[0], row_work)
     finally:
-        lstm_give(dz)
+        give_memory(dz)
     return 0

@@ -1,15 +1,9 @@
-# cython: cdivision=True
-"""Activations in place over one row of numbers, and their derivatives.
-
-An activation is known by its place in `activation_names`. Derivatives are computed from y = f(x)
-alone. At a kink they are what TensorFlow gives where y tells the kink from its surroundings, and
-otherwise 0. NaN stays NaN: comparisons are written so that they keep an operand that is NaN.
-"""
-
-from libc.math cimport fabs
-
-from cylstm._blas cimport real
-
+# Activations in place over one row of numbers, and their derivatives. Included by `_blas`.
+#
+# An activation is known by its place in `ACTIVATIONS` of `_core`. Derivatives are computed from
+# y = f(x) alone. At a kink they are what TensorFlow gives where y tells the kink from its
+# surroundings, and otherwise 0. NaN stays NaN: comparisons are written so that they keep an operand
+# that is NaN.
 
 cdef extern from "_simd/elementary.h" nogil:
     float cylstm_exp_f32(float x) noexcept
@@ -31,7 +25,6 @@ cdef enum Activation:
     SOFTPLUS
     SOFTSIGN
     SOFTMAX
-    ACTIVATION_COUNT
 
 
 # Klambauer et al. 2017, "Self-Normalizing Neural Networks", arXiv:1706.02515, equation 14.

@@ -1,28 +1,11 @@
-# cython: cdivision=True
-"""Products with the weights of all gates, with and without dropout masks.
-
-The notation is that of `_core`. Long products are cut into blocks of rows, with a look at signals
-in between.
-"""
-
-from cpython.exc cimport PyErr_CheckSignals
-from libc.string cimport memcpy, memset
-
-from cylstm._blas cimport gemm as blas_gemm, real
-
+# Products with the weights of all gates, with and without dropout masks. Included by `_blas`.
+#
+# Long products are cut into blocks of rows, with a look at signals in between.
 
 cdef enum:
     # Numbers in a block of z, or of masked rows: they stay in the second cache of a core. From
     # 2^15 to whole sequences nothing was faster by more than the noise of 10 %.
     BLOCK = 131072
-    # Floating point operations between two looks at signals: some milliseconds.
-    PATIENCE = 268435456
-
-
-cdef inline int check_signals() except -1 with gil:
-    """Run signal handlers: KeyboardInterrupt ends a long computation."""
-    PyErr_CheckSignals()
-    return 0
 
 
 cdef inline Py_ssize_t masked_rows(Py_ssize_t width) noexcept nogil:
