@@ -233,6 +233,7 @@ gaussian_noise = Spellings(old={"sigma": "stddev"}, fixed={"seed": ((None,), _WI
 leaky_relu = Spellings(new={"negative_slope": "alpha"})
 prelu = Spellings(old={"init": "alpha_initializer"})
 upsampling1d = Spellings(old={"length": "size"})
+tokenizer = Spellings(old={"nb_words": "num_words"})
 batch_normalization = Spellings(
     old={"beta_init": "beta_initializer", "gamma_init": "gamma_initializer"},
     fixed={

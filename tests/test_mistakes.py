@@ -109,6 +109,13 @@ MISTAKES = [
         "The targets of dense_1 must hold real numbers, got strings such as 'yes'....",
     ),
     (
+        "rows in training that are no sequences",
+        lambda: compiled().fit(X[:, 0], Y, verbose=0),
+        ValueError,
+        "Input lstm_1_input of model model must have the shape (None, 5, 3), got (4, 3). It reads "
+        "(samples, timesteps, features): for one feature give x[:, :, np.newaxis], ...",
+    ),
+    (
         "a missing value in the data",
         lambda: compiled().fit(
             np.where(np.arange(60).reshape(X.shape) == 20, np.nan, X), Y, verbose=0

@@ -289,3 +289,10 @@ def test_fractions_are_not_cut_off_in_silence():
     assert padded.tolist() == [[1, 2], [0, 0]]
     assert sequence.pad_sequences([[1.0, 2.0], [3.0]]).tolist() == [[1, 2], [0, 3]]
     assert sequence.pad_sequences([[0.5], []], dtype="float32").tolist() == [[0.5], [0.0]]
+
+
+def test_the_name_of_keras_1_for_the_number_of_words():
+    with pytest.warns(UserWarning, match=r"In Keras 2 it is Tokenizer\(num_words=3\)"):
+        assert text.Tokenizer(nb_words=3).num_words == 3
+    with pytest.raises(TypeError, match="got both num_words and nb_words"):
+        text.Tokenizer(num_words=3, nb_words=3)

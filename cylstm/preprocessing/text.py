@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cylstm import _checks
+from cylstm import _checks, _spellings
 from cylstm._arguments import NamedArguments, suggesting
 
 __all__ = ["Tokenizer", "hashing_trick", "one_hot", "text_to_word_sequence"]
@@ -188,6 +188,7 @@ class Tokenizer(NamedArguments):
     [[1, 4], [3]]
     """
 
+    @_spellings.tokenizer
     def __init__(
         self,
         num_words: int | None = None,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cylstm import _checks, _random, losses
+from cylstm.layers.input_spec import axes_advice
 from cylstm.losses import _targets
 from cylstm.training._objective import Goal
 from cylstm.training._reading import as_column, fits, listed, numbers
@@ -221,7 +222,7 @@ def _hint_of_shape(given: Any, shape: tuple[int, ...], expected: tuple[int | Non
             " For a model of one input a list holds samples, and it got a list of "
             f"{len(given)} arrays of many samples: join them by np.concatenate."
         )
-    return ""
+    return f" {axes_advice(shape)}" if len(expected) == 3 != len(shape) else ""
 
 
 def _check_targets(goal: Goal, target: np.ndarray) -> None:
