@@ -12,10 +12,13 @@ CYLSTM_COVERAGE=1
 """
 
 import os
+import re
 import shutil
 import sys
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -105,7 +108,27 @@ class BuildExt(build_ext):
             own = (sysconfig.get_config_var("LDSHARED") or "").split()
             run_paths = {a for a in own if a.startswith(("-Wl,-rpath", "-Wl,-R", "-R"))}
             self.compiler.linker_so = [a for a in self.compiler.linker_so if a not in run_paths]
+        self.extensions[0].extra_objects = self.compile_kernels(self.extensions[0])
         super().build_extensions()
+
+    def compile_kernels(self, core):
+        """kernels.c once for each instruction set and precision, side by side; the objects."""
+        names = re.findall(r"F\((\w+),", Path("cylstm/_engine/isa/list.h").read_text())
+        pairs = [(name, double) for name in dict.fromkeys(names) for double in (0, 1)]
+
+        def compile_pair(pair):
+            name, double = pair
+            return self.compiler.compile(
+                ["cylstm/_engine/kernels.c"],
+                output_dir=os.path.join(self.build_temp, f"{name}_{double}"),
+                macros=[("LSTM_ISA", name), ("LSTM_DOUBLE", str(double))],
+                include_dirs=core.include_dirs,
+                extra_postargs=core.extra_compile_args,
+                depends=core.depends,
+            )
+
+        with ThreadPoolExecutor(os.cpu_count()) as executor:
+            return [name for names in executor.map(compile_pair, pairs) for name in names]
 
 
 def extension(name, sources):
@@ -114,7 +137,7 @@ def extension(name, sources):
         f"cylstm.{name}",
         sources=[f"cylstm/{name}.pyx", *sources],
         include_dirs=["cylstm"],
-        depends=[*sorted(glob("cylstm/*.px[di]")), *sorted(glob("cylstm/_simd/*.h"))],
+        depends=sorted([*glob("cylstm/*.px[di]"), *glob("cylstm/_engine/**/*.h", recursive=True)]),
         define_macros=[("Py_LIMITED_API", "0x030b0000")] if STABLE_ABI else [],
         py_limited_api=STABLE_ABI,
     )
@@ -123,7 +146,8 @@ def extension(name, sources):
     return made
 
 
-extensions = [extension("_core", sorted(glob("cylstm/_simd/*.c"))), extension("_blas", [])]
+engine = sorted({*glob("cylstm/_engine/*.c")} - {"cylstm/_engine/kernels.c"})
+extensions = [extension("_core", engine), extension("_blas", [])]
 
 # Objects are reused by name and date, whatever flags they were compiled with: always compile anew.
 options = {"build_ext": {"force": True}}

@@ -22,26 +22,26 @@ from cylstm import _core, layers
 LIMIT = 0.10
 
 
-class MeasuredWeights(_core.Weights):
-    """The weights as the core has them, with the time in its two passes and in packing added up."""
+class MeasuredCell(_core.Cell):
+    """A cell of the core, with the time in its two passes and in packing added up."""
 
     seconds = 0.0
 
     def forward(self, *args: Any) -> Any:
-        """See `_core.Weights`."""
+        """See `_core.Cell`."""
         start = time.perf_counter()
         try:
             return super().forward(*args)
         finally:
-            MeasuredWeights.seconds += time.perf_counter() - start
+            MeasuredCell.seconds += time.perf_counter() - start
 
     def backward(self, *args: Any, **kwargs: Any) -> Any:
-        """See `_core.Weights`."""
+        """See `_core.Cell`."""
         start = time.perf_counter()
         try:
             return super().backward(*args, **kwargs)
         finally:
-            MeasuredWeights.seconds += time.perf_counter() - start
+            MeasuredCell.seconds += time.perf_counter() - start
 
 
 def made_model() -> cylstm.Sequential:
@@ -64,15 +64,15 @@ def main() -> int:
     x = rng.normal(size=(count, 100, 64)).astype("float32")
     y = np.eye(10, dtype="float32")[rng.integers(0, 10, count)]
 
-    _core.Weights = MeasuredWeights
+    _core.Cell = MeasuredCell
     model = made_model()
     model.fit(x[:64], y[:64], epochs=1, verbose=0)
     shares = []
     for epoch in range(arguments.epochs):
-        MeasuredWeights.seconds, start = 0.0, time.perf_counter()
+        MeasuredCell.seconds, start = 0.0, time.perf_counter()
         model.fit(x, y, batch_size=32, epochs=1, verbose=0)
         total = time.perf_counter() - start
-        outside = total - MeasuredWeights.seconds
+        outside = total - MeasuredCell.seconds
         shares.append(outside / total)
         print(
             f"epoch {epoch}: {total * 1e3 / arguments.batches:.2f} ms a batch, of which "

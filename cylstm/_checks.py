@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import reprlib
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -16,6 +16,7 @@ __all__ = [
     "described",
     "float_dtype",
     "fraction",
+    "is_array",
     "plain_array",
     "positive_int",
     "rank",
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 _FLOATS = ("float32", "float64")
+_BOOL = np.dtype(bool)
 _MOST_AXES = 64  # of a NumPy array
 
 
@@ -117,6 +119,19 @@ def as_array(value: Any, dtype: np.dtype, name: str) -> np.ndarray:
     return array if type(array) is np.ndarray else array.view(np.ndarray)
 
 
+def is_array(value: Any, dtype: np.dtype, shape: tuple[int, ...]) -> TypeGuard[np.ndarray]:
+    """Whether a value is an array of this dtype and shape, C-contiguous and aligned: quick to see.
+
+    A read-only one may be taken for none; `as_array` finds out.
+    """
+    return (
+        type(value) is np.ndarray
+        and value.dtype is dtype
+        and value.shape == shape
+        and value.flags.carray
+    )
+
+
 def real_array(value: Any, name: str) -> np.ndarray:
     """`value` as an array of real numbers of any dtype and layout; errors as `as_array`."""
     refuse_masked(value, name)
@@ -155,7 +170,7 @@ def as_bools(mask: Any, name: str = "mask") -> np.ndarray:
     array = real_array(mask, name)
     if array.dtype.kind == "f" and np.isnan(array).any():
         raise ValueError(f"{name} holds NaN: it must be True where a step counts, else False.")
-    return as_array(array, np.dtype(bool), name)
+    return as_array(array, _BOOL, name)
 
 
 _PADDING = (
@@ -209,6 +224,8 @@ def _uneven_lengths(value: Any, depth: int = 0) -> str | None:
 
 def as_mask(mask: Any, shape: tuple[int, int], name: str = "mask") -> np.ndarray:
     """`mask` as a C-contiguous bool array of `shape` (batch, timesteps)."""
+    if is_array(mask, _BOOL, shape):
+        return mask
     array = as_bools(mask, name)
     if array.shape != shape:
         raise ValueError(

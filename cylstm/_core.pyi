@@ -1,10 +1,12 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 ACTIVATIONS: dict[str, int]
+ROWWISE: int
+LEAST_WORK: int
 
 _Real = TypeVar("_Real", np.float32, np.float64)
 _Result = TypeVar("_Result")
@@ -48,129 +50,67 @@ class Pool:
     def serve(self) -> None: ...
     def close(self) -> None: ...
 
-class PackedWeights:
-    input_dim: int
-    units: int
-    transposed: bool
-
-def pack_weights(
-    *,
-    kernel: NDArray[_Real],
-    recurrent_kernel: NDArray[_Real],
-    bias: NDArray[_Real] | None,
-    transposed: bool,
-) -> PackedWeights: ...
-
-class Weights:
+class Cell:
     kernel: NDArray[np.float32] | NDArray[np.float64]
     recurrent_kernel: NDArray[np.float32] | NDArray[np.float64]
     bias: NDArray[np.float32] | NDArray[np.float64] | None
+    @property
+    def input_dim(self) -> int: ...
+    @property
+    def units(self) -> int: ...
+    @property
+    def packings(self) -> tuple[bool, bool]: ...
     def __new__(
         cls,
         kernel: NDArray[_Real],
         recurrent_kernel: NDArray[_Real],
         bias: NDArray[_Real] | None,
-    ) -> Self: ...
-    def packed(self) -> PackedWeights: ...
-    def transposed(self) -> PackedWeights: ...
-    def forward(
-        self,
-        inputs: object,
-        mask: object,
-        states: object,
         activation: int,
         recurrent_activation: int,
+        gemm: object = None,
+    ) -> Self: ...
+    def forward(
+        self,
+        inputs: NDArray[Any],
+        mask: NDArray[np.bool_] | None,
+        states: Sequence[NDArray[Any] | None] | None,
+        input_masks: NDArray[Any] | None,
+        recurrent_masks: NDArray[Any] | None,
         go_backwards: bool,
         zero_leading: bool,
         sequence: bool,
         final_states: bool,
         keep: bool,
-        pool: Callable[[float], Pool | None],
-    ) -> tuple[Any, Any, Any, Any] | None: ...
+        pool: Callable[[], Pool | None],
+    ) -> tuple[Any, Any, Any, Any]: ...
     def backward(
         self,
-        inputs: object,
-        mask: object,
-        states: object,
-        activation: int,
-        recurrent_activation: int,
+        inputs: NDArray[Any],
+        mask: NDArray[np.bool_] | None,
+        states: Sequence[NDArray[Any] | None] | None,
+        input_masks: NDArray[Any] | None,
+        recurrent_masks: NDArray[Any] | None,
         go_backwards: bool,
         zero_leading: bool,
-        pool: Callable[[float], Pool | None],
+        pool: Callable[[], Pool | None],
         *,
-        cache: object,
-        d_outputs: object,
-        d_final_h: object,
-        d_final_c: object,
+        cache: NDArray[Any],
+        d_outputs: NDArray[Any] | None,
+        d_final_h: NDArray[Any] | None,
+        d_final_c: NDArray[Any] | None,
         d_states: bool,
-    ) -> list[Any] | None: ...
+    ) -> list[Any]: ...
 
 class Stepper(Generic[_Result]):
+    cell: Cell
     claim: Claim
     def __new__(
         cls,
-        packed: PackedWeights,
+        cell: Cell,
         h: NDArray[_Real],
         c: NDArray[_Real],
         result: _Result,
-        activation: int,
-        recurrent_activation: int,
-        pool: Pool | None,
+        pool: Callable[[], Pool | None],
     ) -> Self: ...
     def __call__(self, frame: object) -> _Result: ...
     def cast(self, frame: object) -> object: ...
-
-def lstm_forward(
-    *,
-    inputs: NDArray[_Real],
-    kernel: NDArray[_Real],
-    recurrent_kernel: NDArray[_Real],
-    bias: NDArray[_Real] | None,
-    initial_h: NDArray[_Real],
-    initial_c: NDArray[_Real],
-    mask: NDArray[np.bool_] | NDArray[np.uint8] | None,
-    input_masks: NDArray[_Real] | None,
-    recurrent_masks: NDArray[_Real] | None,
-    activation: int,
-    recurrent_activation: int,
-    go_backwards: bool,
-    zero_leading: bool,
-    outputs: NDArray[_Real] | None,
-    final_h: NDArray[_Real],
-    final_c: NDArray[_Real],
-    gates: NDArray[_Real] | None,
-    cells: NDArray[_Real] | None,
-    hidden: NDArray[_Real] | None,
-    packed: PackedWeights | None,
-    pool: Pool | None,
-) -> None: ...
-def lstm_backward(
-    *,
-    inputs: NDArray[_Real],
-    kernel: NDArray[_Real],
-    recurrent_kernel: NDArray[_Real],
-    bias: NDArray[_Real] | None,
-    initial_h: NDArray[_Real],
-    initial_c: NDArray[_Real],
-    mask: NDArray[np.bool_] | NDArray[np.uint8] | None,
-    input_masks: NDArray[_Real] | None,
-    recurrent_masks: NDArray[_Real] | None,
-    activation: int,
-    recurrent_activation: int,
-    go_backwards: bool,
-    zero_leading: bool,
-    gates: NDArray[_Real],
-    cells: NDArray[_Real],
-    hidden: NDArray[_Real],
-    d_outputs: NDArray[_Real] | None,
-    d_final_h: NDArray[_Real] | None,
-    d_final_c: NDArray[_Real] | None,
-    d_inputs: NDArray[_Real] | None,
-    d_initial_h: NDArray[_Real],
-    d_initial_c: NDArray[_Real],
-    d_kernel: NDArray[_Real],
-    d_recurrent_kernel: NDArray[_Real],
-    d_bias: NDArray[_Real] | None,
-    packed: PackedWeights | None,
-    pool: Pool | None,
-) -> None: ...

@@ -34,67 +34,69 @@ and, with dh and dc what comes from later steps and from the output, its derivat
 
 A row of the batch whose mask is false at a step is carried over: h = h', c = c', dz = 0.
 
-The functions below check that shapes agree, and nothing else. Callers bring every array; what they
-leave at None is not computed. The fused kernels in `_simd` compute every pass except those with
-softmax, which `_blas` computes.
+`Cell` is the door: `forward` and `backward` are its methods, and a `Stepper` of it goes step by step.
+They take arrays as they are or raise an error that names what does not fit; they compute nothing
+themselves. The engines behind them are C (`_engine/`): kernels of our own on packed weights or, for
+a cell that brings a gemm (`_blas.GEMM`), BLAS. `_reference` is the same door in NumPy.
 """
 
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_IsContiguous,
     PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
 )
+from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.pyport cimport PY_SSIZE_T_MAX
-from libc.math cimport sqrt, sqrtf
 from libc.stdlib cimport getenv
-from libc.string cimport memcpy, memset, strcmp
+from libc.string cimport strcmp
 
-from cylstm._fused cimport (
-    Pass, allocate, forward_piece, operations, plan_forward, run_backward, run_forward, states_size,
+from cylstm._engine cimport (
+    LSTM_CACHE, LSTM_DONE, LSTM_GATES, LSTM_ISA_COUNT, LSTM_KEPT_FROM, LSTM_LEAST_WORK,
+    LSTM_MOST_THREADS, int64_t, lstm_activation_count, lstm_activation_names, lstm_arrays,
+    lstm_average, lstm_backward, lstm_call, lstm_claim, lstm_divide_by_root, lstm_elementwise_count,
+    lstm_flush_denormals, lstm_forward, lstm_gemm, lstm_give, lstm_kept, lstm_kernels,
+    lstm_kernels_at, lstm_operations, lstm_pack, lstm_pool, lstm_pool_close, lstm_pool_free,
+    lstm_pool_open, lstm_pool_serve, lstm_question, lstm_release, lstm_restore, lstm_settle,
+    lstm_shape, lstm_stream, lstm_stream_close, lstm_stream_open, lstm_stream_step, lstm_take,
+    lstm_times, lstm_weights, size_t, uint64_t,
 )
-from cylstm._kernels cimport (
-    LSTM_ACTIVATIONS, LSTM_KEPT_FROM, LSTM_MOST_THREADS, int64_t, lstm_claim,
-    lstm_find_kernels, lstm_flush_denormals, lstm_give, lstm_kept, lstm_kernels, lstm_lines,
-    lstm_plus, lstm_pool, lstm_pool_close, lstm_pool_free, lstm_pool_open, lstm_pool_serve,
-    lstm_problem, lstm_release, lstm_restore, lstm_times, size_t, uint64_t,
-)
-from cylstm._shared cimport expect, expect_gradients, expect_inputs, expect_results, real
 
-from numpy import empty as _numpy_empty
 import numpy
 
 
+cdef const char* GEMM_NAME = b"cylstm._blas.GEMM"
 cdef object ndarray = numpy.ndarray
+cdef object numpy_empty = numpy.empty
 
-ACTIVATIONS = {
-    name: number
-    for number, name in enumerate((
-        "linear", "tanh", "sigmoid", "hard_sigmoid", "relu",
-        "elu", "selu", "softplus", "softsign", "softmax",
-    ))
-}
+# The numbers by which the engines know activations; those from ROWWISE on need whole rows.
+ACTIVATIONS = {lstm_activation_names[i].decode(): i for i in range(lstm_activation_count)}
+ROWWISE = lstm_elementwise_count
+
+# Operations from which a call asks for threads.
+LEAST_WORK = LSTM_LEAST_WORK
 
 
 # The instruction set ------------------------------------------------------------------------------
 
-cdef const lstm_kernels* _kernels_f32 = NULL
-cdef const lstm_kernels* _kernels_f64 = NULL
+cdef int _isa = 0
 
 
 def isas():
-    """The instruction sets with fused kernels that this CPU runs, the best one last."""
-    return [name for name in ("generic", "avx2", "avx512")
-            if lstm_find_kernels(name.encode(), False) != NULL]
+    """The instruction sets with kernels that this CPU runs, the best one last."""
+    return [lstm_kernels_at(i, False).name.decode() for i in range(LSTM_ISA_COUNT)
+            if lstm_kernels_at(i, False) != NULL]
 
 
 def _choose_isa():
     """Choose the kernels: those named by CYLSTM_ISA, or else the best that this CPU runs."""
-    global _kernels_f32, _kernels_f64
+    global _isa
     cdef const char* name = getenv("CYLSTM_ISA")
-    if name != NULL and name[0] == 0:
-        name = NULL
-    _kernels_f32 = lstm_find_kernels(name, False)
-    _kernels_f64 = lstm_find_kernels(name, True)
-    if _kernels_f32 == NULL:
+    cdef bint given = name != NULL and name[0] != 0, found = False
+    cdef int i
+    for i in range(LSTM_ISA_COUNT):
+        if (lstm_kernels_at(i, False) != NULL
+                and (not given or strcmp(lstm_kernels_at(i, False).name, name) == 0)):
+            _isa, found = i, True
+    if not found:
         raise ValueError(
             f"The environment variable CYLSTM_ISA is {name.decode('utf-8', 'replace')!r}. This CPU "
             f"runs {', '.join(isas())}: set it to one of these, or leave it unset for the best."
@@ -105,237 +107,416 @@ _choose_isa()
 
 
 def isa():
-    """The instruction set of the fused kernels: "generic", "avx2" or "avx512"."""
-    return _kernels_f32.name.decode()
+    """The instruction set of the kernels: "generic", "avx2" or "avx512"."""
+    return lstm_kernels_at(_isa, False).name.decode()
 
 
-cdef inline const lstm_kernels* kernels_of(real witness) noexcept nogil:
-    """The kernels for a type, known by any number of it."""
-    if real is float:
-        return _kernels_f32
-    else:
-        return _kernels_f64
+include "_resources.pxi"
+include "_buffers.pxi"
+include "_elements.pxi"
 
 
-def activate(int activation, const real[::1] x not None, real[::1] y not None):
-    """y = activation(x), as the fused kernels compute it: for tests of their accuracy."""
-    cdef const lstm_kernels* kernels = kernels_of(<real>0)
-    cdef uint64_t saved
-    expect("y", &y.shape[0], 1, x.shape[0])
-    if not 0 <= activation < LSTM_ACTIVATIONS:
-        raise ValueError(f"{activation} is not the number of an activation of the fused kernels")
+# The door -----------------------------------------------------------------------------------------
+
+
+cdef int number_of(int activation, bint rowwise) except -1:
+    """The number of an activation, if the engine has it."""
+    if not 0 <= activation < lstm_activation_count:
+        raise ValueError(f"{activation} is not the number of an activation in ACTIVATIONS")
+    if activation >= lstm_elementwise_count and not rowwise:
+        name = lstm_activation_names[activation].decode()
+        raise ValueError(f"the fused kernels have no {name}: cylstm._blas computes it")
+    return activation
+
+
+cdef class Cell:
+    """An LSTM cell, of one value of the weights, and its passes over whole sequences.
+
+    Nothing of it changes, so threads may share it; two that pack at once do the same work twice.
+
+    Parameters
+    ----------
+    kernel : ndarray, shape (input_dim, 4 units)
+        float32 or float64: the precision of everything.
+    recurrent_kernel : ndarray, shape (units, 4 units)
+    bias : ndarray, shape (4 units,), or None
+    activation, recurrent_activation : int
+        Numbers of ACTIVATIONS.
+    gemm : capsule, optional
+        `cylstm._blas.GEMM`, for products by BLAS; without it they are those of our own kernels,
+        which have no activations from ROWWISE on.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays do not fit together, or the engine does not know an activation.
+    """
+
+    cdef readonly object kernel, recurrent_kernel, bias
+    cdef object gemm, dtype
+    cdef Py_ssize_t item            # bytes of a number
+    cdef lstm_call call             # what all calls have in common
+    cdef Views views                # of the weights
+    cdef void* packed[2]            # for the forward pass, and transposed for the backward pass
+
+    def __cinit__(
+        self, kernel not None, recurrent_kernel not None, bias, int activation,
+        int recurrent_activation, gemm=None,
+    ):
+        cdef lstm_weights* weights = &self.call.weights
+        cdef lstm_shape* shape = &self.call.shape
+        cdef Py_ssize_t columns
+        self.kernel, self.recurrent_kernel, self.bias = kernel, recurrent_kernel, bias
+        self.dtype = getattr(kernel, "dtype", None)
+        self.item = 8 if self.dtype == "float64" else 4
+        shape.inputs = self.rows_of("kernel", kernel)
+        shape.units = self.rows_of("recurrent_kernel", recurrent_kernel)
+        shape.activation = number_of(activation, gemm is not None)
+        shape.recurrent_activation = number_of(recurrent_activation, gemm is not None)
+        columns = lstm_times(LSTM_GATES, shape.units)
+        weights.kernel = take(&self.views, "kernel", kernel, self.item, 2, shape.inputs, columns)
+        weights.recurrent = take(
+            &self.views, "recurrent_kernel", recurrent_kernel, self.item, 2, shape.units, columns
+        )
+        weights.bias = take(&self.views, "bias", bias, self.item, 1, columns)
+        self.call.kernels = lstm_kernels_at(_isa, self.item == 8)
+        if gemm is not None:
+            self.gemm = gemm
+            weights.gemm = (<lstm_gemm*>PyCapsule_GetPointer(gemm, GEMM_NAME))[self.item == 8]
+
+    cdef Py_ssize_t rows_of(self, str name, array) except -1:
+        """How many rows a matrix of the weights has."""
+        cdef Py_buffer* view = hold(&self.views, name, array, self.item)
+        if view.ndim != 2:
+            raise ValueError(f"{name} must have two axes, got the shape {array.shape}")
+        return view.shape[0]
+
+    def __dealloc__(self):
+        lstm_give(self.packed[0])
+        lstm_give(self.packed[1])
+        let_go(&self.views)
+
+    def __reduce__(self):
+        cdef lstm_shape* shape = &self.call.shape
+        if self.gemm is not None:
+            raise TypeError("a cell with a gemm belongs to one process: make it again")
+        weights = self.kernel, self.recurrent_kernel, self.bias
+        return Cell, (*weights, shape.activation, shape.recurrent_activation)
+
+    @property
+    def input_dim(self):
+        """The size of the inputs."""
+        return self.call.shape.inputs
+
+    @property
+    def units(self):
+        """The size of the states."""
+        return self.call.shape.units
+
+    @property
+    def packings(self):
+        """Whether the weights are packed for the forward pass, and for the backward pass."""
+        return self.packed[0] != NULL, self.packed[1] != NULL
+
+    cdef int begin(self, lstm_call* call, bint transposed) except -1:
+        """Begin a call: the weights as the engine reads them, packed on first use."""
+        cdef lstm_weights* packed
+        call[0] = self.call
+        if self.gemm is not None:
+            return 0
+        if self.packed[transposed] == NULL:
+            with nogil:
+                packed = lstm_pack(call.kernels, &call.shape, &call.weights, transposed)
+            if packed == NULL:
+                raise MemoryError("no memory for packed weights")
+            if lstm_settle(&self.packed[transposed], packed) != packed:
+                lstm_give(packed)
+        call.weights = (<lstm_weights*>self.packed[transposed])[0]
+        return 0
+
+    cdef int enter_inputs(
+        self, Views* views, lstm_call* call, inputs, mask, states, input_masks, recurrent_masks
+    ) except -1:
+        """Enter the arrays that both passes read."""
+        cdef lstm_shape* shape = &call.shape
+        cdef lstm_arrays* arrays = &call.arrays
+        cdef Py_ssize_t item = self.item
+        cdef Py_buffer* x = hold(views, "inputs", inputs, item)
+        if x.ndim != 3 or x.shape[2] != shape.inputs:
+            raise ValueError(f"inputs has the shape {inputs.shape}, expected "
+                             f"(batch, timesteps, {shape.inputs})")
+        if x.len > 0 and (x.strides[2] != item and x.shape[2] > 1
+                          or x.strides[1] % item or x.strides[0] % item):
+            raise ValueError("the last axis of inputs is not contiguous")
+        shape.batch, shape.steps = x.shape[0], x.shape[1]
+        arrays.x = x.buf
+        arrays.x_row_stride, arrays.x_step_stride = x.strides[0] // item, x.strides[1] // item
+        arrays.mask = <unsigned char*>take(views, "mask", mask, 1, 2, shape.batch, shape.steps)
+        if states is not None:
+            if len(states) != 2:
+                raise ValueError(f"the states are h and c, got {len(states)}")
+            initial_h, initial_c = states
+            arrays.initial_h = take(
+                views, "initial_h", initial_h, item, 2, shape.batch, shape.units
+            )
+            arrays.initial_c = take(
+                views, "initial_c", initial_c, item, 2, shape.batch, shape.units
+            )
+        arrays.input_masks = take_masks(
+            views, "input_masks", input_masks, item, &shape.input_groups, shape.batch, shape.inputs
+        )
+        arrays.recurrent_masks = take_masks(
+            views, "recurrent_masks", recurrent_masks, item, &shape.recurrent_groups, shape.batch,
+            shape.units,
+        )
+        return 0
+
+    cdef room(self, Views* views, void** address, tuple shape):
+        """A new array of this shape, and its address."""
+        array = empty(shape, self.dtype)
+        address[0] = hold(views, "result", array, self.item, True).buf
+        return array
+
+    cdef cache_parts(self, lstm_call* call, void* cache):
+        """Enter the parts of the cache: gates, cells, hidden."""
+        cdef int64_t size = call.shape.batch * call.shape.steps * call.shape.units * self.item
+        call.arrays.gates = cache
+        call.arrays.cells = <char*>cache + LSTM_GATES * size
+        call.arrays.hidden = <char*>cache + (LSTM_GATES + 1) * size
+
+    def forward(
+        self,
+        inputs,                 # IN  (batch, timesteps, input_dim), only its last axis contiguous
+        mask,                   # IN  (batch, timesteps) bool, or None
+        states,                 # IN  h and c, (batch, units) each, or None for zeros
+        input_masks,            # IN  (1 or 4, batch, input_dim) dropout, or None
+        recurrent_masks,        # IN  (1 or 4, batch, units) dropout, or None
+        bint go_backwards,
+        bint zero_leading,
+        bint sequence,          # whether the output of every timestep is wanted
+        bint final_states,      # whether h and c are; without `sequence` h is in any case
+        bint keep,              # whether `backward` will be called
+        pool,                   # gives a Pool, or None for one thread; asked if there is work
+    ):
+        """Run the sequence: (F1) to (F5) of the module's notation.
+
+        At a masked step the output is h'. With zero_leading the output of masked steps before the
+        first live one is 0. The result of our own kernels has the same bits for any pool.
+
+        Returns
+        -------
+        outputs, final_h, final_c, cache : ndarray or None
+            (batch, timesteps, units) by step, (batch, units) twice, and what `backward` needs, as
+            far as they are wanted. The cache is one array: the gates, (batch, timesteps, 4 units),
+            0 at masked steps; c after each step and h before it, (batch, timesteps, units) each.
+
+        Raises
+        ------
+        ValueError, TypeError, MemoryError
+            If an array does not fit, an activation is unknown, or there is no memory.
+        """
+        cdef Views views
+        cdef lstm_call call
+        views.count = 0
+        self.begin(&call, False)
+        try:
+            self.enter_inputs(&views, &call, inputs, mask, states, input_masks, recurrent_masks)
+            call.shape.go_backwards, call.shape.zero_leading = go_backwards, zero_leading
+            batch, steps, units = call.shape.batch, call.shape.steps, call.shape.units
+            outputs = final_h = final_c = cache = None
+            if sequence:
+                outputs = self.room(&views, &call.arrays.outputs, (batch, steps, units))
+            if final_states or not sequence:
+                final_h = self.room(&views, &call.arrays.final_h, (batch, units))
+            if final_states:
+                final_c = self.room(&views, &call.arrays.final_c, (batch, units))
+            if keep:
+                cache = self.room(&views, &call.arrays.gates, (LSTM_CACHE * batch * steps * units,))
+                self.cache_parts(&call, call.arrays.gates)
+            run(&call, pool, lstm_forward)
+            return outputs, final_h, final_c, cache
+        finally:
+            let_go(&views)
+
+    def backward(
+        self,
+        inputs,                 # IN  as for `forward`, like the next seven
+        mask,
+        states,
+        input_masks,
+        recurrent_masks,
+        bint go_backwards,
+        bint zero_leading,
+        pool,
+        *,
+        cache not None,         # IN  of `forward`
+        d_outputs,              # IN  (batch, timesteps, units), None for zeros
+        d_final_h,              # IN  (batch, units), None for zeros
+        d_final_c,              # IN  (batch, units), None for zeros
+        bint d_states,          # whether the gradients of the initial states are wanted
+    ):
+        """Back-propagate through the sequence: (B5) to (B1) of the module's notation.
+
+        Returns
+        -------
+        list of ndarray
+            The gradients of the inputs, of both initial states (None if not wanted), of the
+            kernel, the recurrent kernel and the bias (None without one).
+
+        Raises
+        ------
+        ValueError, TypeError, MemoryError
+            As for `forward`.
+        """
+        cdef Views views
+        cdef lstm_call call
+        cdef lstm_arrays* arrays = &call.arrays
+        cdef Py_ssize_t batch, steps, units = self.call.shape.units
+        cdef Py_ssize_t width = self.call.shape.inputs, columns = lstm_times(LSTM_GATES, units)
+        cdef int64_t size
+        views.count = 0
+        self.begin(&call, True)
+        try:
+            self.enter_inputs(&views, &call, inputs, mask, states, input_masks, recurrent_masks)
+            call.shape.go_backwards, call.shape.zero_leading = go_backwards, zero_leading
+            batch, steps = call.shape.batch, call.shape.steps
+            size = lstm_times(LSTM_CACHE, lstm_times(lstm_times(batch, steps), units))
+            self.cache_parts(&call, take(&views, "cache", cache, self.item, 1, size))
+            arrays.d_outputs = take(
+                &views, "d_outputs", d_outputs, self.item, 3, batch, steps, units
+            )
+            arrays.d_final_h = take(&views, "d_final_h", d_final_h, self.item, 2, batch, units)
+            arrays.d_final_c = take(&views, "d_final_c", d_final_c, self.item, 2, batch, units)
+            d_h = d_c = d_bias = None
+            d_inputs = self.room(&views, &arrays.d_inputs, (batch, steps, width))
+            if d_states:
+                d_h = self.room(&views, &arrays.d_initial_h, (batch, units))
+                d_c = self.room(&views, &arrays.d_initial_c, (batch, units))
+            d_kernel = self.room(&views, &arrays.d_kernel, (width, columns))
+            d_recurrent_kernel = self.room(&views, &arrays.d_recurrent_kernel, (units, columns))
+            if self.bias is not None:
+                d_bias = self.room(&views, &arrays.d_bias, (columns,))
+            run(&call, pool, lstm_backward)
+            return [d_inputs, d_h, d_c, d_kernel, d_recurrent_kernel, d_bias]
+        finally:
+            let_go(&views)
+
+
+cdef extern from "Python.h":
+    int check_signals "PyErr_CheckSignals"() noexcept
+
+
+cdef int interrupted() noexcept with gil:
+    """Run signal handlers; whether one raised, such as KeyboardInterrupt: it is raised when the
+    engine has returned."""
+    return check_signals() != 0
+
+
+ctypedef int (*engine_pass)(
+    const lstm_call* call, lstm_pool* threads, int count, lstm_question interrupted
+) except -1 nogil
+
+
+cdef int run(lstm_call* call, pool, engine_pass compute) except -1:
+    """Compute, without the GIL, on the threads of a pool if there is work for them."""
+    cdef Pool threads = pool() if lstm_operations(&call.shape) >= LSTM_LEAST_WORK else None
+    cdef lstm_pool* servers = NULL if threads is None else threads.pool
+    cdef int count = 1 if threads is None else threads.threads
+    cdef int status
     with nogil:
-        saved = lstm_flush_denormals()
-        kernels.activate(activation, x.shape[0], &x[0], &y[0])
-        lstm_restore(saved)
-
-
-include "_memory.pxi"
-include "_pool.pxi"
-include "_packed.pxi"
-include "_quick.pxi"
-include "_updates.pxi"
-
-
-# What Python calls --------------------------------------------------------------------------------
-
-
-cdef int expect_fused(int activation, int recurrent_activation) except -1:
-    """Raise ValueError for softmax."""
-    if LSTM_ACTIVATIONS in (activation, recurrent_activation):
-        raise ValueError("the fused kernels have no softmax: cylstm._blas computes passes with it")
+        status = compute(call, servers, count, interrupted)
+    if status != LSTM_DONE:
+        raise MemoryError("no memory for the work space of a pass")
     return 0
 
 
-cdef PackedWeights packed_for(
-    PackedWeights packed,
-    const real[:, ::1] kernel,
-    const real[:, ::1] recurrent_kernel,
-    const real[::1] bias,
-    bint transposed,
-):
-    """The packed weights that were given, if they fit, or those of this call only."""
-    if packed is None:
-        return pack_weights(kernel=kernel, recurrent_kernel=recurrent_kernel, bias=bias,
-                            transposed=transposed)
-    if (packed.kernels != kernels_of(<real>0) or packed.input_dim != kernel.shape[0]
-            or packed.units != recurrent_kernel.shape[0] or packed.transposed != transposed):
-        raise ValueError(
-            f"packed holds {'transposed ' if packed.transposed else ''}weights for "
-            f"{packed.input_dim} inputs and {packed.units} units, expected "
-            f"{'transposed ' if transposed else ''}ones of the same dtype for {kernel.shape[0]} "
-            f"and {recurrent_kernel.shape[0]}"
-        )
-    return packed
+# One step at a time -------------------------------------------------------------------------------
 
 
-cdef void describe(
-    lstm_problem* p,
-    const real[:, :, ::1] inputs,
-    Py_ssize_t units,
-    const real[:, ::1] initial_h,
-    const real[:, ::1] initial_c,
-    const unsigned char[:, ::1] mask,
-    const real[:, :, ::1] input_masks,
-    const real[:, :, ::1] recurrent_masks,
-    int activation,
-    int recurrent_activation,
-    bint go_backwards,
-    bint zero_leading,
-) noexcept:
-    """Enter what both passes read."""
-    memset(p, 0, sizeof(p[0]))
-    p.batch = inputs.shape[0]
-    p.steps = inputs.shape[1]
-    p.inputs = inputs.shape[2]
-    p.units = units
-    p.activation = activation
-    p.recurrent_activation = recurrent_activation
-    p.go_backwards = go_backwards
-    p.zero_leading = zero_leading
-    p.x = &inputs[0, 0, 0]
-    p.x_row_stride = p.steps * p.inputs
-    p.x_step_stride = p.inputs
-    p.initial_h = &initial_h[0, 0]
-    p.initial_c = &initial_c[0, 0]
-    if mask is not None:
-        p.mask = &mask[0, 0]
-    if input_masks is not None:
-        p.input_masks = &input_masks[0, 0, 0]
-        p.input_groups = <int>input_masks.shape[0]
-    if recurrent_masks is not None:
-        p.recurrent_masks = &recurrent_masks[0, 0, 0]
-        p.recurrent_groups = <int>recurrent_masks.shape[0]
+cdef class Stepper:
+    """A sequence that is computed as it comes: each call, with x (batch, input_dim), is one step.
 
+    Parameters
+    ----------
+    cell : Cell
+    h, c : ndarray, shape (batch, units)
+        The state: read and written by each call.
+    result : object
+        What each call returns, such as a view of `h`.
+    pool : callable
+        As for `Cell.forward`: asked once, now.
 
-def lstm_forward(
-    *,
-    const real[:, :, ::1] inputs not None,              # IN  (batch, timesteps, input_dim)
-    const real[:, ::1] kernel not None,                 # IN  (input_dim, 4 units)
-    const real[:, ::1] recurrent_kernel not None,       # IN  (units, 4 units)
-    const real[::1] bias,                               # IN  (4 units)
-    const real[:, ::1] initial_h not None,              # IN  (batch, units)
-    const real[:, ::1] initial_c not None,              # IN  (batch, units)
-    const unsigned char[:, ::1] mask,                   # IN  (batch, timesteps)
-    const real[:, :, ::1] input_masks,                  # IN  (1 or 4, batch, input_dim)
-    const real[:, :, ::1] recurrent_masks,              # IN  (1 or 4, batch, units)
-    int activation,
-    int recurrent_activation,
-    bint go_backwards,
-    bint zero_leading,
-    real[:, :, ::1] outputs,                            # OUT (batch, timesteps, units), by step
-    real[:, ::1] final_h not None,                      # OUT (batch, units)
-    real[:, ::1] final_c not None,                      # OUT (batch, units)
-    real[:, :, ::1] gates,                              # OUT (batch, timesteps, 4 units), by time
-    real[:, :, ::1] cells,                              # OUT (batch, timesteps, units), by time
-    real[:, :, ::1] hidden,                             # OUT (batch, timesteps, units), by time
-    PackedWeights packed,                               # of pack_weights
-    Pool pool,
-):
-    """Run the sequence: (F1) to (F5) of the module's notation.
-
-    packed and pool may be None: the weights are then packed for this call only, or one thread
-    computes. The result has the same bits in any case.
-
-    At a masked step the output is h', the gates are 0, and cells holds c'. With zero_leading the
-    output of masked steps before the first live one is 0. hidden holds h'.
+    Attributes
+    ----------
+    claim : Claim
+        Held by each call, and by whoever else reads or writes the state.
     """
-    cdef Py_ssize_t batch = inputs.shape[0], timesteps = inputs.shape[1]
-    cdef Py_ssize_t units = recurrent_kernel.shape[0]
-    cdef lstm_problem p
-    cdef lstm_pool* threads = pool_of(pool)
-    cdef int count = threads_of(pool)
-    expect_inputs(inputs, kernel, recurrent_kernel, bias, initial_h, initial_c, mask, input_masks,
-                  recurrent_masks, activation, recurrent_activation)
-    expect_results(batch, timesteps, units, outputs, final_h, final_c, gates, cells, hidden)
-    expect_fused(activation, recurrent_activation)
-    packed = packed_for(packed, kernel, recurrent_kernel, bias, False)
-    describe(&p, inputs, units, initial_h, initial_c, mask, input_masks, recurrent_masks,
-             activation, recurrent_activation, go_backwards, zero_leading)
-    p.kernel_pack = packed.kernel
-    p.recurrent_pack = packed.recurrent
-    p.bias_pack = packed.bias
-    p.final_h = &final_h[0, 0]
-    p.final_c = &final_c[0, 0]
-    if outputs is not None:
-        p.outputs = &outputs[0, 0, 0]
-    if gates is not None:
-        p.gates = &gates[0, 0, 0]
-    if cells is not None:
-        p.cells = &cells[0, 0, 0]
-    if hidden is not None:
-        p.hidden = &hidden[0, 0, 0]
-    with nogil:
-        run_forward(packed.kernels, &p, threads, count)
 
+    cdef readonly Cell cell
+    cdef readonly Claim claim
+    cdef lstm_stream* stream
+    cdef lstm_shape shape
+    cdef Pool pool
+    cdef Views state
+    cdef object result
+    cdef bint long_steps
 
-def lstm_backward(
-    *,
-    const real[:, :, ::1] inputs not None,              # IN  (batch, timesteps, input_dim)
-    const real[:, ::1] kernel not None,                 # IN  (input_dim, 4 units)
-    const real[:, ::1] recurrent_kernel not None,       # IN  (units, 4 units)
-    const real[::1] bias,                               # IN  (4 units)
-    const real[:, ::1] initial_h not None,              # IN  (batch, units)
-    const real[:, ::1] initial_c not None,              # IN  (batch, units)
-    const unsigned char[:, ::1] mask,                   # IN  (batch, timesteps)
-    const real[:, :, ::1] input_masks,                  # IN  (1 or 4, batch, input_dim)
-    const real[:, :, ::1] recurrent_masks,              # IN  (1 or 4, batch, units)
-    int activation,
-    int recurrent_activation,
-    bint go_backwards,
-    bint zero_leading,
-    const real[:, :, ::1] gates not None,               # IN  (batch, timesteps, 4 units)
-    const real[:, :, ::1] cells not None,               # IN  (batch, timesteps, units)
-    const real[:, :, ::1] hidden not None,              # IN  (batch, timesteps, units)
-    const real[:, :, ::1] d_outputs,                    # IN  (batch, timesteps, units), by step
-    const real[:, ::1] d_final_h,                       # IN  (batch, units)
-    const real[:, ::1] d_final_c,                       # IN  (batch, units)
-    real[:, :, ::1] d_inputs,                           # OUT (batch, timesteps, input_dim)
-    real[:, ::1] d_initial_h not None,                  # OUT (batch, units)
-    real[:, ::1] d_initial_c not None,                  # OUT (batch, units)
-    real[:, ::1] d_kernel not None,                     # OUT (input_dim, 4 units)
-    real[:, ::1] d_recurrent_kernel not None,           # OUT (units, 4 units)
-    real[::1] d_bias,                                   # OUT (4 units)
-    PackedWeights packed,                               # of pack_weights, transposed
-    Pool pool,
-):
-    """Back-propagate through the sequence: (B5) to (B1) of the module's notation.
+    def __cinit__(self, Cell cell not None, h not None, c not None, result, pool):
+        cdef lstm_call call
+        cdef Py_ssize_t batch = len(h), units = cell.call.shape.units
+        cell.begin(&call, False)
+        self.cell = cell
+        self.claim = Claim()
+        self.result = result
+        call.arrays.final_h = take(&self.state, "h", h, cell.item, 2, batch, units, 1, True)
+        call.arrays.final_c = take(&self.state, "c", c, cell.item, 2, batch, units, 1, True)
+        call.shape.batch, call.shape.steps = batch, 1
+        self.shape = call.shape
+        self.long_steps = lstm_operations(&call.shape) >= LSTM_LEAST_WORK
+        self.pool = pool() if self.long_steps else None
+        self.stream = lstm_stream_open(&call, 1 if self.pool is None else self.pool.threads)
+        if self.stream == NULL:
+            raise MemoryError("no memory for the work space of a stream")
 
-    gates, cells and hidden are what `lstm_forward` left in them, given the same inputs. A gradient
-    that is not given counts as 0. packed and pool may be None, as for `lstm_forward`.
-    """
-    cdef Py_ssize_t batch = inputs.shape[0], timesteps = inputs.shape[1]
-    cdef Py_ssize_t input_dim = inputs.shape[2], units = recurrent_kernel.shape[0]
-    cdef lstm_problem p
-    cdef lstm_pool* threads = pool_of(pool)
-    cdef int count = threads_of(pool)
-    expect_inputs(inputs, kernel, recurrent_kernel, bias, initial_h, initial_c, mask, input_masks,
-                  recurrent_masks, activation, recurrent_activation)
-    expect_gradients(batch, timesteps, input_dim, units, gates, cells, hidden, d_outputs, d_final_h,
-                     d_final_c, d_inputs, d_initial_h, d_initial_c, d_kernel, d_recurrent_kernel,
-                     d_bias)
-    expect_fused(activation, recurrent_activation)
-    packed = packed_for(packed, kernel, recurrent_kernel, bias, True)
-    describe(&p, inputs, units, initial_h, initial_c, mask, input_masks, recurrent_masks,
-             activation, recurrent_activation, go_backwards, zero_leading)
-    p.transposed_pack = packed.recurrent
-    p.kernel_transposed_pack = packed.kernel
-    p.gates = <void*>&gates[0, 0, 0]
-    p.cells = <void*>&cells[0, 0, 0]
-    p.hidden = <void*>&hidden[0, 0, 0]
-    if d_outputs is not None:
-        p.d_outputs = &d_outputs[0, 0, 0]
-    if d_final_h is not None:
-        p.d_final_h = &d_final_h[0, 0]
-    if d_final_c is not None:
-        p.d_final_c = &d_final_c[0, 0]
-    if d_inputs is not None:
-        p.d_inputs = &d_inputs[0, 0, 0]
-    p.d_initial_h = &d_initial_h[0, 0]
-    p.d_initial_c = &d_initial_c[0, 0]
-    p.d_kernel = &d_kernel[0, 0]
-    p.d_recurrent_kernel = &d_recurrent_kernel[0, 0]
-    if d_bias is not None:
-        p.d_bias = &d_bias[0]
-    with nogil:
-        run_backward(packed.kernels, &p, threads, count)
+    def __dealloc__(self):
+        lstm_stream_close(self.stream)
+        let_go(&self.state)
+
+    def __reduce__(self):
+        raise TypeError("a stepper holds packed weights, which belong to one process and CPU")
+
+    def __call__(self, frame):
+        cdef Views views
+        cdef Py_buffer* x
+        cdef Py_ssize_t item = self.cell.item
+        cdef lstm_pool* servers = NULL if self.pool is None else self.pool.pool
+        views.count = 0
+        if type(frame) is not ndarray or frame.dtype is not self.cell.dtype:
+            frame = self.cast(frame)
+        try:
+            x = hold(&views, "a frame", frame, item)
+            if not self.fits(x):
+                let_go(&views)
+                x = hold(&views, "a frame", self.cast(frame), item)
+                if not self.fits(x):
+                    raise ValueError("`cast` must return a frame that fits")
+            self.claim.take()
+            if self.long_steps:
+                with nogil:
+                    lstm_stream_step(self.stream, x.buf, x.strides[0] // item, servers)
+            else:
+                lstm_stream_step(self.stream, x.buf, x.strides[0] // item, NULL)
+            lstm_release(&self.claim.taken)
+            return self.result
+        finally:
+            let_go(&views)
+
+    cdef bint fits(self, const Py_buffer* x) noexcept:
+        """Whether a frame has the shape, and rows that are contiguous."""
+        return (x.ndim == 2 and x.shape[0] == self.shape.batch and x.shape[1] == self.shape.inputs
+                and (x.strides[1] == self.cell.item or x.shape[1] <= 1)
+                and x.strides[0] % self.cell.item == 0)
+
+    def cast(self, frame):
+        """A frame that does not fit, as one that does, or an error. A subclass may know how."""
+        raise ValueError(f"a frame must have the shape {self.shape.batch, self.shape.inputs}")

@@ -1,47 +1,22 @@
-"""The core once more in NumPy, written to be obvious: same names, arguments, results, exceptions.
+"""The core once more in NumPy, written to be obvious: a `Cell` with its arguments and exceptions.
 
-It is what the compiled core is tested against, and what runs custom activations: `activation` and
-`recurrent_activation` may be callables here, besides the numbers in `ACTIVATIONS`. The notation is
-that of `_core`.
+It is what the compiled engines are tested against, and what runs custom activations: `activation`
+and `recurrent_activation` may be callables here, besides the numbers in `ACTIVATIONS`. The notation
+is that of `_core`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from cylstm import activations
+from cylstm._core import ACTIVATIONS
 
-__all__ = [
-    "ACTIVATIONS",
-    "gate_product",
-    "gate_product_backward",
-    "gemm",
-    "lstm_backward",
-    "lstm_forward",
-    "product_gradient",
-]
-
-ACTIVATIONS = {
-    name: number
-    for number, name in enumerate(
-        (
-            "linear",
-            "tanh",
-            "sigmoid",
-            "hard_sigmoid",
-            "relu",
-            "elu",
-            "selu",
-            "softplus",
-            "softsign",
-            "softmax",
-        )
-    )
-}
+__all__ = ["Cell", "gate_product", "gate_product_backward", "product_gradient"]
 
 _FUNCTIONS: list[Callable[[np.ndarray], np.ndarray]] = [
     getattr(activations, name) for name in ACTIVATIONS
@@ -69,86 +44,28 @@ def _derivative(activation: Activation) -> activations.VectorJacobianProduct:
     return activations.vjp(_named(activation))
 
 
-def _expect_arrays(
-    dtype: np.dtype,
-    inputs: dict[str, tuple[Any, tuple[int, ...]]],
-    outputs: dict[str, tuple[Any, tuple[int, ...]]],
-    required: set[str],
-) -> None:
-    """Raise as the core does where an array is not what it should be."""
-    for name, (array, shape) in (inputs | outputs).items():
-        if array is None and name not in required:
-            continue
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"{name} must be an array, got {type(array).__name__}")
-        dtypes = (np.bool_, np.uint8) if name == "mask" else (dtype,)
-        if array.dtype not in dtypes:
-            raise ValueError(f"{name} has the dtype {array.dtype}, expected {dtypes[0]}")
-        if not array.flags.c_contiguous:
-            raise ValueError(f"{name} is not C-contiguous")
-        if name in outputs and not array.flags.writeable:
-            raise ValueError(f"{name} is read-only")
-        if array.shape != shape:
-            raise ValueError(f"{name} has the shape {array.shape}, expected {shape}")
+def _expect_dtype(name: str, array: Any, dtype: np.dtype) -> None:
+    """Raise as the core does where a value is no array of this dtype."""
+    if type(array) is not np.ndarray:
+        raise TypeError(f"{name} must be an array, got {type(array).__name__}")
+    if array.dtype != dtype:
+        raise ValueError(f"{name} has the dtype {array.dtype}, expected {dtype}")
+    if not array.flags.aligned:
+        raise ValueError(f"{name} is not aligned")
 
 
-def _sizes(inputs: Any, recurrent_kernel: Any) -> tuple[int, int, int, int]:
-    """Batch, timesteps, input_dim and units, once the arrays they are read from can be trusted."""
-    floats = (np.dtype(np.float32), np.dtype(np.float64))
-    if (
-        not isinstance(inputs, np.ndarray)
-        or inputs.dtype.newbyteorder("=") not in floats
-        or inputs.ndim != 3
-    ):
-        raise TypeError("inputs must be an array of float32 or float64 with three axes")
-    if not isinstance(recurrent_kernel, np.ndarray):
-        raise TypeError(f"recurrent_kernel must be an array, got {type(recurrent_kernel).__name__}")
-    if recurrent_kernel.ndim != 2:
-        raise ValueError(f"recurrent_kernel must have two axes, got {recurrent_kernel.ndim}")
-    return *inputs.shape, recurrent_kernel.shape[0]
-
-
-def _expect_inputs(
-    sizes: tuple[int, int, int, int], arrays: dict[str, Any], outputs: dict[str, Any]
-) -> None:
-    """Raise where the arrays of a call, by their names, do not fit together."""
-    batch, timesteps, input_dim, units = sizes
-    state, sequence = (batch, units), (batch, timesteps, units)
-    shapes = {
-        "inputs": (batch, timesteps, input_dim),
-        "kernel": (input_dim, 4 * units),
-        "recurrent_kernel": (units, 4 * units),
-        "bias": (4 * units,),
-        "mask": (batch, timesteps),
-        "input_masks": (_mask_gates(arrays["input_masks"]), batch, input_dim),
-        "recurrent_masks": (_mask_gates(arrays["recurrent_masks"]), batch, units),
-        "gates": (batch, timesteps, 4 * units),
-        "d_inputs": (batch, timesteps, input_dim),
-        "d_kernel": (input_dim, 4 * units),
-        "d_recurrent_kernel": (units, 4 * units),
-        "d_bias": (4 * units,),
-        "outputs": sequence,
-        "cells": sequence,
-        "hidden": sequence,
-        "d_outputs": sequence,
-    }
-    optional = {
-        "bias", "mask", "input_masks", "recurrent_masks", "outputs", "d_outputs", "d_final_h",
-        "d_final_c", "d_inputs", "d_bias",
-    }  # fmt: skip
-    if "gates" in outputs:
-        optional |= {"gates", "cells", "hidden"}
-    _expect_arrays(
-        arrays["inputs"].dtype.newbyteorder("="),
-        {name: (array, shapes.get(name, state)) for name, array in arrays.items()},
-        {name: (array, shapes.get(name, state)) for name, array in outputs.items()},
-        set(arrays | outputs) - optional,
-    )
+def _expect(name: str, array: Any, dtype: np.dtype, shape: tuple[int, ...]) -> None:
+    """The same where it has not this dtype, shape and order."""
+    _expect_dtype(name, array, dtype)
+    if array.shape != shape:
+        raise ValueError(f"{name} has the shape {array.shape}, expected {shape}")
+    if not array.flags.c_contiguous:
+        raise ValueError(f"{name} is not C-contiguous")
 
 
 def _mask_gates(masks: Any) -> int:
     """How many gates dropout masks are for: one mask may serve all four."""
-    return 1 if masks is not None and np.shape(masks)[:1] == (1,) else 4
+    return 1 if np.shape(masks)[:1] == (1,) else 4
 
 
 def _times(timesteps: int, go_backwards: bool) -> Iterator[tuple[int, int]]:
@@ -212,211 +129,225 @@ def _weights_gradient(
     return np.concatenate(products, axis=-1)
 
 
-def lstm_forward(
-    *,
-    inputs: np.ndarray,
-    kernel: np.ndarray,
-    recurrent_kernel: np.ndarray,
-    bias: np.ndarray | None,
-    initial_h: np.ndarray,
-    initial_c: np.ndarray,
-    mask: np.ndarray | None,
-    input_masks: np.ndarray | None,
-    recurrent_masks: np.ndarray | None,
-    activation: Activation,
-    recurrent_activation: Activation,
-    go_backwards: bool,
-    zero_leading: bool,
-    outputs: np.ndarray | None,
-    final_h: np.ndarray,
-    final_c: np.ndarray,
-    gates: np.ndarray | None,
-    cells: np.ndarray | None,
-    hidden: np.ndarray | None,
-    packed: object,
-    pool: object,
-) -> None:
-    """Run the sequence: (F1) to (F5). See `cylstm._core.lstm_forward`.
+class Cell:
+    """An LSTM cell of one value of the weights, and its passes: see `cylstm._core.Cell`.
 
-    packed and pool, which speed the core up, have no meaning here.
+    Parameters
+    ----------
+    kernel, recurrent_kernel, bias : ndarray, bias or None
+        (input_dim, 4 units), (units, 4 units) and (4 units,), float32 or float64.
+    activation, recurrent_activation : int or callable
+        A number of ACTIVATIONS, or a function of arrays.
     """
-    sizes = batch, timesteps, _, units = _sizes(inputs, recurrent_kernel)
-    _expect_inputs(
-        sizes,
-        {
-            "inputs": inputs,
-            "kernel": kernel,
-            "recurrent_kernel": recurrent_kernel,
-            "bias": bias,
-            "initial_h": initial_h,
-            "initial_c": initial_c,
-            "mask": mask,
-            "input_masks": input_masks,
-            "recurrent_masks": recurrent_masks,
-        },
-        {
-            "outputs": outputs,
-            "final_h": final_h,
-            "final_c": final_c,
-            "gates": gates,
-            "cells": cells,
-            "hidden": hidden,
-        },
-    )
-    phi, sigma = _function(activation), _function(recurrent_activation)
-    z = np.empty((batch, 4 * units), inputs.dtype)
-    h, c, output = initial_h, initial_c, np.zeros_like(initial_h)
 
-    for s, t in _times(timesteps if batch else 0, go_backwards):
-        live = True if mask is None else mask[:, t, None] != 0
-        z[:] = gate_product(inputs[:, t], kernel, input_masks)  # (F1)
-        z += gate_product(h, recurrent_kernel, recurrent_masks)  # (F2)
+    def __init__(
+        self,
+        kernel: np.ndarray,
+        recurrent_kernel: np.ndarray,
+        bias: np.ndarray | None,
+        activation: Activation,
+        recurrent_activation: Activation,
+    ) -> None:
+        dtype = np.dtype("float64" if getattr(kernel, "dtype", None) == "float64" else "float32")
+        for name, array in (("kernel", kernel), ("recurrent_kernel", recurrent_kernel)):
+            _expect_dtype(name, array, dtype)
+            if array.ndim != 2:
+                raise ValueError(f"{name} must have two axes, got the shape {array.shape}")
+        units = len(recurrent_kernel)
+        _expect("kernel", kernel, dtype, (len(kernel), 4 * units))
+        _expect("recurrent_kernel", recurrent_kernel, dtype, (units, 4 * units))
         if bias is not None:
-            z += bias
-        z_i, z_f, z_c, z_o = _gates(z)
-        i, f, g, o = sigma(z_i), sigma(z_f), phi(z_c), sigma(z_o)  # (F3)
-        if hidden is not None:
-            hidden[:, t] = h
-        if gates is not None:
-            gates[:, t] = np.where(live, np.concatenate([i, f, g, o], axis=-1), 0)
-        c = np.where(live, f * c + i * g, c)  # (F4)
-        h = np.where(live, o * phi(c), h)  # (F5)
-        output = np.where(live, h, output) if zero_leading else h
-        if cells is not None:
-            cells[:, t] = c
-        if outputs is not None:
+            _expect("bias", bias, dtype, (4 * units,))
+        self.kernel, self.recurrent_kernel, self.bias = kernel, recurrent_kernel, bias
+        self.input_dim, self.units, self._dtype = len(kernel), units, dtype
+        self._phi, self._sigma = _function(activation), _function(recurrent_activation)
+        self._activations = activation, recurrent_activation
+
+    def forward(
+        self,
+        inputs: np.ndarray,
+        mask: np.ndarray | None,
+        states: Sequence[np.ndarray] | None,
+        input_masks: np.ndarray | None,
+        recurrent_masks: np.ndarray | None,
+        go_backwards: bool,
+        zero_leading: bool,
+        sequence: bool,
+        final_states: bool,
+        keep: bool,
+        pool: object,
+    ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+        """Run the sequence: (F1) to (F5). A pool, which speeds the core up, has no meaning here."""
+        h, c = self._checked(inputs, mask, states, input_masks, recurrent_masks)
+        batch, timesteps, _ = inputs.shape
+        units, phi, sigma = self.units, self._phi, self._sigma
+        outputs = np.empty((batch, timesteps, units), self._dtype)
+        cache = np.empty(6 * batch * timesteps * units, self._dtype) if keep else None
+        z, output = np.empty((batch, 4 * units), self._dtype), np.zeros_like(h)
+        for s, t in _times(timesteps if batch else 0, go_backwards):
+            live = True if mask is None else mask[:, t, None] != 0
+            z[:] = gate_product(inputs[:, t], self.kernel, input_masks)  # (F1)
+            z += gate_product(h, self.recurrent_kernel, recurrent_masks)  # (F2)
+            if self.bias is not None:
+                z += self.bias
+            z_i, z_f, z_c, z_o = _gates(z)
+            i, f, g, o = sigma(z_i), sigma(z_f), phi(z_c), sigma(z_o)  # (F3)
+            h_before = h
+            c = np.where(live, f * c + i * g, c)  # (F4)
+            h = np.where(live, o * phi(c), h)  # (F5)
+            output = np.where(live, h, output) if zero_leading else h
             outputs[:, s] = output
-    final_h[:] = h
-    final_c[:] = c
+            if cache is not None:
+                gates, cells, hidden = _parts(cache, outputs.shape)
+                gates[:, t] = np.where(live, np.concatenate([i, f, g, o], axis=-1), 0)
+                cells[:, t], hidden[:, t] = c, h_before
+        final_h = h.copy() if final_states or not sequence else None
+        return outputs if sequence else None, final_h, c.copy() if final_states else None, cache
 
+    def backward(
+        self,
+        inputs: np.ndarray,
+        mask: np.ndarray | None,
+        states: Sequence[np.ndarray] | None,
+        input_masks: np.ndarray | None,
+        recurrent_masks: np.ndarray | None,
+        go_backwards: bool,
+        zero_leading: bool,
+        pool: object,
+        *,
+        cache: np.ndarray,
+        d_outputs: np.ndarray | None,
+        d_final_h: np.ndarray | None,
+        d_final_c: np.ndarray | None,
+        d_states: bool,
+    ) -> list[np.ndarray | None]:
+        """Back-propagate through the sequence: (B5) to (B1)."""
+        initial_h, initial_c = self._checked(inputs, mask, states, input_masks, recurrent_masks)
+        batch, timesteps, _ = inputs.shape
+        shape = batch, timesteps, self.units
+        _expect("cache", cache, self._dtype, (6 * batch * timesteps * self.units,))
+        for name, array, expected in (
+            ("d_outputs", d_outputs, shape),
+            ("d_final_h", d_final_h, initial_h.shape),
+            ("d_final_c", d_final_c, initial_c.shape),
+        ):
+            if array is not None:
+                _expect(name, array, self._dtype, expected)
+        if mask is None:
+            mask = np.ones((batch, timesteps), bool)
+        slopes = [_derivative(activation) for activation in self._activations]
+        hidden = _parts(cache, shape)[2]
+        z = gate_product(inputs, self.kernel, input_masks)
+        z += gate_product(hidden, self.recurrent_kernel, recurrent_masks)
+        if self.bias is not None:
+            z += self.bias
+        # the steps whose output is a state; others are constant zeros
+        order = slice(None, None, -1 if go_backwards else 1)
+        started = np.logical_or.accumulate(mask[:, order] != 0, axis=1) | (not zero_leading)
+        d_outputs = np.zeros(shape, self._dtype) if d_outputs is None else d_outputs
+        d_outputs = np.where(started[:, :, None], d_outputs, 0)
+        dh = np.zeros_like(initial_h) if d_final_h is None else d_final_h
+        dc = np.zeros_like(initial_c) if d_final_c is None else d_final_c
+        dz = np.empty((batch, timesteps, 4 * self.units), self._dtype)
+        for s, t in reversed(list(_times(timesteps if batch else 0, go_backwards))):
+            live = mask[:, t, None] != 0
+            c_before = _c_before(cache, shape, initial_c, s, t, go_backwards)
+            dh = dh + d_outputs[:, s]
+            dz_now, dc_before = self._undo(slopes, z[:, t], cache, shape, t, c_before, dh, dc)
+            dz[:, t] = np.where(live, dz_now, 0)
+            dc = np.where(live, dc_before, dc)
+            dh_before = gate_product_backward(dz[:, t], self.recurrent_kernel, recurrent_masks)
+            dh = np.where(live, dh_before, dh)  # (B2)
+        live = mask[:, :, None] != 0
+        return [
+            np.where(live, gate_product_backward(dz, self.kernel, input_masks), 0),
+            np.array(dh) if d_states else None,
+            np.array(dc) if d_states else None,
+            _weights_gradient(inputs, dz, input_masks, live),  # (B1)
+            _weights_gradient(hidden, dz, recurrent_masks, live),
+            None if self.bias is None else dz.sum(axis=(0, 1)),
+        ]
 
-def lstm_backward(
-    *,
-    inputs: np.ndarray,
-    kernel: np.ndarray,
-    recurrent_kernel: np.ndarray,
-    bias: np.ndarray | None,
-    initial_h: np.ndarray,
-    initial_c: np.ndarray,
-    mask: np.ndarray | None,
-    input_masks: np.ndarray | None,
-    recurrent_masks: np.ndarray | None,
-    activation: Activation,
-    recurrent_activation: Activation,
-    go_backwards: bool,
-    zero_leading: bool,
-    gates: np.ndarray,
-    cells: np.ndarray,
-    hidden: np.ndarray,
-    d_outputs: np.ndarray | None,
-    d_final_h: np.ndarray | None,
-    d_final_c: np.ndarray | None,
-    d_inputs: np.ndarray | None,
-    d_initial_h: np.ndarray,
-    d_initial_c: np.ndarray,
-    d_kernel: np.ndarray,
-    d_recurrent_kernel: np.ndarray,
-    d_bias: np.ndarray | None,
-    packed: object,
-    pool: object,
-) -> None:
-    """Back-propagate through the sequence: (B5) to (B1). See `cylstm._core.lstm_backward`.
-
-    packed and pool, which speed the core up, have no meaning here.
-    """
-    sizes = batch, timesteps, _, units = _sizes(inputs, recurrent_kernel)
-    _expect_inputs(
-        sizes,
-        {
-            "inputs": inputs,
-            "kernel": kernel,
-            "recurrent_kernel": recurrent_kernel,
-            "bias": bias,
-            "initial_h": initial_h,
-            "initial_c": initial_c,
-            "mask": mask,
-            "input_masks": input_masks,
-            "recurrent_masks": recurrent_masks,
-            "gates": gates,
-            "cells": cells,
-            "hidden": hidden,
-            "d_outputs": d_outputs,
-            "d_final_h": d_final_h,
-            "d_final_c": d_final_c,
-        },
-        {
-            "d_inputs": d_inputs,
-            "d_initial_h": d_initial_h,
-            "d_initial_c": d_initial_c,
-            "d_kernel": d_kernel,
-            "d_recurrent_kernel": d_recurrent_kernel,
-            "d_bias": d_bias,
-        },
-    )
-    phi = _function(activation)
-    phi_vjp, sigma_vjp = _derivative(activation), _derivative(recurrent_activation)
-    dz = np.empty((batch, timesteps, 4 * units), inputs.dtype)
-    if mask is None:
-        mask = np.ones((batch, timesteps), bool)
-    order = slice(None, None, -1 if go_backwards else 1)
-    # the steps whose output is a state; others are constant zeros
-    started = np.logical_or.accumulate(mask[:, order], axis=1) | (not zero_leading)
-    z = gate_product(inputs, kernel, input_masks)
-    z += gate_product(hidden, recurrent_kernel, recurrent_masks)
-    if bias is not None:
-        z += bias
-    dh = np.zeros_like(initial_h) if d_final_h is None else d_final_h
-    dc = np.zeros_like(initial_c) if d_final_c is None else d_final_c
-
-    for s, t in reversed(list(_times(timesteps if batch else 0, go_backwards))):
-        live = mask[:, t, None] != 0
-        z_i, z_f, z_c, z_o = _gates(z[:, t])
+    def _undo(
+        self,
+        slopes: list[activations.VectorJacobianProduct],
+        z: np.ndarray,
+        cache: np.ndarray,
+        shape: tuple[int, ...],
+        t: int,
+        c_before: np.ndarray,
+        dh: np.ndarray,
+        dc: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(B5) to (B3) of one step: dz, and dc of the step before."""
+        phi_vjp, sigma_vjp = slopes
+        gates, cells, _ = _parts(cache, shape)
+        z_i, z_f, z_c, z_o = _gates(z)
         i, f, g, o = _gates(gates[:, t])
         c = cells[:, t]
-        c_before = initial_c if s == 0 else cells[:, t + 1 if go_backwards else t - 1]
-        if d_outputs is not None:
-            dh = dh + np.where(started[:, s, None], d_outputs[:, s], 0)
-        activated = phi(c)
+        activated = self._phi(c)
         do = dh * activated  # (B5)
-        dc_now = dc + phi_vjp(c, activated, dh * o)
-        di, df, dg = dc_now * g, dc_now * c_before, dc_now * i  # (B4)
-        dz_now = [  # (B3)
+        dc = dc + phi_vjp(c, activated, dh * o)
+        di, df, dg = dc * g, dc * c_before, dc * i  # (B4)
+        dz = [  # (B3)
             sigma_vjp(z_i, i, di),
             sigma_vjp(z_f, f, df),
             phi_vjp(z_c, g, dg),
             sigma_vjp(z_o, o, do),
         ]
-        dz[:, t] = np.where(live, np.concatenate(dz_now, axis=-1), 0)
-        dc = np.where(live, dc_now * f, dc)
-        dh_before = gate_product_backward(dz[:, t], recurrent_kernel, recurrent_masks)
-        dh = np.where(live, dh_before, dh)  # (B2)
+        return np.concatenate(dz, axis=-1), dc * f
 
-    d_initial_h[:] = dh
-    d_initial_c[:] = dc
-    live = mask[:, :, None] != 0
-    d_recurrent_kernel[:] = _weights_gradient(hidden, dz, recurrent_masks, live)
-    d_kernel[:] = _weights_gradient(inputs, dz, input_masks, live)  # (B1)
-    if d_inputs is not None:
-        d_inputs[:] = np.where(live, gate_product_backward(dz, kernel, input_masks), 0)
-    if d_bias is not None:
-        d_bias[:] = dz.sum(axis=(0, 1))
-
-
-def gemm(
-    *,
-    alpha: float,
-    a: np.ndarray,
-    transpose_a: bool,
-    b: np.ndarray,
-    transpose_b: bool,
-    beta: float,
-    c: np.ndarray,
-) -> None:
-    """c = alpha op(a) op(b) + beta c; c is not read when beta is 0."""
-    left, right = a.T if transpose_a else a, b.T if transpose_b else b
-    if left.shape[1] != right.shape[0] or c.shape != (left.shape[0], right.shape[1]):
-        raise ValueError(
-            f"a {left.shape} times b {right.shape} does not give c {c.shape}, after transposition"
+    def _checked(
+        self, inputs: Any, mask: Any, states: Any, input_masks: Any, recurrent_masks: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The initial states, once what both passes read fits together."""
+        _expect_dtype("inputs", inputs, self._dtype)
+        if inputs.ndim != 3 or inputs.shape[2] != self.input_dim:
+            expected = f"(batch, timesteps, {self.input_dim})"
+            raise ValueError(f"inputs has the shape {inputs.shape}, expected {expected}")
+        if inputs.size and inputs.shape[2] > 1 and inputs.strides[2] != inputs.itemsize:
+            raise ValueError("the last axis of inputs is not contiguous")
+        batch, timesteps, _ = inputs.shape
+        state = batch, self.units
+        if mask is not None:
+            _expect("mask", mask, np.dtype(bool), (batch, timesteps))
+        for name, masks, width in (
+            ("input_masks", input_masks, self.input_dim),
+            ("recurrent_masks", recurrent_masks, self.units),
+        ):
+            if masks is not None:
+                _expect(name, masks, self._dtype, (_mask_gates(masks), batch, width))
+        if states is None:
+            return np.zeros(state, self._dtype), np.zeros(state, self._dtype)
+        if len(states) != 2:
+            raise ValueError(f"the states are h and c, got {len(states)}")
+        initial_h, initial_c = states
+        for name, array in (("initial_h", initial_h), ("initial_c", initial_c)):
+            if array is not None:
+                _expect(name, array, self._dtype, state)
+        return (
+            np.zeros(state, self._dtype) if initial_h is None else initial_h,
+            np.zeros(state, self._dtype) if initial_c is None else initial_c,
         )
-    product = np.asarray(alpha, a.dtype) * (left @ right)
-    c[:] = product if beta == 0 else product + np.asarray(beta, a.dtype) * c
+
+
+def _parts(cache: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """The cache as gates, c after each step, and h before it, by time."""
+    size = int(np.prod(shape))
+    gates, cells, hidden = np.split(cache, [4 * size, 5 * size])
+    return gates.reshape(*shape[:2], 4 * shape[2]), cells.reshape(shape), hidden.reshape(shape)
+
+
+def _c_before(
+    cache: np.ndarray,
+    shape: tuple[int, ...],
+    initial_c: np.ndarray,
+    s: int,
+    t: int,
+    go_backwards: bool,
+) -> np.ndarray:
+    """The cell state before step s, which reads time t."""
+    if s == 0:
+        return initial_c
+    cells = _parts(cache, shape)[1]
+    return cells[:, t + 1] if go_backwards else cells[:, t - 1]

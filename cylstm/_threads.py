@@ -13,10 +13,6 @@ from cylstm import _checks, _core
 
 __all__ = ["get_num_threads", "pool", "set_num_threads"]
 
-# Floating point operations below which a call stays on one thread: at batch 1 some 5 microseconds.
-# Below 3e7 the core does without threads that sleep.
-_LEAST_WORK = 2.5e5
-
 _lock = threading.Lock()
 _count: int | None = None
 _pool: _core.Pool | None = None
@@ -77,10 +73,12 @@ def get_num_threads() -> int:
         return _count
 
 
-def pool(work: float) -> _core.Pool | None:
-    """The threads for so many floating point operations; None for the calling thread alone."""
-    if work < _LEAST_WORK:
-        return None
+def pool() -> _core.Pool | None:
+    """The threads that share a call; None where it has the calling thread alone.
+
+    The core asks if there is work for them: from some 5 microseconds on, at batch 1. Below 0.3
+    milliseconds it does without threads that sleep.
+    """
     return _pool or _start_pool()
 
 

@@ -101,7 +101,10 @@ class SymbolicTensor:
 def is_symbolic(value: Any) -> bool:
     """Whether a value is a symbolic tensor, or a list with one in it."""
     if isinstance(value, list | tuple):
-        return any(isinstance(v, SymbolicTensor) for v in value)
+        for v in value:
+            if isinstance(v, SymbolicTensor):
+                return True
+        return False
     return isinstance(value, SymbolicTensor)
 
 

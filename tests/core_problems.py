@@ -1,5 +1,7 @@
 """Problems for all engines, those of the compiled core and their NumPy twin, and running them."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
 from cylstm import _blas, _core, _reference
@@ -54,53 +56,65 @@ def make_problem(
     }
 
 
-def empty(problem, *shape):
-    """An array to be written, so full of NaN that nothing forgotten goes unseen."""
-    return np.full(shape, np.nan, problem["inputs"].dtype)
+def cell_of(engine, problem):
+    """The cell of an engine or, where it is the core and there is a softmax, of BLAS."""
+    numbers = problem["activation"], problem["recurrent_activation"]
+    arguments = problem["kernel"], problem["recurrent_kernel"], problem["bias"], *numbers
+    if engine is _reference:
+        return _reference.Cell(*arguments)
+    softmax = NUMBERS["softmax"] in numbers
+    return _core.Cell(*arguments, _blas.GEMM if engine is _blas or softmax else None)
 
 
-def forward_outputs(problem, absent=()):
+def common_arguments(problem):
+    """What both passes of a cell are given, by name."""
+    names = ["inputs", "mask", "input_masks", "recurrent_masks", "go_backwards", "zero_leading"]
+    states = problem["initial_h"], problem["initial_c"]
+    return {name: problem[name] for name in names} | {"states": states, "pool": lambda: None}
+
+
+def parts_of_cache(problem, cache):
+    """The cache as the arrays that it holds, by time."""
     batch, timesteps, _ = problem["inputs"].shape
-    state = batch, problem["initial_h"].shape[1]
-    sequence = batch, timesteps, state[1]
-    results = {
-        "outputs": empty(problem, *sequence),
-        "final_h": empty(problem, *state),
-        "final_c": empty(problem, *state),
-        "gates": empty(problem, batch, timesteps, 4 * state[1]),
-        "cells": empty(problem, *sequence),
-        "hidden": empty(problem, *sequence),
+    units = len(problem["recurrent_kernel"])
+    size = batch * timesteps * units
+    gates, cells, hidden = np.split(cache, [4 * size, 5 * size])
+    shape = batch, timesteps, units
+    return {
+        "gates": gates.reshape(batch, timesteps, 4 * units),
+        "cells": cells.reshape(shape),
+        "hidden": hidden.reshape(shape),
     }
-    results |= dict.fromkeys(absent)
-    return results | {"packed": None, "pool": None}
-
-
-def backward_outputs(problem, absent=()):
-    results = {f"d_{name}": empty(problem, *np.shape(problem[name])) for name in GRADIENTS[:-1]}
-    results["d_bias"] = empty(problem, 4 * problem["initial_h"].shape[1])
-    results |= dict.fromkeys(absent)
-    return results | {"packed": None, "pool": None}
-
-
-def engine_for(engine, problem):
-    """The engine, or where it is the core and there is a softmax: BLAS, as layers choose it."""
-    softmax = NUMBERS["softmax"] in (problem["activation"], problem["recurrent_activation"])
-    return _blas if engine is _core and softmax else engine
 
 
 def forward(engine, problem, absent=()):
-    results = forward_outputs(problem, absent)
-    engine_for(engine, problem).lstm_forward(**problem, **results)
-    del results["packed"], results["pool"]
-    return results
+    """All results, and the cache with its parts; None for what is absent."""
+    outputs, h, c, cache = cell_of(engine, problem).forward(
+        **common_arguments(problem),
+        sequence="outputs" not in absent,
+        final_states="final_c" not in absent,
+        keep="cache" not in absent,
+    )
+    results = {"outputs": outputs, "final_h": h, "final_c": c, "cache": cache}
+    return results | ({} if cache is None else parts_of_cache(problem, cache))
 
 
-def backward(engine, problem, cache, cotangents, absent=()):
-    results = backward_outputs(problem, absent)
-    cache = {name: cache[name] for name in CACHE}
-    engine_for(engine, problem).lstm_backward(**problem, **cache, **cotangents, **results)
-    del results["packed"], results["pool"]
-    return results
+def backward(engine, problem, cache, cotangents):
+    """The gradients by name, given the results of `forward`."""
+    gradients = cell_of(engine, problem).backward(
+        **common_arguments(problem), cache=cache["cache"], **cotangents, d_states=True
+    )
+    return {f"d_{name}": d for name, d in zip(GRADIENTS, gradients, strict=True)}
+
+
+@contextmanager
+def products_up_to(limit):
+    """Let BLAS be given products with so many rows, columns or terms only."""
+    before = _blas.set_limit(limit)
+    try:
+        yield
+    finally:
+        _blas.set_limit(before)
 
 
 def make_cotangents(rng, problem, absent=()):

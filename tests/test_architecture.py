@@ -27,7 +27,6 @@ FLOORS = [
     {"training"},
     {"layers"},
     {"backend"},
-    {"streaming"},
     {"callbacks", "optimizers"},
     {"graph", "variables"},
     {"_reference", "metrics"},
@@ -53,7 +52,7 @@ FLOORS = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # What is compiled is known to those who compute with it, and to nothing else.
-ENGINE_ROOM = {"cylstm", "_threads", "layers", "optimizers", "streaming"}
+ENGINE_ROOM = {"cylstm", "_reference", "_threads", "layers", "models", "optimizers"}
 
 
 def dotted_name(path):

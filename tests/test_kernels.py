@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -199,17 +200,28 @@ def test_a_layer_packs_its_weights_once_a_version():
     layer = make_layer()
     x = np.ones((2, 3, 5), np.float32)
     first = layer(x)
-    weights = layer._core_weights
-    packed = weights.packed()
+    cell = layer._cell
+    waiting = cell.packings
+    assert waiting == (True, False)  # what the backward pass needs waits for one
     layer(x, mask=np.ones((2, 3), bool))
     y, pullback = layer.vjp(x)
-    assert layer._core_weights is weights
-    assert weights.packed() is packed
+    pullback(y)
+    assert layer._cell is cell
+    assert cell.packings == (True, True)
     layer.bias.assign(layer.bias.value + 1)
     assert np.all(layer(x) != first)
-    assert layer._core_weights is not weights
+    assert layer._cell is not cell
     expected = make_layer().vjp(x)[1](np.ones_like(y)).inputs
     np.testing.assert_array_equal(pullback(np.ones_like(y)).inputs, expected)
+
+
+def test_a_cell_goes_when_an_activation_is_replaced():
+    layer = make_layer()
+    x = np.ones((2, 3, 5), np.float32)
+    before, cell = layer(x), layer._cell
+    layer.activation = cylstm.activations.relu
+    assert np.any(layer(x) != before)
+    assert layer._cell is not cell
 
 
 def test_packed_weights_stay_out_of_copies_pickles_and_configs():
@@ -217,14 +229,36 @@ def test_packed_weights_stay_out_of_copies_pickles_and_configs():
     x = np.ones((2, 3, 5), np.float32)
     expected = layer(x)
     for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
-        assert other._core_weights is None
+        assert other._cell is None
         np.testing.assert_array_equal(other(x), expected)
-    assert not any("pack" in name for name in layer.get_config())
-    with pytest.raises(TypeError, match="pack the weights again"):
-        pickle.dumps(layer._core_weights.packed())
+    assert not any("cell" in name for name in layer.get_config())
+    other = pickle.loads(pickle.dumps(layer._cell))
+    assert other.packings == (False, False)
+    assert (other.input_dim, other.units) == (5, 21)
+    with pytest.raises(TypeError, match="pack the weights again|belong to one process"):
+        pickle.dumps(layer.stream())
 
 
-def test_the_short_way_and_the_long_one_have_the_same_bits():
+def test_threads_that_pack_at_once_get_the_same():
+    for _ in range(20):
+        cell = make_cell()
+        barrier, found = threading.Barrier(8), []
+
+        def first(cell=cell, barrier=barrier, found=found):
+            barrier.wait()
+            found.append(cell.forward(**ARGUMENTS)[0])
+
+        threads = [threading.Thread(target=first) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(found) == 8
+        for outputs in found:
+            np.testing.assert_array_equal(outputs, found[0])
+
+
+def test_layouts_and_masks_of_ones_change_no_bit():
     for options in ({}, {"go_backwards": True}, {"use_bias": False}):
         layer = make_layer(**options)
         x = np.random.default_rng(4).normal(size=(4, 6, 10)).astype("float32")
@@ -235,48 +269,47 @@ def test_the_short_way_and_the_long_one_have_the_same_bits():
                 )
 
 
-def test_packed_weights_that_do_not_fit_are_refused():
-    def weights(dtype, input_dim, units):
-        return {
-            "kernel": np.zeros((input_dim, 4 * units), dtype),
-            "recurrent_kernel": np.zeros((units, 4 * units), dtype),
-            "bias": None,
-        }
-
-    arrays = weights("float32", 2, 3)
-    call = arrays | {
-        "inputs": np.zeros((1, 1, 2), "float32"),
-        "final_h": np.zeros((1, 3), "float32"),
-        "final_c": np.zeros((1, 3), "float32"),
-        "initial_h": np.zeros((1, 3), "float32"),
-        "initial_c": np.zeros((1, 3), "float32"),
-        "activation": 1,
-        "recurrent_activation": 1,
-        "go_backwards": False,
-        "zero_leading": False,
-    } | dict.fromkeys(
-        ("mask", "input_masks", "recurrent_masks", "outputs", "gates", "cells", "hidden", "pool")
-    )  # fmt: skip
-    good = _core.pack_weights(**arrays, transposed=False)
-    _core.lstm_forward(**call, packed=good)
-    for wrong in (
-        _core.pack_weights(**arrays, transposed=True),
-        _core.pack_weights(**weights("float64", 2, 3), transposed=False),
-        _core.pack_weights(**weights("float32", 1, 3), transposed=False),
-        _core.pack_weights(**weights("float32", 2, 4), transposed=False),
-    ):
-        with pytest.raises(ValueError, match="packed holds"):
-            _core.lstm_forward(**call, packed=wrong)
-    with pytest.raises(TypeError):
-        _core.lstm_forward(**call, packed=arrays)
-    with pytest.raises(ValueError, match="bias has the shape"):
-        _core.pack_weights(**arrays | {"bias": np.zeros(5, "float32")}, transposed=False)
+ARGUMENTS = {
+    "inputs": np.ones((2, 3, 5), "float32"),
+    "mask": np.ones((2, 3), bool),
+    "states": [np.zeros((2, 21), "float32"), np.zeros((2, 21), "float32")],
+    "input_masks": None,
+    "recurrent_masks": None,
+    "go_backwards": False,
+    "zero_leading": False,
+    "sequence": True,
+    "final_states": True,
+    "keep": True,
+    "pool": lambda: None,
+}
 
 
-# The short way ------------------------------------------------------------------------------------
+def make_cell():
+    weights = [w.value for w in make_layer().weights]
+    return _core.Cell(*weights, NUMBERS["tanh"], NUMBERS["sigmoid"])
 
 
-def test_the_short_way_through_both_passes_has_the_bits_of_the_long_one():
+def test_states_that_are_none_are_zeros():
+    cell = make_cell()
+    expected = cell.forward(**ARGUMENTS)
+    zeros = ARGUMENTS["states"][0]
+    for states in (None, [None, None], [zeros, None], (None, zeros)):
+        for pair in zip(cell.forward(**ARGUMENTS | {"states": states}), expected, strict=True):
+            np.testing.assert_array_equal(*pair)
+
+
+def test_what_is_not_wanted_is_none():
+    cell = make_cell()
+    for sequence, final_states, keep in itertools.product([True, False], repeat=3):
+        wanted = {"sequence": sequence, "final_states": final_states, "keep": keep}
+        outputs, h, c, cache = cell.forward(**ARGUMENTS | wanted)
+        assert (outputs is not None) == sequence
+        assert (h is not None) == (final_states or not sequence)
+        assert (c is not None) == final_states
+        assert (cache is not None) == keep
+
+
+def test_a_penalty_of_the_outputs_changes_no_bit():
     rng = np.random.default_rng(6)
     for options in ({}, {"go_backwards": True}, {"use_bias": False}, {"return_state": True}):
         for sequence, mask, state in itertools.product([True, False], repeat=3):
@@ -287,7 +320,7 @@ def test_the_short_way_through_both_passes_has_the_bits_of_the_long_one():
             if state:
                 given["initial_state"] = list(rng.normal(size=(2, 4, 21)).astype("float32"))
             plain = layer.vjp(x, **given)
-            layer.activity_regularizer = lambda y: 0  # which takes more than the core
+            layer.activity_regularizer = lambda y: 0
             thorough = layer.vjp(x, **given)
             assert_equal(plain[0], thorough[0])
             several = isinstance(plain[0], list)
@@ -306,77 +339,7 @@ def assert_equal(result, expected):
         np.testing.assert_array_equal(result, expected)
 
 
-def alone(work):
-    return None
-
-
-FORWARD = {  # of `Weights.forward`, by position
-    "inputs": np.zeros((2, 3, 5), "float32"),
-    "mask": np.ones((2, 3), bool),
-    "states": [np.zeros((2, 21), "float32"), np.zeros((2, 21), "float32")],
-    "activation": NUMBERS["tanh"],
-    "recurrent_activation": NUMBERS["sigmoid"],
-    "go_backwards": False,
-    "zero_leading": False,
-}
-MISFITS = {
-    "a list": lambda x: x.tolist(),
-    "another dtype": lambda x: x.astype("float16"),
-    "another byte order": lambda x: x.astype(">f4"),
-    "a dtype without buffers": lambda x: np.zeros(x.shape, "datetime64[s]"),
-    "strided": lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
-    "too long": lambda x: np.concatenate([x, x[..., :1]], axis=-1),
-    "an axis less": lambda x: x[0],
-    "another axis": lambda x: x[None],
-    "not aligned": lambda x: (
-        np.frombuffer(b"\1" * (x.nbytes + 1), "u1")[1:].view(x.dtype).reshape(x.shape)
-    ),
-    "empty": lambda x: x[:0],
-}
-
-
-def core_weights():
-    layer = make_layer()
-    return _core.Weights(*(w.value for w in layer.weights))
-
-
-@pytest.mark.parametrize("kind", MISFITS)
-@pytest.mark.parametrize("name", ["inputs", "mask", "states"])
-def test_the_short_way_takes_only_what_fits(name, kind):
-    weights = core_weights()
-    rest = True, True, True, alone
-    assert weights.forward(*FORWARD.values(), *rest) is not None
-    array = FORWARD[name][1] if name == "states" else FORWARD[name]
-    spoilt = MISFITS[kind](array)
-    if name == "states":
-        spoilt = [FORWARD[name][0], spoilt]
-    if (name, kind) in {("mask", "another byte order"), ("mask", "not aligned")}:
-        return  # a byte has no order and is always aligned
-    assert weights.forward(*(FORWARD | {name: spoilt}).values(), *rest) is None
-
-
-def test_the_short_way_back_takes_only_what_fits():
-    weights = core_weights()
-    outputs, h, c, cache = weights.forward(*FORWARD.values(), True, True, True, alone)
-    arrays = {"d_outputs": outputs, "d_final_h": h, "d_final_c": c}
-    both = [*FORWARD.values(), alone], arrays | {"cache": cache, "d_states": True}
-    gradients = weights.backward(*both[0], **both[1])
-    assert [g.shape for g in gradients] == [
-        (2, 3, 5), (2, 21), (2, 21), (5, 84), (21, 84), (84,)
-    ]  # fmt: skip
-    for name, kind in itertools.product([*arrays, "cache"], MISFITS):
-        spoilt = MISFITS[kind](both[1][name])
-        if not (name == "cache" and kind == "an axis less"):  # which leaves a number
-            assert weights.backward(*both[0], **both[1] | {name: spoilt}) is None, (name, kind)
-    assert weights.backward(*both[0], **both[1] | {"cache": None}) is None
-    for states in (3, "ab", FORWARD["states"][:1], [*FORWARD["states"], None]):
-        assert weights.forward(*(FORWARD | {"states": states}).values(), 1, 1, 1, alone) is None
-    for number in (-1, NUMBERS["softmax"]):
-        wrong = FORWARD | {"activation": number}
-        assert weights.forward(*wrong.values(), True, True, True, alone) is None
-
-
-def test_arrays_that_only_the_long_way_takes_get_its_answers():
+def test_arrays_that_have_to_be_converted():
     layer = make_layer()
     x = np.random.default_rng(7).normal(size=(2, 3, 5)).astype("float32")
     expected = layer(x)

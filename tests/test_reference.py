@@ -1,5 +1,6 @@
 """The NumPy twin: what it does beyond the core, which test_core.py compares it with."""
 
+import core_problems
 import numpy as np
 import pytest
 
@@ -55,17 +56,7 @@ def problem(activation, recurrent_activation, dtype="float64"):
 
 
 def forward(case):
-    dtype = case["inputs"].dtype
-    results = {
-        "outputs": np.empty(SEQUENCE, dtype),
-        "final_h": np.empty(STATE, dtype),
-        "final_c": np.empty(STATE, dtype),
-        "gates": np.empty((BATCH, TIMESTEPS, 4 * UNITS), dtype),
-        "cells": np.empty(SEQUENCE, dtype),
-        "hidden": np.empty(SEQUENCE, dtype),
-    }
-    _reference.lstm_forward(**case, **results, packed=None, pool=None)
-    return results
+    return core_problems.forward(_reference, case)
 
 
 def cotangents():
@@ -78,11 +69,7 @@ def cotangents():
 
 
 def backward(case):
-    results = forward(case)
-    cache = {name: results[name] for name in ("gates", "cells", "hidden")}
-    gradients = {f"d_{name}": np.full(shape, np.nan) for name, shape in SHAPES.items()}
-    _reference.lstm_backward(**case, **cache, **cotangents(), **gradients, packed=None, pool=None)
-    return gradients
+    return core_problems.backward(_reference, case, forward(case), cotangents())
 
 
 def test_numbers_of_activations_are_those_of_the_core():

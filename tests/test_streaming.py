@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import cylstm
-from cylstm import layers, streaming
+from cylstm import layers
+from cylstm.layers import streams
 
 
 class Stepwise(cylstm.LSTM):
@@ -36,7 +37,7 @@ def stack(stream, x):
 def test_a_stream_has_the_bits_of_the_whole_sequence(batch, dtype, recurrent_activation):
     layer, x = make(batch, dtype=dtype, recurrent_activation=recurrent_activation)
     stream = layer.stream(batch)
-    assert isinstance(stream, streaming.Stream)
+    assert isinstance(stream, streams.Stream)
     np.testing.assert_array_equal(stack(stream, x), layer(x))
     layer.return_state = True
     h, c = layer(x)[1:]

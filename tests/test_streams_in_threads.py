@@ -9,6 +9,7 @@ import pytest
 
 import cylstm
 from cylstm import _core, layers
+from cylstm.models._chain_stream import ChainStream
 
 IN_USE = "in use by another call: it serves one thread at a time"
 
@@ -107,7 +108,7 @@ def test_a_step_that_takes_long(kind):
     layer.set_weights([0.1 * np.ones(w.shape) for w in layer.get_weights()])
     stream = layer.stream(2)
     if kind == "model":
-        stream = cylstm.streaming.ChainStream([stream])
+        stream = ChainStream([stream])
     expected = stream.copy()(X).copy()
     for part in [stream, *getattr(stream, "_streams", [])]:
         if hasattr(part, "_activation"):

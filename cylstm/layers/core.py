@@ -13,12 +13,12 @@ from cylstm import (
     constraints,
     initializers,
     regularizers,
-    streaming,
 )
 from cylstm._numbers import real
 from cylstm.layers._options import DenseOptions, LayerOptions, WeightedOptions
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
+from cylstm.layers.streams import DenseStream
 
 __all__ = ["Activation", "ActivityRegularization", "Dense", "Masking"]
 
@@ -132,11 +132,11 @@ class Dense(Differentiable):
         self.input_spec = [InputSpec(min_ndim=2, axes={-1: input_dim})]
         self.built = True
 
-    def stream(self, batch_size: int = 1) -> streaming.DenseStream:
+    def stream(self, batch_size: int = 1) -> DenseStream:
         """See `Layer.stream`."""
         self._check_stream(batch_size)
         bias = None if self.bias is None else self.bias.value
-        return streaming.DenseStream(self.kernel.value, bias, self.activation, batch_size)
+        return DenseStream(self.kernel.value, bias, self.activation, batch_size)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """(batch, ..., units)."""

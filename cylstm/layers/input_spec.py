@@ -77,6 +77,8 @@ class InputSpec:
         self.min_ndim = min_ndim
         self.max_ndim = max_ndim
         self.axes = dict(axes or {})
+        sizes = dict(enumerate(self.shape or ())) | self.axes
+        self._known = [(axis, size) for axis, size in sizes.items() if size is not None]
 
     def check(self, shape: Sequence[int | None], what: str) -> None:
         """Raise ValueError if an input of this shape does not fit; `what` names the input."""
@@ -89,14 +91,22 @@ class InputSpec:
             raise AxesError(f"{what}: expected at least {self.min_ndim} axes, got {shape}.{advice}")
         if self.max_ndim is not None and ndim > self.max_ndim:
             raise AxesError(f"{what}: expected at most {self.max_ndim} axes, got {shape}.")
-        sizes = dict(enumerate(self.shape or ())) | self.axes
-        for axis, size in sizes.items():
-            if size is not None and shape[axis] is not None and shape[axis] != size:
+        for axis, size in self._known:
+            if shape[axis] is not None and shape[axis] != size:
                 features = f": {shape[axis]} features, not {size}" if axis in (2, -1) else ""
                 raise ValueError(
                     f"{what}: expected the size {size} along axis {axis}, got the shape {shape}"
                     f"{features}."
                 )
+
+    def fits(self, shape: Sequence[int | None]) -> bool:
+        """Whether a shape is plainly right: quick to see. If not, `check` finds out."""
+        if len(shape) != self.ndim:
+            return False
+        for axis, size in self._known:
+            if shape[axis] != size:
+                return False
+        return True
 
     def _advice(self, shape: tuple[int | None, ...]) -> str:
         if 3 in (self.ndim, self.min_ndim):

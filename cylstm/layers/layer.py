@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _blank, _checks, _names, _registry, _trace, regularizers, streaming
+from cylstm import _blank, _checks, _names, _registry, _trace, regularizers
 from cylstm._arguments import NamedArguments
 from cylstm.graph import Connectable, Node, SymbolicTensor, is_symbolic
 from cylstm.layers._advice import likely_reason
@@ -25,6 +25,7 @@ from cylstm.layers._own_code import (
 )
 from cylstm.layers._weights import WeightHolder
 from cylstm.layers.input_spec import AxesError, batch_shape
+from cylstm.layers.streams import FrameStream
 from cylstm.variables import Variable
 
 __all__ = ["Gradients", "Layer"]
@@ -242,7 +243,7 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
         -------
         stream
             Called with (batch_size, features), it returns what the layer gives at that timestep. It
-            keeps the weights of this moment. See `cylstm.streaming`.
+            keeps the weights of this moment. See `cylstm.layers.streams`.
 
         Raises
         ------
@@ -256,7 +257,7 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
                 f"Layer {self.name} ({type(self).__name__}) needs more than one timestep at a "
                 "time, as far as is known, so it cannot stream."
             )
-        return streaming.FrameStream(self)
+        return FrameStream(self)
 
     def _check_stream(self, batch_size: int) -> None:
         _checks.positive_int(batch_size, "batch_size")

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import (
-    _checks,
-    _core,
-    _spellings,
-    _threads,
-    _trace,
-    activations,
-    streaming,
-)
-from cylstm.layers import _passes
+from cylstm import _spellings, _threads, _trace
+from cylstm.layers import _engines
 from cylstm.layers._lstm_steps import LSTMSteps
 from cylstm.layers._lstm_weights import LSTMWeights
 from cylstm.layers._options import LSTMOptions
@@ -25,6 +17,7 @@ from cylstm.layers._turns import in_turn
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Gradients, as_list
 from cylstm.layers.recurrent import Recurrent
+from cylstm.layers.streams import LayerStream, Stream
 
 __all__ = ["LSTM"]
 
@@ -154,7 +147,8 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
         )
         self.state_spec = [InputSpec(shape=(None, self.units)) for _ in range(2)]
         self.states = [None, None]
-        self._core_weights: _core.Weights | None = None
+        self._cell: _engines.Cell | None = None
+        self._cell_activations: tuple[Any, Any] = (None, None)
 
     def build(self, input_shape: Any) -> None:
         """Create the weights.
@@ -178,24 +172,62 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
 
     # ------------------------------------------------------------------ forward and backward
 
-    def __call__(
-        self,
-        inputs: Any,
-        mask: npt.ArrayLike | None = None,
-        training: bool | None = None,
-        initial_state: Any = None,
-    ) -> Any:
-        x = self._plain(inputs, training)
-        if x is not None:
-            found = self._current_weights().forward(
-                x, mask, initial_state, *self._options(), self.return_sequences,
-                self.return_state, False, _threads.pool,
-            )  # fmt: skip
-            if found is not None:
-                return self._plain_outputs(found)
-        return super().__call__(inputs, mask, training, initial_state)
+    @property
+    def engine(self) -> str:
+        """What computes this layer: "fused", "blas", "reference" or "steps".
 
-    __call__.__doc__ = Recurrent.__call__.__doc__
+        fused
+            Kernels of the package's own, with threads: for all activations that it has but softmax.
+        blas
+            Products by SciPy's BLAS: for softmax. Its own threads, and the size of the batch, may
+            change the last bits of results.
+        reference
+            NumPy: for activations of your own.
+        steps
+            Python, step by step: for a subclass with a `step` of its own.
+
+        The environment variable CYLSTM_ENGINE names one of the first three that is taken instead
+        where it can compute the same.
+        """
+        return _engines.choose(self.activation, self.recurrent_activation, self._has_own_step())
+
+    def _first_states(self, x: np.ndarray) -> list[np.ndarray] | None:
+        if self.stateful or (type(self) is not LSTM and self._is_overridden("get_initial_state")):
+            return super()._first_states(x)
+        return None  # zeros
+
+    def _run(
+        self, x: np.ndarray, mask: np.ndarray | None, training: bool, states: Any
+    ) -> tuple[np.ndarray, list[np.ndarray | None]]:
+        if type(self) is not LSTM and self._has_own_step():
+            return super()._run(x, mask, training, states or super()._first_states(x))
+        if type(x) is not np.ndarray or (states is not None and _trace.is_traced(*states)):
+            return self._run_in_trace(x, mask, training, states)
+        x_masks, h_masks = self._dropout_masks(x, training)
+        outputs, h, c, _ = self._current_cell().forward(
+            x, mask, states, x_masks, h_masks, self.go_backwards, self.unroll,
+            self.return_sequences, self.return_state or self.stateful, False, _threads.pool,
+        )  # fmt: skip
+        return self._last_output(h, mask) if outputs is None else outputs, [h, c]
+
+    def _new_run(self, x: np.ndarray, mask: Any, training: bool, states: Any) -> _engines.Run:
+        """A run whose backward pass will follow."""
+        return _engines.Run(
+            self._current_cell(), x, mask, states, self._dropout_masks(x, training),
+            self.go_backwards, self.unroll, self.return_sequences,
+            self.return_state or self.stateful,
+        )  # fmt: skip
+
+    def _last_output(self, h: np.ndarray, mask: Any) -> np.ndarray:
+        """The output at the last timestep, which is h unless nothing was read."""
+        last = h.copy() if self.return_state else h
+        if self.unroll and mask is not None:
+            last[self._never_read(mask)] = 0
+        return last
+
+    def _never_read(self, mask: np.ndarray) -> np.ndarray:
+        """The rows whose last output is zero, unrolled: those masked at every timestep."""
+        return ~mask.any(axis=1) & (mask.shape[1] > 0)
 
     def vjp(
         self,
@@ -204,154 +236,81 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
         training: bool | None = None,
         initial_state: Any = None,
     ) -> tuple[Any, Callable[[Any], Gradients]]:
-        if type(self) is not LSTM and self._is_overridden():
+        if type(self) is not LSTM and self._is_overridden(*_OWN_WAYS):
             return super().vjp(inputs, mask, training, initial_state)
-        states: Any = None if initial_state is None else list(as_list(initial_state))
-        found, x = None, self._plain(inputs, training)
-        if x is None:
-            self._check_activations()
-        else:
-            weights, options = self._current_weights(), self._options()
-            found = weights.forward(
-                x, mask, states, *options, self.return_sequences, self.return_state, True,
-                _threads.pool,
-            )  # fmt: skip
-        if found is not None:
-            outputs = self._plain_outputs(found)
-            run = _passes.Run(weights, x, mask, states, (None, None), options, found[3])
-        else:
+        _engines.require_derivatives(self.activation, self.recurrent_activation)
+        if self.stateful:
             with in_turn(self):
-                x, mask, states = self._checked(inputs, mask, states)
-                self._ensure_built(x)
-                run = self._new_run(x, mask, bool(training), states or self._first_states(x))
-                outputs = self._finish(*self._outputs_and_states(run, keep=True))
-                self._record_activity(outputs)
-        variables = self.trainable_weights
+                return self._with_pullback(inputs, mask, training, initial_state)
+        return self._with_pullback(inputs, mask, training, initial_state)
+
+    vjp.__doc__ = Recurrent.vjp.__doc__
+
+    def _with_pullback(
+        self, inputs: Any, mask: Any, training: bool | None, initial_state: Any
+    ) -> tuple[Any, Callable[[Any], Gradients]]:
+        """`vjp`, in turn."""
+        x, mask, states = self._checked(inputs, mask, initial_state)
+        if not self.built or self._initial_weights is not None:
+            self._ensure_built(x)
         with_states = states is not None
         in_list = with_states and initial_state is None
+        run = self._new_run(x, mask, bool(training), states or self._first_states(x))
+        outputs, h, c = run.results
+        outputs = self._finish(self._last_output(h, mask) if outputs is None else outputs, [h, c])
+        if self.activity_regularizer is not None:
+            self._record_activity(outputs)
+        variables = self.trainable_weights
+        shapes = [y.shape for y in as_list(outputs)]
 
         def pullback(cotangents: Any) -> Gradients:
-            d_inputs, d_h, d_c, *of_own = self._backward(run, cotangents, with_states)
+            checked = self._checked_cotangents(cotangents, shapes)
+            d_outputs, d_h, d_c = checked + [None] * (3 - len(checked))
+            d_x, d_h, d_c, *of_own = self._pulled(run, mask, d_outputs, d_h, d_c, with_states)
             return Gradients(
-                [d_inputs, d_h, d_c] if in_list else d_inputs,
+                [d_x, d_h, d_c] if in_list else d_x,
                 [d_h, d_c] if with_states else None,
                 self._in_order_of(variables, of_own),
             )
 
         return outputs, pullback
 
-    vjp.__doc__ = Recurrent.vjp.__doc__
-
-    def _stream_from(self, state: list[np.ndarray]) -> streaming.Stream | streaming.LayerStream:
-        fused = _passes.are_fused(self.activation, self.recurrent_activation)
-        if type(self) is not LSTM or not fused:
-            return streaming.LayerStream(self, state)
-        numbers = self._options()[:2]
-        return streaming.Stream(self._current_weights().packed(), *numbers, state)
-
-    def _plain(self, inputs: Any, training: bool | None) -> np.ndarray | None:
-        """The inputs in the layer's dtype if a call needs nothing but the core, which checks the
-        rest; else None."""
-        if not (
-            type(inputs) is np.ndarray
-            and self.built
-            and type(self) is LSTM  # a subclass may have its own ways
-            and not self.stateful
-            and not self.unroll
-            and self.activity_regularizer is None
-            and self._initial_weights is None
-            and not (training and (self.dropout or self.recurrent_dropout))
-            and _passes.are_fused(self.activation, self.recurrent_activation)
-        ):
-            return None
-        if inputs.dtype is self._dtype:
-            return inputs
-        return _checks.as_array(inputs, self._dtype, f"Input 0 of layer {self.name}")
-
-    def _new_run(
-        self, x: np.ndarray, mask: np.ndarray | None, training: bool, states: list[np.ndarray]
-    ) -> _passes.Run:
-        """A run over arguments that were checked."""
-        masks = self._dropout_masks(x, training)
-        return _passes.Run(self._current_weights(), x, mask, states, masks, self._options())
-
-    def _run(
-        self,
-        x: np.ndarray,
-        mask: np.ndarray | None,
-        training: bool,
-        states: list[np.ndarray],
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
-        if self._is_overridden("step", "preprocess_input"):
-            return super()._run(x, mask, training, states)
-        if _trace.is_traced(x, *states):
-            return self._run_in_trace(x, mask, training, states)
-        run = self._new_run(x, mask, training, states)
-        return self._outputs_and_states(run, keep=False)
+    def _pulled(
+        self, run: _engines.Run, mask: Any, d_outputs: Any, d_h: Any, d_c: Any, states: bool
+    ) -> list:
+        """The gradients of the inputs, of both initial states, and of the weights."""
+        if self.return_sequences or d_outputs is None:
+            return run.backward(d_outputs, d_h, d_c, states)
+        if self.unroll and mask is not None:
+            d_outputs = d_outputs.copy()
+            d_outputs[self._never_read(mask)] = 0
+        return run.backward(None, d_outputs if d_h is None else d_outputs + d_h, d_c, states)
 
     def _run_in_trace(
-        self, x: Any, mask: np.ndarray | None, training: bool, states: list
+        self, x: Any, mask: np.ndarray | None, training: bool, states: Any
     ) -> tuple[Any, list]:
-        """The core as a step of a trace: from a `call` of a subclass, or of another layer."""
+        """The engine as a step of a trace: from a `call` of a subclass, or of another layer."""
         variables = self.trainable_weights
 
-        def core(x: np.ndarray, *states: np.ndarray) -> tuple[list, Callable]:
-            run = self._new_run(x, mask, training, list(states))
-            outputs, final = self._outputs_and_states(run, keep=True)
+        def engine(x: np.ndarray, *states: np.ndarray) -> tuple[list, Callable]:
+            run = self._new_run(x, mask, training, list(states) or None)
+            outputs, h, c = run.results
 
             def pull(cotangents: list) -> tuple[list, list]:
-                gradients = self._pulled(run, cotangents, True)
-                return gradients[:3], self._in_order_of(variables, gradients[3:])
+                given = [*cotangents, None, None][:3]
+                gradients = self._pulled(run, mask, *given, bool(states))
+                return gradients[: 1 + len(states)], self._in_order_of(variables, gradients[3:])
 
-            return [outputs, *final], pull
+            results = [self._last_output(h, mask) if outputs is None else outputs]
+            return results if c is None else [*results, h, c], pull
 
-        outputs, *final = _trace.record(core, [x, *states], variables)
-        return outputs, final
+        outputs, *final = _trace.record(engine, [x, *(states or [])], variables)
+        return outputs, final or [None, None]
 
-    def _outputs_and_states(
-        self, run: _passes.Run, keep: bool
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """The output(s), then the final states; what `_backward` needs is kept if asked for."""
-        outputs, h, c = run.forward(self.return_sequences, keep)
-        if outputs is None:
-            outputs = h.copy() if self.return_state else h
-            outputs[self._never_read(run)] = 0
-        return outputs, [h, c]
-
-    def _plain_outputs(self, found: tuple) -> Any:
-        """What a call returns, of the results of `Weights.forward`."""
-        outputs, h, c, _ = found
-        if not self.return_state:
-            return h if outputs is None else outputs
-        return [h.copy() if outputs is None else outputs, h, c]
-
-    def _never_read(self, run: _passes.Run) -> Any:
-        """Index of the rows whose last output is zero: unrolled, and masked at every timestep."""
-        if run.mask is None or not self.unroll or run.mask.shape[1] == 0:
-            return slice(0)
-        return ~run.mask.any(axis=1)
-
-    def _backward(self, run: _passes.Run, cotangents: Any, states: bool) -> list:
-        """The gradients of the inputs, of both initial states, and of the weights."""
-        if type(cotangents) is np.ndarray and not self.return_state and not self.unroll:
-            last = None if self.return_sequences else cotangents
-            found = run.quick_backward(cotangents if last is None else None, last, None, states)
-            if found is not None:
-                return found
-        batch, timesteps, _ = run.inputs.shape
-        shapes = self.compute_output_shape((batch, timesteps, self.input_dim))
-        checked = self._checked_cotangents(cotangents, shapes if self.return_state else [shapes])
-        return self._pulled(run, checked + [None] * (3 - len(checked)), states)
-
-    def _pulled(self, run: _passes.Run, cotangents: Sequence, states: bool) -> list:
-        """`_backward` of the cotangents of the output(s), h and c, checked; or None."""
-        d_outputs, d_h, d_c = cotangents
-        if not self.return_sequences and d_outputs is not None:
-            d_last = d_outputs.copy()
-            d_last[self._never_read(run)] = 0
-            d_h = d_last if d_h is None else d_last + d_h
-            d_outputs = None
-        return run.backward(d_outputs, d_h, d_c, states)
+    def _stream_from(self, state: list[np.ndarray]) -> Stream | LayerStream:
+        if self._is_overridden(*_OWN_WAYS) or self.engine == "reference":
+            return LayerStream(self, state)
+        return Stream(self._current_cell(), state)
 
     def _in_order_of(self, variables: list, gradients: list) -> list[np.ndarray]:
         """The gradients of the kernel, the recurrent kernel and the bias, for these variables."""
@@ -361,40 +320,30 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
         found = {id(v): g for v, g in zip(own, gradients, strict=True) if v is not None}
         return [found[id(v)] if id(v) in found else np.zeros(v.shape, v.dtype) for v in variables]
 
-    def _options(self) -> tuple[Any, Any, bool, bool]:
-        """How the core is to run: see `_passes.Run`."""
-        number = _passes.activation_number
-        return (
-            number(self.activation),
-            number(self.recurrent_activation),
-            self.go_backwards,
-            self.unroll,
-        )
+    def _has_own_step(self) -> bool:
+        return self._is_overridden("step", "preprocess_input")
 
     def _is_overridden(self, *names: str) -> bool:
-        """Whether a subclass has ways of its own, which the core does not know."""
-        cls, names = type(self), names or _OWN_WAYS
-        return any(getattr(cls, n) is not getattr(LSTM, n) for n in names)
+        """Whether a subclass has ways of its own, which the engines do not know."""
+        cls = type(self)
+        return cls is not LSTM and any(getattr(cls, n) is not getattr(LSTM, n) for n in names)
 
-    def _check_activations(self) -> None:
-        """Raise where an activation has no derivative, before anything is computed."""
-        for activation in (self.activation, self.recurrent_activation):
-            if callable(_passes.activation_number(activation)):
-                activations.vjp(activation)
-
-    def _current_weights(self) -> _core.Weights:
-        """The weights as they are now, for the core, which keeps them packed."""
+    def _current_cell(self) -> _engines.Cell:
+        """The cell of the weights and activations as they are now, which keeps them packed."""
         kernel, recurrent_kernel = self.kernel.value, self.recurrent_kernel.value
         bias = None if self.bias is None else self.bias.value
-        weights = self._core_weights
+        cell, given = self._cell, self._cell_activations
         if (
-            weights is None
-            or weights.kernel is not kernel
-            or weights.recurrent_kernel is not recurrent_kernel
-            or weights.bias is not bias
+            cell is None
+            or cell.kernel is not kernel
+            or cell.recurrent_kernel is not recurrent_kernel
+            or cell.bias is not bias
+            or given[0] is not self.activation
+            or given[1] is not self.recurrent_activation
         ):
-            weights = self._core_weights = _core.Weights(kernel, recurrent_kernel, bias)
-        return weights
+            self._cell_activations = given = self.activation, self.recurrent_activation
+            self._cell = cell = _engines.made_cell(kernel, recurrent_kernel, bias, *given)
+        return cell
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_core_weights": None}
+        return super().__getstate__() | {"_cell": None}

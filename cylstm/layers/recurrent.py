@@ -8,7 +8,7 @@ from typing import Any, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _blank, _checks, _trace, streaming
+from cylstm import _blank, _checks, _trace
 from cylstm.backend._control import rnn, training_phase
 from cylstm.graph import Node, SymbolicTensor, is_symbolic
 from cylstm.layers._initial_states import split_inputs, symbolic_states
@@ -17,6 +17,7 @@ from cylstm.layers._turns import Turn, in_turn
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Gradients, Layer, as_list
 from cylstm.layers.nested import accepted
+from cylstm.layers.streams import LayerStream
 
 __all__ = ["Recurrent"]
 
@@ -135,16 +136,30 @@ class Recurrent(Layer):
         ValueError, TypeError
             If an argument does not fit; nothing was computed and the layer is unchanged.
         """
-        if is_symbolic(inputs) or is_symbolic(initial_state):
+        # most calls are of an array alone: what they do not need is not asked twice
+        if (type(inputs) is not np.ndarray and is_symbolic(inputs)) or (
+            initial_state is not None and is_symbolic(initial_state)
+        ):
             tensors, states = symbolic_states(self, inputs, initial_state)
             given = {"mask": mask, "training": training, "initial_state": states}
             arguments = {name: value for name, value in given.items() if value is not None}
             return self._connect(tensors, arguments)
-        with in_turn(self):
-            x, mask, states = self._checked(inputs, mask, initial_state)
+        if self.stateful:
+            with in_turn(self):
+                return self._called(inputs, mask, training, initial_state)
+        return self._called(inputs, mask, training, initial_state)
+
+    def _called(self, inputs: Any, mask: Any, training: bool | None, initial_state: Any) -> Any:
+        """`__call__` of arrays, in turn."""
+        x, mask, states = self._checked(inputs, mask, initial_state)
+        if not self.built or self._initial_weights is not None:
             self._ensure_built(x)
+        if type(self).call is Recurrent.call:
+            outputs = self._run_checked(x, mask, training, states)
+        else:
             given = {"mask": mask, "training": training, "initial_state": states}
             outputs = self.call(x, **{name: v for name, v in given.items() if v is not None})
+        if self.activity_regularizer is not None:
             self._record_activity(outputs)
         return outputs
 
@@ -158,10 +173,14 @@ class Recurrent(Layer):
         """Run a built layer over the sequence; arguments and results are those of calling it."""
         x, mask, states = self._checked(inputs, mask, initial_state)
         with in_turn(self):
-            if states is None:
-                states = self._first_states(x)
-            outputs, states = self._run(x, mask, bool(training), states)
-            return self._finish(outputs, states)
+            return self._run_checked(x, mask, training, states)
+
+    def _run_checked(self, x: Any, mask: Any, training: bool | None, states: Any) -> Any:
+        """`call` of arguments that were checked."""
+        if states is None:
+            states = self._first_states(x)
+        outputs, states = self._run(x, mask, bool(training), states)
+        return self._finish(outputs, states)
 
     def step(self, inputs: np.ndarray, states: list) -> tuple[np.ndarray, list]:
         """One timestep. A subclass defines it, and it is then run for every timestep.
@@ -202,14 +221,21 @@ class Recurrent(Layer):
         self, inputs: Any, mask: Any, initial_state: Any
     ) -> tuple[np.ndarray, np.ndarray | None, list[np.ndarray] | None]:
         """The arguments of a call as arrays that fit the layer, built or not."""
-        inputs, initial_state = split_inputs(inputs, initial_state)
-        what = f"Input 0 of layer {self.name}"
-        x = inputs if _trace.is_traced(inputs) else _checks.as_array(inputs, self._dtype, what)
-        self.input_spec[0].check(x.shape, what)
-        if isinstance(mask, list | tuple) and _checks.rank(mask) != 2:
-            mask = mask[0] if mask else None  # [mask, None, None]: those of the states
+        dtype = self._dtype
+        if type(inputs) is np.ndarray and inputs.dtype is dtype and inputs.flags.carray:
+            x = inputs
+        else:
+            inputs, initial_state = split_inputs(inputs, initial_state)
+            x = inputs
+            if not _trace.is_traced(x):
+                x = _checks.as_array(inputs, dtype, f"Input 0 of layer {self.name}")
+        spec = self.input_spec[0]
+        if not spec.fits(x.shape):
+            spec.check(x.shape, f"Input 0 of layer {self.name}")
         if mask is not None:
-            mask = _checks.as_mask(mask, x.shape[:2])
+            if isinstance(mask, list | tuple) and _checks.rank(mask) != 2:
+                mask = mask[0] if mask else None  # [mask, None, None]: those of the states
+            mask = None if mask is None else _checks.as_mask(mask, x.shape[:2])
         if initial_state is not None:
             initial_state = self._checked_states(as_list(initial_state), len(x), "Initial state")
         return x, mask, initial_state
@@ -227,10 +253,12 @@ class Recurrent(Layer):
             )
         arrays = []
         for i, (state, spec) in enumerate(zip(states, self.state_spec, strict=True)):
-            name = f"{what} {i} of layer {self.name}"
-            if not _trace.is_traced(state):
-                state = _checks.as_array(state, self._dtype, name)
-            InputSpec(shape=(batch, *spec.shape[1:])).check(state.shape, name)
+            shape = batch, *spec.shape[1:]
+            if not _checks.is_array(state, self._dtype, shape):
+                name = f"{what} {i} of layer {self.name}"
+                if not _trace.is_traced(state):
+                    state = _checks.as_array(state, self._dtype, name)
+                InputSpec(shape=shape).check(state.shape, name)
             arrays.append(state)
         return arrays
 
@@ -372,9 +400,10 @@ class Recurrent(Layer):
             )
         checked: list[np.ndarray | None] = []
         for i, (value, shape) in enumerate(zip(values, shapes, strict=True)):
-            if value is not None:
-                value = _checks.as_array(value, self._dtype, f"Cotangent {i} of {self.name}")
-                InputSpec(shape=shape).check(value.shape, f"Cotangent {i} of {self.name}")
+            if value is not None and not _checks.is_array(value, self._dtype, shape):
+                name = f"Cotangent {i} of {self.name}"
+                value = _checks.as_array(value, self._dtype, name)
+                InputSpec(shape=shape).check(value.shape, name)
             checked.append(value)
         return checked
 
@@ -393,7 +422,7 @@ class Recurrent(Layer):
         Stream or LayerStream
             Called with (batch_size, input_dim), it returns (batch_size, units), as the layer with
             `return_sequences` gives it at that timestep, starting from zeros. See
-            `cylstm.streaming.Stream`.
+            `cylstm.layers.streams.Stream`.
 
         Raises
         ------
@@ -407,7 +436,7 @@ class Recurrent(Layer):
         return self._stream_from(state)
 
     def _stream_from(self, state: list[np.ndarray]) -> Any:
-        return streaming.LayerStream(self, state)
+        return LayerStream(self, state)
 
     # ------------------------------------------------------------------ symbolic calls
 

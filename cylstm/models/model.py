@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from cylstm import _checks, _spellings, streaming
+from cylstm import _checks, _spellings
 from cylstm._arguments import near
 from cylstm._version import __version__
 from cylstm.graph import Node, SymbolicTensor, walk
@@ -18,6 +18,7 @@ from cylstm.layers.input_layer import InputLayer
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Gradients, Layer, as_list
 from cylstm.layers.nested import Nested
+from cylstm.models._chain_stream import ChainStream
 from cylstm.models._connections import connect, describe, layers_of, outputs_at
 from cylstm.models._execution import Run, added_up
 from cylstm.models._looks import as_html, as_text
@@ -284,7 +285,7 @@ class Model(Trainer, Savable, Nested):
 
         return _one_or_list(outputs), pullback
 
-    def stream(self, batch_size: int = 1) -> streaming.ChainStream:
+    def stream(self, batch_size: int = 1) -> ChainStream:
         """A stream: called with one timestep after the other, it goes through the layers.
 
         Parameters
@@ -316,7 +317,7 @@ class Model(Trainer, Savable, Nested):
             tensor = node.output_tensors[0]
         if len(self.inputs) > 1 or [id(t) for t in self.outputs] != [id(tensor)]:
             raise ValueError(f"Model {self.name} cannot stream: it is not a chain of layers.")
-        return streaming.ChainStream([layer.stream(batch_size) for layer in layers])
+        return ChainStream([layer.stream(batch_size) for layer in layers])
 
     def _run(self, inputs: Any, mask: Any, training: bool, *, keep: bool) -> Run:
         arrays = inputs if isinstance(inputs, list) else [inputs]

@@ -10,7 +10,8 @@
 #define CYLSTM_MEMORY_H
 
 #include <stddef.h>
-#include "lstm.h"
+#include <stdint.h>
+#include "compiler.h"
 
 #define LSTM_KEPT_FROM ((size_t)32 << 10)
 #define LSTM_KEPT_BYTES ((size_t)256 << 20)

@@ -3,13 +3,14 @@
  * A packed matrix (depth, columns) is cut into panels of PANEL vectors, each stored as
  * [depth][PANEL][LANES], so that a product reads it as one stream. The last panel of `pack_columns`
  * may be narrower. Gate matrices have their columns in the order [unit block][gate][lane]: one unit
- * block is 4 vectors, 4 / PANEL panels.
+ * block is LSTM_GATES vectors.
  */
 
-#define BLOCK (4 * LANES) /* columns of a unit block */
-#define PANELS_OF_BLOCK (4 / PANEL)
+#define BLOCK (LSTM_GATES * LANES) /* columns of a unit block */
+#define PANELS_OF_BLOCK (LSTM_GATES / PANEL)
 #define MAX_ROWS 6
 #define WIDEST (2 * BLOCK) /* columns of the widest tile: one row against two unit blocks */
+#define TILE_STRIDE WIDEST
 
 /* One factor of a product: rows of numbers, and the packed panel to multiply them with. */
 typedef struct {
@@ -70,7 +71,7 @@ typedef void (*product_fn)(const operand *, int, const REAL *const *, int64_t, R
                            int64_t);
 
 #define PRODUCT(rows, width, panels, gated)                                                        \
-    LOCAL void FN(product_##rows##_##width##_##panels##_##gated)(                                  \
+    LOCAL void product_##rows##_##width##_##panels##_##gated(                                  \
         const operand *parts, int count, const REAL *const *start, int64_t start_column,           \
         REAL *const *out, int64_t out_column)                                                      \
     {                                                                                              \
@@ -83,7 +84,7 @@ typedef void (*product_fn)(const operand *, int, const REAL *const *, int64_t, R
     PRODUCT(4, width, 1, gated)                                                                    \
     PRODUCT(5, width, 1, gated)                                                                    \
     PRODUCT(6, width, 1, gated)
-#define NAMED(rows, width, panels, gated) FN(product_##rows##_##width##_##panels##_##gated)
+#define NAMED(rows, width, panels, gated) product_##rows##_##width##_##panels##_##gated
 #define ROW(width, gated)                                                                          \
     {NAMED(1, width, 1, gated), NAMED(2, width, 1, gated), NAMED(3, width, 1, gated),              \
      NAMED(4, width, 1, gated), NAMED(5, width, 1, gated), NAMED(6, width, 1, gated)}
@@ -110,7 +111,7 @@ static const product_fn gated_products[MAX_ROWS] = ROW(2, 1);
 #endif
 
 /* The tile for some rows when `panels` full panels are left: *taken is how many of them it does. */
-INLINE product_fn FN(widest_product)(int64_t rows, int64_t panels, int *taken)
+INLINE product_fn widest_product(int64_t rows, int64_t panels, int *taken)
 {
 #if PANEL == 4
     if (rows == 1 && panels >= 2) {
@@ -163,7 +164,7 @@ LOCAL void multiply_rows(int64_t n, int64_t columns, int64_t depth, const REAL *
             rows = tile_rows(n - i);
             operand part = {a + i, depth, pack + v * LANES * depth, 0};
             product_fn tile = width < PANEL ? products[width - 1][rows - 1]
-                              : n == rows ? FN(widest_product)(rows, (vectors - v) / PANEL, &taken)
+                              : n == rows ? widest_product(rows, (vectors - v) / PANEL, &taken)
                                           : products[PANEL - 1][rows - 1];
             if (before)
                 before(context, i, rows, v * LANES, taken * width * LANES);
@@ -187,9 +188,9 @@ LOCAL void pack_gates(int64_t depth, int64_t units, const void *from, void *to)
     }
     for (int64_t unit = 0; unit < units; unit += LANES) {
         int64_t some = units - unit < LANES ? units - unit : LANES;
-        for (int gate = 0; gate < 4; gate += PANEL) {
+        for (int gate = 0; gate < LSTM_GATES; gate += PANEL) {
             const REAL *row = (const REAL *)from + gate * units + unit;
-            for (int64_t k = 0; k < depth; k++, row += 4 * units)
+            for (int64_t k = 0; k < depth; k++, row += LSTM_GATES * units)
                 for (int v = 0; v < PANEL; v++, packed += LANES)
                     vec_store(packed, some == LANES ? vec_load(row + v * units)
                                                     : vec_load_some(row + v * units, some));

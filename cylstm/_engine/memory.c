@@ -1,6 +1,7 @@
 /* memory.c: see memory.h. */
 #include "memory.h"
 #include "claim.h"
+#include "sizes.h"
 
 #include <stdint.h>
 #include <stdlib.h>

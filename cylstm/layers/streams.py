@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cylstm import _checks, _core, _threads, activations
+from cylstm.layers import _engines
 
-__all__ = ["ChainStream", "DenseStream", "FrameStream", "LayerStream", "Stream"]
+__all__ = ["DenseStream", "FrameStream", "LayerStream", "Stream", "Streaming"]
 
 
-class _Streaming:
+class Streaming:
     """What the streams share: a state, how to change it, and that one call does so at a time."""
 
     claim: _core.Claim
@@ -60,7 +61,7 @@ class _Streaming:
         return self.copy()
 
 
-class Stream(_Streaming, _core.Stepper):
+class Stream(Streaming, _core.Stepper):
     """An LSTM layer that is fed a frame at a time; `LSTM.stream` makes it.
 
     A call takes a frame, (batch_size, input_dim), and returns the output, (batch_size, units), as
@@ -71,10 +72,8 @@ class Stream(_Streaming, _core.Stepper):
 
     Parameters
     ----------
-    weights : PackedWeights
-        For the forward pass.
-    activation, recurrent_activation : int
-        Their numbers in the core.
+    cell : Cell
+        Of a compiled engine.
     state : list of ndarray, each (batch_size, units)
         h and c to start from, copied.
 
@@ -103,28 +102,19 @@ class Stream(_Streaming, _core.Stepper):
     True
     """
 
-    def __new__(
-        cls,
-        weights: _core.PackedWeights,
-        activation: int,
-        recurrent_activation: int,
-        state: Sequence[np.ndarray],
-    ) -> Stream:
+    def __new__(cls, cell: _core.Cell, state: Sequence[np.ndarray]) -> Stream:
         h, c = (np.array(array, order="C") for array in state)
         output = h.view()
         output.flags.writeable = False
-        inputs, units = weights.input_dim, weights.units
-        pool = _threads.pool(8.0 * len(h) * units * (inputs + units))
-        stream = super().__new__(cls, weights, h, c, output, activation, recurrent_activation, pool)
+        stream = super().__new__(cls, cell, h, c, output, _threads.pool)
         stream._state = h, c
-        stream._made_of = weights, activation, recurrent_activation
         return stream
 
     def cast(self, frame: Any) -> np.ndarray:
         """A frame as an array of the dtype and shape that the core takes."""
-        weights, h = self._made_of[0], self._state[0]
+        h = self._state[0]
         array = _checks.as_array(frame, h.dtype, "A frame")
-        shape = len(h), weights.input_dim
+        shape = len(h), self.cell.input_dim
         if array.shape != shape:
             raise ValueError(
                 f"A frame must have the shape (batch_size, input_dim) = {shape}, got {array.shape}."
@@ -132,16 +122,16 @@ class Stream(_Streaming, _core.Stepper):
         return array
 
     def _described(self) -> str:
-        weights, h = self._made_of[0], self._state[0]
-        return f"{len(h)} x {weights.input_dim} -> {weights.units}, {h.dtype}"
+        h = self._state[0]
+        return f"{len(h)} x {self.cell.input_dim} -> {self.cell.units}, {h.dtype}"
 
     def copy(self) -> Stream:
         """An independent stream with the same weights and state."""
         with self.claim:
-            return type(self)(*self._made_of, self._state)
+            return type(self)(self.cell, self._state)
 
 
-class LayerStream(_Streaming):
+class LayerStream(Streaming):
     """The same for a recurrent layer that only Python can run: with its own `step`, or activation.
 
     Parameters
@@ -183,7 +173,7 @@ class LayerStream(_Streaming):
             return type(self)(self._layer, self._state)
 
 
-class FrameStream(_Streaming):
+class FrameStream(Streaming):
     """A layer whose outputs at a timestep depend on that timestep alone.
 
     Parameters
@@ -210,7 +200,7 @@ class FrameStream(_Streaming):
         return self
 
 
-class DenseStream(_Streaming):
+class DenseStream(Streaming):
     """A dense layer that is fed a frame at a time, without new arrays.
 
     A call takes a frame, (batch_size, input_dim), and returns a read-only array, (batch_size,
@@ -233,9 +223,7 @@ class DenseStream(_Streaming):
     ) -> None:
         self._made_of = kernel, bias, activation, batch_size
         self._kernel, self._bias, self._activation = kernel, bias, activation
-        number = _core.ACTIVATIONS.get(getattr(activation, "__name__", ""))
-        built_in = number is not None and activations.get(activation.__name__) is activation
-        self._number = number if built_in and activation is not activations.softmax else None
+        self._number = _engines.elementwise_number(activation)
         self._shape = batch_size, kernel.shape[0]
         self._buffer = np.empty((batch_size, kernel.shape[1]), kernel.dtype)
         self._flat = self._buffer.reshape(-1)
@@ -267,50 +255,3 @@ class DenseStream(_Streaming):
     def copy(self) -> DenseStream:
         """An independent stream with the same weights."""
         return type(self)(*self._made_of)
-
-
-class ChainStream(_Streaming):
-    """Streams one after the other, each fed with what the one before gives; of a model.
-
-    Parameters
-    ----------
-    streams : list
-        At least one.
-
-    Attributes
-    ----------
-    state : list of ndarray
-        Copies of the states of all streams, in their order; assign to set them.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import cylstm
-    >>> from cylstm.layers import LSTM, Dense
-    >>> model = cylstm.Sequential([LSTM(4, input_shape=(None, 3)), Dense(2)])
-    >>> x = np.random.default_rng(0).normal(size=(1, 5, 3)).astype("float32")
-    >>> stream = model.stream()
-    >>> for t in range(5):
-    ...     y = stream(x[:, t])
-    >>> bool(np.allclose(y, model.predict(x), atol=1e-6))
-    True
-    """
-
-    def __init__(self, streams: Sequence[Any]) -> None:
-        self._streams = list(streams)
-        self._state = [array for stream in self._streams for array in stream._state]
-        self.claim = _core.Claim()
-
-    def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
-        with self.claim:
-            for stream in self._streams:
-                frame = stream(frame)
-        return frame
-
-    def _described(self) -> str:
-        return ", ".join(map(repr, self._streams))
-
-    def copy(self) -> ChainStream:
-        """An independent stream with the same weights and state."""
-        with self.claim:
-            return type(self)([stream.copy() for stream in self._streams])

@@ -1,4 +1,4 @@
-/* activations.h: elementwise functions on one vector, and their derivatives from the result.
+/* activations.h: functions on one vector, and their derivatives from the result; and on a row.
  *
  * Largest errors against the exact value, in units in the last place, float32 / float64: tanh 2.0 /
  * 2.1 (2.3 without fused multiply-add), sigmoid 2.0 / 2.0, hard_sigmoid 0.5 / 0.5, elu 1.2 / 1.2,
@@ -77,7 +77,7 @@ INLINE vec vec_expm1(vec x)
 
 /* 1 / (1 + exp(-x)); the denominator is summed as (s q + 1) + s: 2.0 ulp, and 2.4 as (s q + s) + 1
  */
-INLINE vec vec_sigmoid(vec x)
+INLINE vec act_sigmoid(vec x)
 {
     vec one = vec_set1(R(1.0));
     vec r, p, s = exp_parts(vec_max(vec_set1(EXP_LOWEST), vec_min(vec_set1(EXP_HIGHEST), -x)), &r,
@@ -87,11 +87,11 @@ INLINE vec vec_sigmoid(vec x)
 
 /* y = e / (e + 2) with e = expm1(2|x|), and the sign of x. For e < 1 the same value is e/2 - y e/2,
  * where the errors of the quotient count little: 2.4 ulp without it, 2.0 with it. */
-INLINE vec vec_tanh(vec x)
+INLINE vec act_tanh(vec x)
 {
     vec size = vec_abs(x);
     vec r, p, s = exp_parts(vec_min(vec_set1(TANH_SATURATED), size + size), &r, &p);
-#if LSTM_LEVEL == 0
+#if !HAS_FMA
     vec e = s * (r * r * p) + (s * r + (s - vec_set1(R(1.0)))); /* with s q it would be 2.1 ulp */
 #else
     vec e = vec_fma(s, vec_fma(r * r, p, r), s - vec_set1(R(1.0)));
@@ -101,7 +101,7 @@ INLINE vec vec_tanh(vec x)
 }
 
 /* clip(0.2 x + 0.5, 0, 1) */
-INLINE vec vec_hard_sigmoid(vec x)
+INLINE vec act_hard_sigmoid(vec x)
 {
     vec y = vec_fma(vec_set1(R(0.2)), x, vec_set1(R(0.5)));
     return vec_max(vec_set1(R(0.0)), vec_min(vec_set1(R(1.0)), y));
@@ -109,7 +109,7 @@ INLINE vec vec_hard_sigmoid(vec x)
 
 /* log(1 + exp(x)) = max(x, 0) + log1p(u), u = exp(-|x|); log1p(u) = 2 atanh(w), w = u / (2 + u) <=
  * 1/3 */
-INLINE vec vec_softplus(vec x)
+INLINE vec act_softplus(vec x)
 {
     vec u = vec_exp(-vec_min(vec_set1(-EXP_LOWEST), vec_abs(x)));
     vec w =
@@ -138,49 +138,67 @@ INLINE vec vec_softplus(vec x)
 #define SELU_SCALE R(1.0507009873554804934)
 #define SELU_ALPHA R(1.6732632423543772848)
 
-/* Inlined with a constant `activation` this is one function; with a variable one it is a switch. */
-INLINE vec activation_of(int activation, vec x)
+INLINE vec act_linear(vec x) { return x; }
+INLINE vec act_relu(vec x) { return vec_max(vec_set1(R(0.0)), x); }
+/* exp(x) - 1 where x is negative, else 0 */
+INLINE vec below_zero(vec x)
 {
-    vec zero = vec_set1(R(0.0)), one = vec_set1(R(1.0));
-    switch (activation) {
-    case LSTM_TANH: return vec_tanh(x);
-    case LSTM_SIGMOID: return vec_sigmoid(x);
-    case LSTM_HARD_SIGMOID: return vec_hard_sigmoid(x);
-    case LSTM_RELU: return vec_max(zero, x);
-    case LSTM_ELU:
-        return vec_positive(x, x, vec_expm1(vec_max(vec_set1(EXP_LOWEST), vec_min(zero, x))));
-    case LSTM_SELU: {
-        vec low = vec_expm1(vec_max(vec_set1(EXP_LOWEST), vec_min(zero, x)));
-        return vec_positive(x, vec_set1(SELU_SCALE) * x, vec_set1(SELU_SCALE * SELU_ALPHA) * low);
-    }
-    case LSTM_SOFTPLUS: return vec_softplus(x);
-    case LSTM_SOFTSIGN: return x / (one + vec_abs(x));
-    default: return x;
-    }
+    return vec_expm1(vec_max(vec_set1(EXP_LOWEST), vec_min(vec_set1(R(0.0)), x)));
 }
+INLINE vec act_elu(vec x) { return vec_positive(x, x, below_zero(x)); }
+INLINE vec act_selu(vec x)
+{
+    return vec_positive(x, vec_set1(SELU_SCALE) * x,
+                        vec_set1(SELU_SCALE * SELU_ALPHA) * below_zero(x));
+}
+INLINE vec act_softsign(vec x) { return x / (vec_set1(R(1.0)) + vec_abs(x)); }
 
 /* What the gradient d of y = f(x) becomes for x, from y alone. At kinks: 0 where y does not tell the
  * side. Where f is constant it is 0 whatever d is: infinite or NaN, too. */
+INLINE vec grad_linear(vec y, vec d) { (void)y; return d; }
+INLINE vec grad_tanh(vec y, vec d) { return d * vec_fnma(y, y, vec_set1(R(1.0))); }
+INLINE vec grad_sigmoid(vec y, vec d) { return d * vec_fnma(y, y, y); }
+INLINE vec grad_hard_sigmoid(vec y, vec d)
+{
+    const vec zero = vec_set1(R(0.0));
+    return vec_positive(y, vec_positive(vec_set1(R(1.0)) - y, vec_set1(R(0.2)) * d, zero), zero);
+}
+INLINE vec grad_relu(vec y, vec d) { return vec_positive(y, d, vec_set1(R(0.0))); }
+INLINE vec grad_elu(vec y, vec d) { return vec_positive(-y, d * (y + vec_set1(R(1.0))), d); }
+INLINE vec grad_selu(vec y, vec d)
+{
+    return d * vec_positive(y, vec_set1(SELU_SCALE), y + vec_set1(SELU_SCALE * SELU_ALPHA));
+}
+INLINE vec grad_softplus(vec y, vec d) { return d * -vec_expm1(vec_max(vec_set1(EXP_LOWEST), -y)); }
+INLINE vec grad_softsign(vec y, vec d)
+{
+    const vec rest = vec_set1(R(1.0)) - vec_abs(y);
+    return d * (rest * rest);
+}
+
+/* Inlined with a constant `activation` each of these is one function; with a variable one, a switch. */
+INLINE vec activation_of(int activation, vec x)
+{
+#define CASE(name) case lstm_##name: return act_##name(x);
+    switch (activation) {
+        LSTM_ELEMENTWISE(CASE)
+    default: return x;
+    }
+#undef CASE
+}
 INLINE vec gradient_of(int activation, vec y, vec d)
 {
-    vec zero = vec_set1(R(0.0)), one = vec_set1(R(1.0));
+#define CASE(name) case lstm_##name: return grad_##name(y, d);
     switch (activation) {
-    case LSTM_TANH: return d * vec_fnma(y, y, one);
-    case LSTM_SIGMOID: return d * vec_fnma(y, y, y);
-    case LSTM_HARD_SIGMOID:
-        return vec_positive(y, vec_positive(one - y, vec_set1(R(0.2)) * d, zero), zero);
-    case LSTM_RELU: return vec_positive(y, d, zero);
-    case LSTM_ELU: return vec_positive(-y, d * (y + one), d);
-    case LSTM_SELU:
-        return d * vec_positive(y, vec_set1(SELU_SCALE), y + vec_set1(SELU_SCALE * SELU_ALPHA));
-    case LSTM_SOFTPLUS: return d * -vec_expm1(vec_max(vec_set1(EXP_LOWEST), -y));
-    case LSTM_SOFTSIGN: {
-        vec rest = one - vec_abs(y);
-        return d * (rest * rest);
-    }
+        LSTM_ELEMENTWISE(CASE)
     default: return d;
     }
+#undef CASE
 }
+
+/* The same by a call: inlined with variable numbers, the switches of a cell multiply to 150 KB. */
+LOCAL vec any_activation(int activation, vec x) { return activation_of(activation, x); }
+LOCAL vec any_gradient(int activation, vec y, vec d) { return gradient_of(activation, y, d); }
 
 LOCAL void activate_array(int activation, int64_t n, const void *from, void *to)
 {
@@ -190,6 +208,57 @@ LOCAL void activate_array(int activation, int64_t n, const void *from, void *to)
         vec_store(y, activation_of(activation, vec_load(x)));
     if (n)
         vec_store_some(y, activation_of(activation, vec_load_some(x, n)), n);
+}
+
+/* x becomes exp(x - max x) / sum over k of exp(x[k] - max x). NaN and infinity spread to all. */
+LOCAL void softmax_row(int64_t n, REAL *x)
+{
+    REAL top = x[0];
+    double sum = 0;
+    for (int64_t k = 1; k < n; k++)
+        top = x[k] > top ? x[k] : top;
+    for (int64_t k = 0; k < n; k += LANES) {
+        const int64_t some = n - k;
+        vec e = (some < LANES ? vec_load_some(x + k, some) : vec_load(x + k)) - vec_set1(top);
+        e = vec_exp(vec_max(vec_set1(EXP_LOWEST), e));
+        if (some < LANES)
+            vec_store_some(x + k, e, some);
+        else
+            vec_store(x + k, e);
+    }
+    for (int64_t k = 0; k < n; k++)
+        sum += (double)x[k];
+    for (int64_t k = 0; k < n; k++)
+        x[k] = (REAL)((double)x[k] / sum);
+}
+
+/* x becomes y = activation(x), for a whole row */
+LOCAL void activate_row(int activation, int64_t n, REAL *x)
+{
+    if (activation == lstm_softmax)
+        softmax_row(n, x);
+    else
+        activate_array(activation, n, x, x);
+}
+
+/* The gradient d of such a y becomes that of x */
+LOCAL void pull_row(int activation, int64_t n, const REAL *y, REAL *d)
+{
+    if (activation == lstm_softmax) {
+        double dot = 0;
+        for (int64_t k = 0; k < n; k++)
+            dot += (double)y[k] * (double)d[k];
+        for (int64_t k = 0; k < n; k++)
+            d[k] = y[k] * (d[k] - (REAL)dot);
+        return;
+    }
+    for (int64_t k = 0; k < n; k += LANES) {
+        const int64_t some = n - k < LANES ? n - k : LANES;
+        vec_store_some(d + k,
+                       gradient_of(activation, vec_load_some(y + k, some),
+                                   vec_load_some(d + k, some)),
+                       some);
+    }
 }
 
 #undef R

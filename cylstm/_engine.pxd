@@ -1,0 +1,140 @@
+"""What Cython sees of `_engine/`, the compiled engines, which are C and know no Python."""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+
+
+cdef extern from "_engine/engine.h" nogil:
+    enum:
+        LSTM_GATES
+        LSTM_CACHE
+        LSTM_DONE
+        LSTM_LEAST_WORK
+        lstm_elementwise_count
+        lstm_activation_count
+
+    const char* const* lstm_activation_names
+
+    ctypedef struct lstm_shape:
+        int64_t batch, steps, inputs, units
+        int activation, recurrent_activation
+        int go_backwards, zero_leading
+        int input_groups, recurrent_groups
+
+    ctypedef struct lstm_arrays:
+        const void* x
+        int64_t x_row_stride, x_step_stride
+        const void* initial_h
+        const void* initial_c
+        const uint8_t* mask
+        const void* input_masks
+        const void* recurrent_masks
+        void* gates
+        void* cells
+        void* hidden
+        void* outputs
+        void* final_h
+        void* final_c
+        const void* d_outputs
+        const void* d_final_h
+        const void* d_final_c
+        void* d_inputs
+        void* d_initial_h
+        void* d_initial_c
+        void* d_kernel
+        void* d_recurrent_kernel
+        void* d_bias
+
+    ctypedef void (*lstm_gemm)(
+        int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, const void* a,
+        int64_t lda, const void* b, int64_t ldb, int add, void* c, int64_t ldc,
+    ) noexcept nogil
+
+    ctypedef struct lstm_weights:
+        const void* kernel
+        const void* recurrent
+        const void* bias
+        lstm_gemm gemm
+
+    ctypedef struct lstm_kernels:
+        const char* name
+        size_t item
+        void (*activate)(int activation, int64_t n, const void* x, void* y) noexcept nogil
+
+    ctypedef struct lstm_call:
+        const lstm_kernels* kernels
+        lstm_shape shape
+        lstm_arrays arrays
+        lstm_weights weights
+
+    ctypedef struct lstm_stream:
+        pass
+
+    ctypedef int (*lstm_question)() noexcept nogil
+
+    const lstm_kernels* lstm_kernels_at(int index, int is_double) noexcept
+    double lstm_operations(const lstm_shape* shape) noexcept
+    lstm_weights* lstm_pack(
+        const lstm_kernels* kernels, const lstm_shape* shape, const lstm_weights* given,
+        int transposed,
+    ) noexcept
+    # -1, LSTM_INTERRUPTED: the question has left an exception
+    int lstm_forward(
+        const lstm_call* call, lstm_pool* pool, int threads, lstm_question interrupted
+    ) except -1
+    int lstm_backward(
+        const lstm_call* call, lstm_pool* pool, int threads, lstm_question interrupted
+    ) except -1
+    lstm_stream* lstm_stream_open(const lstm_call* call, int threads) noexcept
+    void lstm_stream_step(
+        lstm_stream* stream, const void* x, int64_t row_stride, lstm_pool* pool
+    ) noexcept
+    void lstm_stream_close(lstm_stream* stream) noexcept
+    uint64_t lstm_flush_denormals() noexcept
+    void lstm_restore(uint64_t saved) noexcept
+
+
+cdef extern from "_engine/isa/list.h" nogil:
+    enum:
+        LSTM_ISA_COUNT
+
+
+cdef extern from "_engine/sizes.h" nogil:
+    int64_t lstm_times(int64_t a, int64_t b) noexcept
+
+
+cdef extern from "_engine/memory.h" nogil:
+    size_t LSTM_KEPT_FROM
+    void* lstm_take(int64_t size) noexcept
+    void lstm_give(void* memory) noexcept
+    size_t lstm_kept() noexcept
+
+
+cdef extern from "_engine/claim.h" nogil:
+    int lstm_claim(char* flag) noexcept
+    void lstm_release(char* flag) noexcept
+    void* lstm_settle(void** place, void* value) noexcept
+
+
+cdef extern from "_engine/elements.h" nogil:
+    void lstm_average(
+        int is_double, int64_t n, const void* old, const void* added, double rate, int squares,
+        void* out,
+    ) noexcept
+    void lstm_divide_by_root(
+        int is_double, int64_t n, const void* a, const void* squares, double scale, double epsilon,
+        void* out,
+    ) noexcept
+
+
+cdef extern from "_engine/threads.h" nogil:
+    enum:
+        LSTM_MOST_THREADS
+
+    ctypedef struct lstm_pool:
+        pass
+
+    lstm_pool* lstm_pool_open() noexcept
+    void lstm_pool_serve(lstm_pool* pool) noexcept
+    void lstm_pool_close(lstm_pool* pool) noexcept
+    void lstm_pool_free(lstm_pool* pool) noexcept

@@ -1,0 +1,420 @@
+/* forward.h: all steps of the forward pass for a range of batch rows.
+ *
+ * A step goes through the unit blocks; for each, through tiles of up to 6 rows: the product leaves
+ * the tile's z in a small work space (in the L1 cache, 1.5 KB), and the cell's `finish` turns it into
+ * c' and h'. With a gemm the product is that of all rows and units at once. h has two buffers a row:
+ * tiles of later unit blocks still read the old one.
+ */
+
+typedef struct {
+    const lstm_call *call;
+    const lstm_shape *shape;
+    const lstm_arrays *arrays;
+    const lstm_piece *piece;
+    int64_t first, rows; /* the range of the batch */
+    int64_t padded;      /* units in whole blocks */
+    int64_t width;       /* numbers of a row of z: 4 padded or, with a gemm, 4 units */
+    lstm_team *team;
+    int member;
+    int64_t begin, end;        /* the unit blocks of this member */
+    int64_t ahead;             /* steps whose input product is made at once; 0: in each step */
+    REAL *h[2], *c;            /* (rows, padded) */
+    REAL *z;                   /* (ahead * rows, width) */
+    REAL *masked_x, *masked_h; /* (G, active rows, D or U): dropout */
+    REAL *tile[MAX_ROWS];      /* z of one tile */
+    REAL *now, *room;          /* with a gemm: z of the step, and room for gathered rows */
+    forward_row *active;       /* the rows that are not masked in this step ... */
+    const REAL **x_rows, **h_rows, **starts; /* ... and their factors and starting values */
+    REAL **z_rows;
+    int64_t *z_of_row; /* where in z the next active step of a row is */
+    uint8_t *turn;     /* which of the two h buffers holds the row's state */
+    uint8_t *begun;    /* whether the row had an unmasked step */
+} forward_run;
+
+/* How many steps' input products to make in one large product before the loop.
+ *
+ * With few rows a step streams its weights from the cache for little arithmetic. Time steps are as
+ * good as rows: the input weights are then read once for many steps. Measured: 13 % less time for 1
+ * row (D = U / 2), 4 to 19 % for 2 and 3, 1 to 2 % more from 4 on, where a tile does enough
+ * arithmetic for each weight. */
+INLINE int64_t steps_ahead(const lstm_call *call, const lstm_piece *piece, int64_t rows,
+                           int64_t padded)
+{
+    const int64_t steps = piece->end - piece->begin;
+    if (call->weights.gemm) { /* z of some 4 MB, and of one step at least */
+        const int64_t fit = (1 << 18) / lstm_plus(lstm_times(rows, padded), 1);
+        return fit < 1 || steps < 1 ? 1 : fit < steps ? fit : steps;
+    }
+    if (steps < 2 || rows < 1 || rows > 3)
+        return 0;
+    int64_t fit = (256 << 10) / (rows * LSTM_GATES * padded * (int64_t)sizeof(REAL)),
+            least = 48 / rows;
+    fit = fit < least ? least : fit;
+    return fit < steps ? fit : steps;
+}
+
+/* What each member of a team has for itself */
+LOCAL void forward_own_layout(forward_run *run, lstm_layout *space)
+{
+    const lstm_shape *shape = run->shape;
+    const int64_t rows = run->rows, listed = run->ahead ? lstm_times(run->ahead, rows) : rows;
+    TAKE(z, REAL, lstm_times(listed, run->ahead ? run->width : 0));
+    TAKE(masked_x, REAL, lstm_times(shape->input_groups, lstm_times(listed, shape->inputs)));
+    TAKE(masked_h, REAL, lstm_times(shape->recurrent_groups, lstm_times(rows, shape->units)));
+    if (run->call->weights.gemm) { /* a vector may reach beyond the last unit of a row of z */
+        TAKE(now, REAL, lstm_plus(lstm_times(rows, run->width), LANES));
+        TAKE(room, REAL, lstm_plus(lstm_times(listed, shape->inputs),
+                                   lstm_times(lstm_plus(rows, 1), shape->units)));
+    }
+    TAKE(tile[0], REAL, MAX_ROWS * TILE_STRIDE);
+    for (int r = 1; r < MAX_ROWS; r++)
+        run->tile[r] = run->tile[0] + r * TILE_STRIDE;
+    TAKE(active, forward_row, rows);
+    TAKE(x_rows, const REAL *, listed);
+    TAKE(h_rows, const REAL *, rows);
+    TAKE(starts, const REAL *, listed);
+    TAKE(z_rows, REAL *, listed);
+    TAKE(z_of_row, int64_t, rows);
+    TAKE(turn, uint8_t, rows);
+    TAKE(begun, uint8_t, rows);
+}
+
+/* Lays the work space out from `at` on; returns its size. With `at` NULL only the size matters. */
+LOCAL int64_t forward_layout(forward_run *run, const lstm_call *call, const lstm_piece *piece,
+                             int64_t first, int64_t rows, lstm_team *team, int member, char *at)
+{
+    lstm_layout shared = {at, 0}, own = {NULL, 0}, *space = &shared;
+    const int members = team ? team->members : 1;
+    run->call = call;
+    run->shape = &call->shape;
+    run->arrays = &call->arrays;
+    run->piece = piece;
+    run->team = team;
+    run->member = member;
+    run->first = first;
+    run->rows = rows;
+    run->padded = (call->shape.units + LANES - 1) / LANES * LANES;
+    run->width = lstm_times(LSTM_GATES, call->weights.gemm ? call->shape.units : run->padded);
+    run->ahead = steps_ahead(call, piece, rows, run->padded);
+    run->begin = run->padded / LANES * member / members;
+    run->end = run->padded / LANES * (member + 1) / members;
+    TAKE(h[0], REAL, lstm_times(rows, run->padded));
+    TAKE(h[1], REAL, lstm_times(rows, run->padded));
+    TAKE(c, REAL, lstm_times(rows, run->padded));
+    forward_own_layout(run, &own);
+    if (at)
+        forward_own_layout(run, &(lstm_layout){at + shared.size + member * own.size, 0});
+    return lstm_plus(shared.size, lstm_times(members, own.size));
+}
+
+LOCAL int64_t forward_work(const lstm_call *call, const lstm_piece *piece, int64_t rows,
+                           int members)
+{
+    /* the last block of a batch may be one with few rows, which make input products ahead */
+    lstm_team team = {members, 0, 0, 0, 0};
+    int64_t most = 0;
+    for (int64_t n = rows; n > 0; n = n > 4 ? 3 : n - 1) {
+        forward_run run;
+        int64_t size = forward_layout(&run, call, piece, 0, n, &team, 0, NULL);
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
+/* Row `index` of the range at `time`: x, or its masked copies in slot `slot` of `slots`. */
+INLINE const REAL *input_row(forward_run *run, int64_t row, int64_t time, int64_t slot,
+                             int64_t slots)
+{
+    const lstm_shape *shape = run->shape;
+    const lstm_arrays *arrays = run->arrays;
+    const int64_t inputs = shape->inputs;
+    const REAL *x =
+        (const REAL *)arrays->x + row * arrays->x_row_stride + time * arrays->x_step_stride;
+    if (!arrays->input_masks)
+        return x;
+    REAL *copy = run->masked_x + slot * inputs;
+    apply_masks(shape->input_groups, inputs, x, (const REAL *)arrays->input_masks + row * inputs,
+                shape->batch * inputs, copy, slots * inputs);
+    return copy;
+}
+
+/* The product of one tile and one unit block; a gated tile reads other copies of its rows for every
+ * gate. */
+INLINE void products_of_unit_block(int64_t rows, const operand *parts, int count, int gated,
+                                   const REAL *const *start, int64_t column, REAL *const *out,
+                                   int64_t out_column)
+{
+    if (!gated) {
+        for (int done = 0, taken; done < PANELS_OF_BLOCK; done += taken) {
+            operand at[2];
+            for (int part = 0; part < count; part++) {
+                at[part] = parts[part];
+                at[part].panel += done * parts[part].depth * PANEL * LANES;
+            }
+            product_fn tile = widest_product(rows, PANELS_OF_BLOCK - done, &taken);
+            tile(at, count, start, column + done * PANEL * LANES, out,
+                 out_column + done * PANEL * LANES);
+        }
+        return;
+    }
+    for (int done = 0; done < PANELS_OF_BLOCK; done++) {
+        operand at[2];
+        const REAL *shifted[2][MAX_ROWS];
+        for (int part = 0; part < count; part++) {
+            at[part] = parts[part];
+            at[part].panel += done * parts[part].depth * PANEL * LANES;
+            for (int64_t r = 0; r < rows; r++)
+                shifted[part][r] = parts[part].rows[r] + done * PANEL * parts[part].gate_stride;
+            at[part].rows = shifted[part];
+        }
+        gated_products[rows - 1](at, count, start, column + done * PANEL * LANES, out,
+                                 out_column + done * PANEL * LANES);
+    }
+}
+
+/* What a row of z begins with where a gemm adds to it */
+INLINE void start_row(const REAL *bias, int64_t width, REAL *z)
+{
+    if (bias)
+        memcpy(z, bias, (size_t)width * sizeof(REAL));
+    else
+        memset(z, 0, (size_t)width * sizeof(REAL));
+}
+
+/* z = bias + x W for the active rows of steps [step, end) and the units of this member */
+LOCAL void forward_inputs(forward_run *run, int64_t step, int64_t end)
+{
+    const lstm_shape *shape = run->shape;
+    const lstm_weights *weights = &run->call->weights;
+    const int64_t slots = run->ahead * run->rows, inputs = shape->inputs, from = run->begin * BLOCK;
+    const REAL *kernel = (const REAL *)weights->kernel + from * inputs;
+    int64_t n = 0;
+    for (int64_t r = 0; r < run->rows; r++) {
+        const int64_t row = batch_row(run->piece, run->first + r);
+        run->z_of_row[r] = n;
+        for (int64_t s = step; s < end; s++) {
+            int64_t time = time_of(shape, s);
+            if (is_masked(run->call, row, time))
+                continue;
+            run->x_rows[n] = input_row(run, row, time, n, slots);
+            run->starts[n] = (const REAL *)weights->bias + from;
+            run->z_rows[n] = run->z + n * run->width + from;
+            n++;
+        }
+    }
+    if (weights->gemm) {
+        for (int64_t k = 0; k < n; k++)
+            start_row(weights->bias, run->width, run->z + k * run->width);
+        add_gate_products(weights->gemm, weights->kernel, shape->units, n, inputs, run->x_rows,
+                          shape->input_groups, slots * inputs, run->room, run->z);
+        return;
+    }
+    if (shape->input_groups <= 1) {
+        multiply_rows(n, (run->end - run->begin) * BLOCK, inputs, run->x_rows, kernel, run->starts,
+                      run->z_rows, NULL, NULL);
+        return;
+    }
+    for (int64_t block = 0; block < run->end - run->begin; block++)
+        for (int64_t i = 0, rows; i < n; i += rows) {
+            rows = tile_rows(n - i);
+            operand part = {run->x_rows + i, inputs, kernel + block * BLOCK * inputs,
+                            slots * inputs};
+            products_of_unit_block(rows, &part, 1, 1, run->starts + i, block * BLOCK,
+                                   run->z_rows + i, block * BLOCK);
+        }
+}
+
+/* A masked step carries the state of row r, and fills what the caller wants of it. */
+LOCAL void forward_carry(forward_run *run, int64_t r, const forward_row *row, const REAL *h)
+{
+    const size_t size = (size_t)run->shape->units * sizeof(REAL);
+    if (row->output) {
+        if (run->shape->zero_leading && !run->begun[r])
+            memset(row->output, 0, size);
+        else
+            memcpy(row->output, h, size);
+    }
+    if (row->cells)
+        memcpy(row->cells, row->c, size);
+    if (row->gates)
+        memset(row->gates, 0, LSTM_GATES * size);
+    if (row->next_hidden)
+        memcpy(row->next_hidden, h, size);
+}
+
+/* Lists the rows that are active in `step`, and carries the others. Returns how many are active. */
+LOCAL int64_t forward_select(forward_run *run, int64_t step)
+{
+    const lstm_shape *shape = run->shape;
+    const lstm_arrays *arrays = run->arrays;
+    const int64_t units = shape->units, time = time_of(shape, step);
+    int64_t n = 0;
+    for (int64_t r = 0; r < run->rows; r++) {
+        const int64_t row = batch_row(run->piece, run->first + r), at = row * shape->steps + time;
+        REAL *h = run->h[run->turn[r]] + r * run->padded;
+        forward_row line = {
+            run->c + r * run->padded,
+            run->h[!run->turn[r]] + r * run->padded,
+            arrays->outputs ? (REAL *)arrays->outputs + (row * shape->steps + step) * units : NULL,
+            arrays->gates ? (REAL *)arrays->gates + at * LSTM_GATES * units : NULL,
+            arrays->cells ? (REAL *)arrays->cells + at * units : NULL,
+            arrays->hidden && step + 1 < shape->steps
+                ? (REAL *)arrays->hidden + (row * shape->steps + time_of(shape, step + 1)) * units
+                : NULL};
+        if (is_masked(run->call, row, time)) {
+            if (run->member == 0)
+                forward_carry(run, r, &line, h);
+            continue;
+        }
+        run->active[n] = line;
+        if (run->ahead)
+            run->starts[n] = run->z + run->z_of_row[r]++ * run->width;
+        else {
+            run->starts[n] = run->call->weights.bias;
+            run->x_rows[n] = input_row(run, row, time, n, run->rows);
+        }
+        run->h_rows[n] = h;
+        if (arrays->recurrent_masks) {
+            REAL *copy = run->masked_h + n * units;
+            apply_masks(shape->recurrent_groups, units, h,
+                        (const REAL *)arrays->recurrent_masks + row * units, shape->batch * units,
+                        copy, run->rows * units);
+            run->h_rows[n] = copy;
+        }
+        run->turn[r] = !run->turn[r];
+        run->begun[r] = 1;
+        n++;
+    }
+    return n;
+}
+
+/* Brings the lines that `finish` will write while the product runs: training forward takes 2 to 3 %
+ * less time. */
+INLINE void prefetch_caches(const forward_row *row, int64_t units, int64_t unit)
+{
+    for (int g = 0; g < LSTM_GATES; g++)
+        LSTM_PREFETCH(row->gates + g * units + unit);
+    if (row->cells)
+        LSTM_PREFETCH(row->cells + unit);
+    if (row->next_hidden)
+        LSTM_PREFETCH(row->next_hidden + unit);
+    if (row->output)
+        LSTM_PREFETCH(row->output + unit);
+}
+
+/* (1) to (4) for the n active rows of one step and the units of this member. Odd steps go through
+ * the unit blocks downwards: what is left of the weights in a cache that they do not fit in is then
+ * the first to be read again (batch 1, weights of 1 to 4 MB: 2 to 7 % less time). */
+LOCAL void forward_step(forward_run *run, int64_t n, int downwards, const cell_pair *cell)
+{
+    const lstm_shape *shape = run->shape;
+    const int64_t inputs = shape->inputs, units = shape->units;
+    const int gated_x = shape->input_groups > 1, gated_h = shape->recurrent_groups > 1;
+    const REAL *kernel = run->call->weights.kernel, *recurrent = run->call->weights.recurrent;
+    for (int64_t done = 0; done < run->end - run->begin; done++) {
+        const int64_t block = downwards ? run->end - 1 - done : run->begin + done;
+        for (int64_t i = 0, rows; i < n; i += rows) {
+            rows = tile_rows(n - i);
+            operand parts[2] = {{run->x_rows + i, inputs, kernel + block * BLOCK * inputs,
+                                 gated_x ? run->rows * inputs : 0},
+                                {run->h_rows + i, units, recurrent + block * BLOCK * units,
+                                 gated_h ? run->rows * units : 0}};
+            if (run->arrays->gates)
+                for (int64_t r = i; r < i + rows; r++)
+                    prefetch_caches(&run->active[r], units, block * LANES);
+            if (run->ahead)
+                products_of_unit_block(rows, parts + 1, 1, gated_h, run->starts + i, block * BLOCK,
+                                       run->tile, 0);
+            else
+                products_of_unit_block(rows, parts, 2, gated_x || gated_h, run->starts + i,
+                                       block * BLOCK, run->tile, 0);
+            cell->tile(shape, block * LANES, rows, run->active + i, run->tile[0]);
+        }
+    }
+}
+
+/* The same with a gemm: all units at once, after the input products */
+LOCAL void forward_step_wide(forward_run *run, int64_t n, const cell_pair *cell)
+{
+    const lstm_shape *shape = run->shape;
+    const lstm_weights *weights = &run->call->weights;
+    const int64_t units = shape->units;
+    for (int64_t i = 0; i < n; i++)
+        memcpy(run->now + i * run->width, run->starts[i], (size_t)run->width * sizeof(REAL));
+    add_gate_products(weights->gemm, weights->recurrent, units, n, units, run->h_rows,
+                      shape->recurrent_groups, run->rows * units, run->room, run->now);
+    if (needs_rows(shape))
+        finish_rows(shape, n, run->active, run->now, run->room);
+    else
+        for (int64_t unit = 0; unit < units; unit += LANES)
+            cell->wide(shape, unit, n, run->active, run->now + unit);
+}
+
+/* Where the state begins: member 0 writes what all read, or each its own copy. */
+LOCAL void forward_start(forward_run *run)
+{
+    const lstm_shape *shape = run->shape;
+    const lstm_piece *piece = run->piece;
+    const int64_t units = shape->units, first = run->first;
+    REAL *hidden = run->arrays->hidden;
+    take_states(units, piece, first, run->rows, run->padded, piece->h, run->h[0]);
+    take_states(units, piece, first, run->rows, run->padded, piece->c, run->c);
+    if (run->member == 0 && hidden && piece->begin < piece->end)
+        for (int64_t r = 0; r < run->rows; r++) {
+            const int64_t row = batch_row(piece, first + r);
+            memcpy(hidden + (row * shape->steps + time_of(shape, piece->begin)) * units,
+                   run->h[0] + r * run->padded, (size_t)units * sizeof(REAL));
+        }
+}
+
+/* The final states: all of them, or of the units that this member has to give */
+LOCAL void forward_end(const forward_run *run)
+{
+    const int64_t units = run->shape->units;
+    const int apart = run->team && run->team->apart;
+    const int64_t from = apart ? run->begin * LANES : 0;
+    const int64_t to = apart && run->end * LANES < units ? run->end * LANES : units;
+    const size_t size = (size_t)(to - from) * sizeof(REAL);
+    if (run->member != 0 && !apart)
+        return;
+    for (int64_t r = 0; r < run->rows; r++) {
+        const int64_t row = batch_row(run->piece, run->first + r) * units + from,
+                      at = r * run->padded + from;
+        memcpy((REAL *)run->arrays->final_h + row, run->h[run->turn[r]] + at, size);
+        memcpy((REAL *)run->arrays->final_c + row, run->c + at, size);
+    }
+}
+
+/* The steps of this piece for `rows` rows of the batch from `first` on. */
+LOCAL int64_t forward(const lstm_call *call, const lstm_piece *piece, int64_t first, int64_t rows,
+                      void *work, lstm_team *team, int member)
+{
+    forward_run run;
+    const cell_pair cell = cell_for(&call->shape);
+    int64_t step = piece->begin;
+    int leave = 0;
+    forward_layout(&run, call, piece, first, rows, team, member, work);
+    memset(run.turn, 0, (size_t)rows);
+    for (int64_t r = 0; r < rows; r++)
+        run.begun[r] = call->shape.zero_leading &&
+                       first_step(call, batch_row(piece, first + r), piece->begin) < piece->begin;
+    if (member == 0 || team->apart)
+        forward_start(&run);
+    if (team)
+        lstm_team_wait(team);
+
+    for (; step < piece->end && !leave; step++) {
+        if (run.ahead && (step - piece->begin) % run.ahead == 0)
+            forward_inputs(&run, step,
+                           step + run.ahead < piece->end ? step + run.ahead : piece->end);
+        const int64_t n = forward_select(&run, step);
+        if (call->weights.gemm)
+            forward_step_wide(&run, n, &cell);
+        else
+            forward_step(&run, n, (int)((step + piece->odd) & 1), &cell);
+        if (team)
+            leave = lstm_team_wait(team);
+    }
+    forward_end(&run);
+    return step;
+}

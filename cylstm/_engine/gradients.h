@@ -1,0 +1,403 @@
+/* gradients.h: what follows from dz, with no order in time. N: all unmasked pairs of a row and a
+ * step.
+ *
+ *     d_kernel = x^T dz,   d_recurrent_kernel = h^T dz,   d_bias = sum of dz (weight_gradients)
+ *     d_inputs = dz W^T (input_gradients)
+ *
+ * The weight gradients go through N in chunks of DEPTH pairs. The chunk's columns of dz are copied
+ * to a panel [DEPTH][PANEL][LANES], its rows of x and h to panels [DEPTH][6]: this skips masked
+ * steps, applies dropout, and lets a tile read two dense streams. The copies are 2 to 3 % of the
+ * work. Every number is a sum over chunks in the order of rows and steps: how the columns are split
+ * among threads changes no bit.
+ */
+
+#define DEPTH LSTM_DEPTH /* the panel, 128 KB, stays in the L2 cache; 6 rows of factors in the L1 */
+#define COLUMNS (PANEL * LANES)
+_Static_assert(LSTM_COLUMNS % COLUMNS == 0, "threads share whole panels");
+#define FACTOR_STRIDE                                                                              \
+    (DEPTH * MAX_ROWS + 16) /* not a power of two: panels would share their cache sets */
+
+/* to[r][v] (+)= sum over k of a[k][r] b[k][v]: `rows` numbers against PANEL vectors, both
+ * contiguous for each k; added if `add`. Not to clear `to` before saves up to a half of short
+ * sums. */
+INLINE void outer_product(const int rows, int64_t depth, const REAL *a, const REAL *b, REAL *to,
+                          int64_t to_stride, int add)
+{
+    vec sum[MAX_ROWS][PANEL];
+    LSTM_UNROLL
+    for (int r = 0; r < rows; r++)
+        LSTM_UNROLL
+    for (int v = 0; v < PANEL; v++) {
+        LSTM_PREFETCH(to + r * to_stride + v * LANES);
+        sum[r][v] = vec_set1(0);
+    }
+    for (int64_t k = 0; k < depth; k++, a += MAX_ROWS, b += COLUMNS) {
+        vec w[PANEL];
+        LSTM_UNROLL
+        for (int v = 0; v < PANEL; v++)
+            w[v] = vec_load(b + v * LANES);
+        LSTM_UNROLL
+        for (int r = 0; r < rows; r++)
+            LSTM_UNROLL
+        for (int v = 0; v < PANEL; v++)
+            sum[r][v] = vec_fma(vec_set1(a[r]), w[v], sum[r][v]);
+    }
+    LSTM_UNROLL
+    for (int r = 0; r < rows; r++)
+        LSTM_UNROLL
+    for (int v = 0; v < PANEL; v++)
+    {
+        REAL *at = to + r * to_stride + v * LANES;
+        if (add)
+            sum[r][v] = vec_load(at) + sum[r][v];
+        vec_store(at, sum[r][v]);
+    }
+}
+
+typedef void (*outer_product_fn)(int64_t, const REAL *, const REAL *, REAL *, int64_t, int);
+#define OUTER_PRODUCT(rows)                                                                        \
+    LOCAL void outer_product_##rows(int64_t depth, const REAL *a, const REAL *b, REAL *to,     \
+                                        int64_t to_stride, int add)                                \
+    {                                                                                              \
+        outer_product(rows, depth, a, b, to, to_stride, add);                                      \
+    }
+OUTER_PRODUCT(1)
+OUTER_PRODUCT(2)
+OUTER_PRODUCT(3)
+OUTER_PRODUCT(4)
+OUTER_PRODUCT(5)
+OUTER_PRODUCT(6)
+#undef OUTER_PRODUCT
+static const outer_product_fn outer_products[MAX_ROWS] = {outer_product_1, outer_product_2,
+                                                          outer_product_3, outer_product_4,
+                                                          outer_product_5, outer_product_6};
+
+/* One factor of the weight gradients: x or h. */
+typedef struct {
+    const REAL *rows;
+    int64_t row_stride, step_stride, size;
+    const REAL *masks; /* (G, B, size) or NULL */
+    int groups;
+    REAL *gradient; /* OUT (size, 4U) */
+    REAL *panels;   /* [size / 6][FACTOR_STRIDE] */
+} gradient_factor;
+
+typedef struct {
+    const lstm_call *call;
+    const lstm_piece *piece;
+    gradient_factor factors[2];
+    int64_t *pairs; /* of this chunk: row of the batch, time */
+    REAL *panel;    /* [DEPTH][PANEL][LANES] of dz */
+    REAL *row;      /* one row of a factor with its dropout mask */
+    REAL *tile;     /* a tile at the right margin */
+    REAL *room;     /* with a gemm: for the rows of a factor and of dz */
+    const REAL **a, **dz;
+} gradient_run;
+
+LOCAL int64_t gradient_layout(gradient_run *run, const lstm_call *call, char *at)
+{
+    lstm_layout whole = {at, 0}, *space = &whole;
+    const lstm_shape *shape = &call->shape;
+    const lstm_arrays *arrays = &call->arrays;
+    const int64_t inputs = shape->inputs, units = shape->units;
+    const int64_t widest = inputs > units ? inputs : units;
+    run->call = call;
+    run->factors[0] = (gradient_factor){
+        arrays->x,           arrays->x_row_stride, arrays->x_step_stride, inputs,
+        arrays->input_masks, shape->input_groups,  arrays->d_kernel,      NULL};
+    run->factors[1] = (gradient_factor){arrays->hidden,           shape->steps * units,
+                                        units,                    units,
+                                        arrays->recurrent_masks,  shape->recurrent_groups,
+                                        arrays->d_recurrent_kernel, NULL};
+    TAKE(pairs, int64_t, 2 * DEPTH);
+    TAKE(row, REAL, widest);
+    if (call->weights.gemm) {
+        TAKE(a, const REAL *, DEPTH);
+        TAKE(dz, const REAL *, DEPTH);
+        TAKE(room, REAL, lstm_times(DEPTH, lstm_plus(lstm_times(LSTM_GATES, units), widest)));
+        return whole.size;
+    }
+    for (int f = 0; f < 2; f++) {
+        TAKE(factors[f].panels, REAL,
+             lstm_times((run->factors[f].size - 1 + MAX_ROWS) / MAX_ROWS, FACTOR_STRIDE));
+    }
+    TAKE(panel, REAL, DEPTH * COLUMNS);
+    TAKE(tile, REAL, MAX_ROWS * COLUMNS);
+    return whole.size;
+}
+
+LOCAL int64_t gradients_work(const lstm_call *call)
+{
+    gradient_run run;
+    return gradient_layout(&run, call, NULL);
+}
+
+/* Where x or h of pair k of the chunk is */
+INLINE const REAL *factor_row(const gradient_run *run, const gradient_factor *factor, int64_t k)
+{
+    return factor->rows + run->pairs[2 * k] * factor->row_stride +
+           run->pairs[2 * k + 1] * factor->step_stride;
+}
+
+/* The columns of dz of pair k of the chunk */
+INLINE const REAL *dz_columns(const gradient_run *run, int64_t k, int64_t column)
+{
+    return dz_row(&run->call->shape, run->piece, run->pairs[2 * k], run->pairs[2 * k + 1]) + column;
+}
+
+/* Its numbers with the dropout mask of a gate */
+INLINE void mask_row(const gradient_run *run, const gradient_factor *factor, int64_t k, int gate,
+                     REAL *to)
+{
+    const int64_t g = factor->groups > 1 ? gate : 0, size = factor->size;
+    const int64_t of = g * run->call->shape.batch + run->pairs[2 * k];
+    apply_masks(1, size, factor_row(run, factor, k), factor->masks + of * size, 0, to, 0);
+}
+
+/* Rows of x or h of the chunk's n pairs -> panels [size / 6][k][6] */
+LOCAL void pack_factor(gradient_run *run, const gradient_factor *factor, int64_t n, int group)
+{
+    const int64_t size = factor->size, whole = size / MAX_ROWS, rest = size % MAX_ROWS;
+    for (int64_t k = 0; k < n; k++) {
+        const REAL *from = factor_row(run, factor, k);
+        REAL *to = factor->panels + k * MAX_ROWS;
+        if (k + 4 < n) /* the whole gradient of the weights takes 1 to 6 % less time */
+            for (int64_t i = 0; i < size; i += LSTM_LINE / sizeof(REAL))
+                LSTM_PREFETCH(factor_row(run, factor, k + 4) + i);
+        if (factor->masks) {
+            mask_row(run, factor, k, group, run->row);
+            from = run->row;
+        }
+        for (int64_t i = 0; i < whole; i++)
+            memcpy(to + i * FACTOR_STRIDE, from + i * MAX_ROWS, MAX_ROWS * sizeof(REAL));
+        if (rest)
+            memcpy(to + whole * FACTOR_STRIDE, from + whole * MAX_ROWS,
+                   (size_t)rest * sizeof(REAL));
+    }
+}
+
+/* Columns [column, column + some) of the chunk's n pairs of dz -> a panel; their sum is added to
+ * d_bias. */
+LOCAL void pack_dz(gradient_run *run, int64_t n, int64_t column, int64_t some, REAL *panel)
+{
+    vec sum[PANEL];
+    for (int v = 0; v < PANEL; v++)
+        sum[v] = vec_set1(0);
+    for (int64_t k = 0; k < n; k++) {
+        const REAL *from = dz_columns(run, k, column);
+        if (k + 8 < n) /* 1 % less time */
+            for (int v = 0; v < PANEL; v++)
+                LSTM_PREFETCH(dz_columns(run, k + 8, column) + v * LANES);
+        for (int v = 0; v < PANEL; v++) {
+            const int64_t left = some - v * LANES;
+            vec dz = left >= LANES ? vec_load(from + v * LANES)
+                                   : vec_load_some(from + v * LANES, left > 0 ? left : 0);
+            vec_store(panel + k * COLUMNS + v * LANES, dz);
+            sum[v] = sum[v] + dz;
+        }
+    }
+    if (run->call->arrays.d_bias) {
+        REAL total[COLUMNS], *d_bias = (REAL *)run->call->arrays.d_bias + column;
+        for (int v = 0; v < PANEL; v++)
+            vec_store(total + v * LANES, sum[v]);
+        for (int64_t i = 0; i < some; i++)
+            d_bias[i] += total[i];
+    }
+}
+
+/* gradient[:, column : end] += factor^T panels for the chunk's n pairs */
+LOCAL void add_outer_products(gradient_run *run, const gradient_factor *factor, int64_t n,
+                              int64_t column, int64_t end, int add)
+{
+    const int64_t stride = LSTM_GATES * run->call->shape.units;
+    for (int64_t i = 0; i < factor->size; i += MAX_ROWS) {
+        const int64_t rows = factor->size - i < MAX_ROWS ? factor->size - i : MAX_ROWS;
+        const REAL *a = factor->panels + i / MAX_ROWS * FACTOR_STRIDE, *panel = run->panel;
+        for (int64_t at = column; at < end; at += COLUMNS, panel += n * COLUMNS) {
+            REAL *to = factor->gradient + i * stride + at;
+            if (end - at >= COLUMNS) {
+                outer_products[rows - 1](n, a, panel, to, stride, add);
+                continue;
+            }
+            outer_products[rows - 1](n, a, panel, run->tile, COLUMNS, 0);
+            for (int64_t r = 0; r < rows; r++)
+                for (int64_t j = 0; j < end - at; j++) {
+                    const REAL sum = run->tile[r * COLUMNS + j];
+                    to[r * stride + j] = add ? to[r * stride + j] + sum : sum;
+                }
+        }
+    }
+}
+
+/* The chunk's part of columns [column, end) */
+LOCAL void add_chunk(gradient_run *run, int64_t n, int64_t column, int64_t end, int add)
+{
+    const int64_t units = run->call->shape.units, width = DEPTH / (n ? n : 1) * COLUMNS;
+    const int gated = (run->factors[0].masks && run->factors[0].groups > 1) ||
+                      (run->factors[1].masks && run->factors[1].groups > 1);
+    while (column < end) {
+        /* with dropout masks for each gate a panel may not reach into the next gate */
+        const int64_t gate = column / units,
+                      stop = gated && (gate + 1) * units < end ? (gate + 1) * units : end;
+        for (int f = 0; f < 2; f++)
+            pack_factor(run, &run->factors[f], n, (int)gate);
+        for (int64_t last; column < stop; column = last) {
+            last = stop - column < width ? stop : column + width;
+            for (int64_t at = column; at < last; at += COLUMNS)
+                pack_dz(run, n, at, last - at < COLUMNS ? last - at : COLUMNS,
+                        run->panel + (at - column) * n);
+            for (int f = 0; f < 2; f++)
+                add_outer_products(run, &run->factors[f], n, column, last, add);
+        }
+    }
+}
+
+/* The chunk's part of all columns, with a gemm */
+LOCAL void add_chunk_wide(gradient_run *run, int64_t n, int add)
+{
+    const lstm_call *call = run->call;
+    const int64_t width = LSTM_GATES * call->shape.units;
+    REAL *d_bias = call->arrays.d_bias, *room = run->room + DEPTH * width;
+    int64_t dz_stride, stride;
+    for (int64_t k = 0; k < n; k++)
+        run->dz[k] = dz_columns(run, k, 0);
+    const REAL *dz = n ? as_matrix(n, width, run->dz, 0, run->room, &dz_stride) : NULL;
+    for (int f = 0; f < 2; f++) {
+        const gradient_factor *factor = &run->factors[f];
+        const int groups = factor->groups > 1 ? factor->groups : 1;
+        const int64_t part = width / groups, size = factor->size;
+        for (int g = 0; g < groups; g++) {
+            for (int64_t k = 0; k < n; k++) {
+                run->a[k] = factor_row(run, factor, k);
+                if (factor->masks) {
+                    mask_row(run, factor, k, g, room + k * size);
+                    run->a[k] = room + k * size;
+                }
+            }
+            REAL *to = factor->gradient + g * part;
+            if (!n)
+                for (int64_t i = 0; i < size; i++)
+                    memset(to + i * width, 0, (size_t)part * sizeof(REAL));
+            else {
+                const REAL *a = as_matrix(n, size, run->a, 0, room, &stride);
+                call->weights.gemm(1, 0, size, part, n, a, stride, dz + g * part, dz_stride, add, to,
+                                   width);
+            }
+        }
+    }
+    for (int64_t k = 0; d_bias && k < n; k++)
+        for (int64_t j = 0; j < width; j++)
+            d_bias[j] += dz[k * dz_stride + j];
+}
+
+LOCAL void add_pairs(gradient_run *run, int64_t n, int64_t column, int64_t end, int add)
+{
+    if (run->call->weights.gemm)
+        add_chunk_wide(run, n, add);
+    else
+        add_chunk(run, n, column, end, add);
+}
+
+/* dx of a tile of n pairs, of the rows `of` of the batch. The kernel is packed as (D, 4U), so that
+ * gates are neighbours in its depth. */
+LOCAL void pull_inputs(const lstm_call *call, int64_t n, const REAL *const *dz, const int64_t *of,
+                       REAL *const *dx)
+{
+    const lstm_shape *shape = &call->shape;
+    const REAL *all_masks = call->arrays.input_masks;
+    const int64_t groups = all_masks ? shape->input_groups : 1, inputs = shape->inputs;
+    const int64_t depth = LSTM_GATES * shape->units / groups;
+    const int64_t vectors = (inputs + LANES - 1) / LANES;
+    REAL zeros[COLUMNS] = {0}, sums[MAX_ROWS][COLUMNS], *to[MAX_ROWS];
+    const REAL *starts[MAX_ROWS] = {zeros, zeros, zeros, zeros, zeros, zeros};
+    for (int64_t v = 0; v < vectors; v += PANEL) {
+        const int64_t width = vectors - v < PANEL ? vectors - v : PANEL, column = v * LANES;
+        const int64_t some = inputs - column < width * LANES ? inputs - column : width * LANES;
+        const REAL *panel =
+            (const REAL *)call->weights.kernel + column * LSTM_GATES * shape->units;
+        const int direct = !all_masks && some == width * LANES;
+        for (int64_t g = 0; g < groups; g++) {
+            const REAL *a[MAX_ROWS];
+            for (int64_t r = 0; r < n; r++) {
+                a[r] = dz[r] + g * depth;
+                to[r] = direct ? dx[r] + column : sums[r];
+            }
+            operand part = {a, depth, panel + g * depth * width * LANES, 0};
+            products[width - 1][n - 1](&part, 1, starts, 0, to, 0);
+            for (int64_t r = 0; r < n && !direct; r++) {
+                REAL *at = dx[r] + column;
+                if (!all_masks) {
+                    memcpy(at, sums[r], (size_t)some * sizeof(REAL));
+                    continue;
+                }
+                const REAL *masks = all_masks + (g * shape->batch + of[r]) * inputs + column;
+                for (int64_t j = 0; j < some; j++)
+                    at[j] = (g ? at[j] : (REAL)0) + masks[j] * sums[r][j];
+            }
+        }
+    }
+}
+
+/* Columns [column, column + columns) of d_kernel, d_recurrent_kernel, d_bias */
+LOCAL void weight_gradients(const lstm_call *call, const lstm_piece *piece, int64_t column,
+                            int64_t columns, void *work)
+{
+    gradient_run run;
+    const int64_t begin = first_time(&call->shape, piece), end = begin + piece->end - piece->begin;
+    int64_t n = 0;
+    int add = piece->add;
+    gradient_layout(&run, call, work);
+    run.piece = piece;
+    if (!add && call->arrays.d_bias)
+        memset((REAL *)call->arrays.d_bias + column, 0, (size_t)columns * sizeof(REAL));
+    for (int64_t row = 0; row < call->shape.batch; row++)
+        for (int64_t time = begin; time < end; time++) {
+            const int last = row + 1 == call->shape.batch && time + 1 == end;
+            if (!is_masked(call, row, time)) {
+                run.pairs[2 * n] = row;
+                run.pairs[2 * n + 1] = time;
+                n++;
+            }
+            if (n < DEPTH && !last)
+                continue;
+            if (n || !add) /* without any pair the sums are zero */
+                add_pairs(&run, n, column, column + columns, add);
+            add = 1;
+            n = 0;
+        }
+    if (!add) /* no row, or no step */
+        add_pairs(&run, 0, column, column + columns, 0);
+}
+
+/* d_inputs = sum over g of masks[g] * (dz_g W_g^T); 0 at masked steps. */
+LOCAL void input_gradients(const lstm_call *call, const lstm_piece *piece, int64_t first,
+                           int64_t pairs, void *work)
+{
+    const lstm_shape *shape = &call->shape;
+    const int64_t inputs = shape->inputs, steps = piece->end - piece->begin;
+    const int wide = call->weights.gemm != NULL;
+    const int64_t most = wide ? DEPTH : MAX_ROWS;
+    const REAL *dz[DEPTH];
+    REAL *dx[DEPTH];
+    int64_t of[DEPTH], pair = first;
+    while (pair < first + pairs) {
+        int64_t n = 0;
+        for (; pair < first + pairs && n < most; pair++) {
+            const int64_t row = pair / steps, time = first_time(shape, piece) + pair % steps;
+            REAL *at = (REAL *)call->arrays.d_inputs + (row * shape->steps + time) * inputs;
+            if (is_masked(call, row, time)) {
+                memset(at, 0, (size_t)inputs * sizeof(REAL));
+                continue;
+            }
+            of[n] = row;
+            dx[n] = at;
+            dz[n++] = dz_row(shape, piece, row, time);
+        }
+        if (wide)
+            pull_gate_products(call->weights.gemm, call->weights.kernel, shape->units, n, inputs, dz,
+                               shape->input_groups, call->arrays.input_masks, shape->batch, of, work,
+                               dx);
+        else if (n)
+            pull_inputs(call, n, dz, of, dx);
+    }
+}

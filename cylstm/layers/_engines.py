@@ -1,0 +1,164 @@
+"""Which engine computes an LSTM: it is chosen here, and nowhere else.
+
+| engine | computes | chosen for |
+| --- | --- | --- |
+| fused | kernels of our own on packed weights, threads | built-in activations of one number each |
+| blas | products by SciPy's BLAS, all else as fused | softmax |
+| reference | NumPy | activations of the user's own |
+| steps | Python, one step after the other | a subclass with a `step` of its own |
+
+The environment variable CYLSTM_ENGINE, for tests and comparisons, names an engine that is taken
+instead wherever it can compute the same: `blas` can what `fused` can, `reference` what both can.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from cylstm import _core, _reference, _threads, activations
+
+__all__ = ["Cell", "Run", "choose", "elementwise_number", "made_cell", "require_derivatives"]
+
+Cell = _core.Cell | _reference.Cell
+
+_NUMBERS = {activations.get(name): number for name, number in _core.ACTIVATIONS.items()}
+_ABILITIES = {  # the engines that can compute what one was chosen for
+    "fused": ("fused", "blas", "reference"),
+    "blas": ("blas", "reference"),
+    "reference": ("reference",),
+    "steps": ("steps",),
+}
+
+
+def _forced(given: str) -> str:
+    """The value of CYLSTM_ENGINE, if it is one."""
+    if given and given not in ("fused", "blas", "reference"):
+        raise ValueError(
+            f"The environment variable CYLSTM_ENGINE is {given!r}: set it to fused, blas or "
+            "reference, or leave it unset."
+        )
+    return given
+
+
+_FORCED = _forced(os.environ.get("CYLSTM_ENGINE", ""))
+
+
+def choose(activation: Any, recurrent_activation: Any, own_step: bool = False) -> str:
+    """The engine for these activations, and for a layer that has a `step` of its own."""
+    numbers = [_NUMBERS.get(function) for function in (activation, recurrent_activation)]
+    if own_step:
+        found = "steps"
+    elif None in numbers:
+        found = "reference"
+    else:
+        found = "blas" if any(n >= _core.ROWWISE for n in numbers) else "fused"
+    return _FORCED if _FORCED in _ABILITIES[found] else found
+
+
+def elementwise_number(activation: Any) -> int | None:
+    """The number by which `_core.activate` knows an activation; None where it does not."""
+    number = _NUMBERS.get(activation)
+    return None if number is None or number >= _core.ROWWISE else number
+
+
+def require_derivatives(*functions: Any) -> None:
+    """Raise where an activation has no derivative, before anything is computed."""
+    for function in functions:
+        if function not in _NUMBERS:
+            activations.vjp(function)
+
+
+def made_cell(
+    kernel: np.ndarray,
+    recurrent_kernel: np.ndarray,
+    bias: np.ndarray | None,
+    activation: Any,
+    recurrent_activation: Any,
+) -> Cell:
+    """The cell of these weights and activations, of the engine that is chosen for them."""
+    engine = choose(activation, recurrent_activation)
+    weights = kernel, recurrent_kernel, bias
+    numbers = [_NUMBERS.get(f, f) for f in (activation, recurrent_activation)]
+    if engine == "reference":
+        return _reference.Cell(*weights, *numbers)
+    if engine == "fused":
+        return _core.Cell(*weights, *numbers)
+    from cylstm import _blas  # SciPy's linear algebra takes longer to import than all the rest
+
+    return _core.Cell(*weights, *numbers, _blas.GEMM)
+
+
+class Run:
+    """A forward pass over a batch of sequences, and what it leaves for the backward pass.
+
+    Parameters
+    ----------
+    cell : Cell
+        What computes it.
+    inputs : ndarray, shape (batch, timesteps, input_dim)
+        Of the dtype of the cell.
+    mask : ndarray or None
+        (batch, timesteps) bool.
+    states : sequence of ndarray, or None
+        h and c to start from, (batch, units) each; None for zeros.
+    masks : tuple
+        The dropout masks of the inputs and of the state, (1 or 4, batch, size) or None each.
+    go_backwards, zero_leading, sequence, final_states
+        As for `_core.Cell.forward`.
+
+    Attributes
+    ----------
+    results : tuple
+        The outputs, h and c, as far as they were asked for.
+    """
+
+    __slots__ = ("_arguments", "_cache", "_cell", "results")
+
+    def __init__(
+        self,
+        cell: Cell,
+        inputs: np.ndarray,
+        mask: np.ndarray | None,
+        states: Any,
+        masks: tuple[np.ndarray | None, np.ndarray | None],
+        go_backwards: bool,
+        zero_leading: bool,
+        sequence: bool,
+        final_states: bool,
+    ) -> None:
+        self._cell = cell
+        x_masks, h_masks = masks
+        self._arguments = inputs, mask, states, x_masks, h_masks, go_backwards, zero_leading
+        outputs, h, c, self._cache = cell.forward(
+            inputs, mask, states, x_masks, h_masks, go_backwards, zero_leading, sequence,
+            final_states, True, _threads.pool,
+        )  # fmt: skip
+        self.results = outputs, h, c
+
+    def backward(
+        self, d_outputs: Any, d_final_h: Any, d_final_c: Any, states: bool
+    ) -> list[np.ndarray | None]:
+        """Back-propagate through the sequence.
+
+        Parameters
+        ----------
+        d_outputs, d_final_h, d_final_c : ndarray or None
+            The gradients of the results; None is zero.
+        states : bool
+            Whether the gradients of the initial states are wanted.
+
+        Returns
+        -------
+        list of ndarray
+            The gradients of the inputs, of both initial states (None if not wanted), of the
+            kernel, the recurrent kernel and the bias (None without one).
+        """
+        inputs, mask, initial, x_masks, h_masks, go_backwards, zero_leading = self._arguments
+        return self._cell.backward(
+            inputs, mask, initial, x_masks, h_masks, go_backwards, zero_leading, _threads.pool,
+            cache=self._cache, d_outputs=d_outputs, d_final_h=d_final_h, d_final_c=d_final_c,
+            d_states=states,
+        )  # fmt: skip
