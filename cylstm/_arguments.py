@@ -12,7 +12,6 @@ from typing import Any, ParamSpec, TypeVar
 __all__ = [
     "NamedArguments",
     "WholeSignature",
-    "member",
     "near",
     "suggest_arguments",
     "suggesting",
@@ -21,7 +20,6 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Call = TypeVar("Call", bound=Callable[..., Any])
 
 
 def near(name: object, known: Iterable[str], n: int = 3) -> list[str]:
@@ -155,24 +153,6 @@ class WholeSignature:
         if instance is not None:  # that of calling the instance is another one
             raise AttributeError("__signature__")
         return whole_signature(owner)
-
-
-def member(function: Call) -> Call:
-    """Decorate a function that a class has as a method: `help` does not show what `self` must be.
-
-    Examples
-    --------
-    >>> @member
-    ... def halved(self: list, by: int = 2) -> list: return self[::by]
-    >>> class Numbers(list):
-    ...     halved = halved
-    >>> Numbers([1, 2, 3]).halved()
-    [1, 3]
-    >>> str(inspect.signature(halved)).startswith("(self, ")
-    True
-    """
-    function.__annotations__.pop("self", None)
-    return function
 
 
 class NamedArguments:

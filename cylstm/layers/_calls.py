@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from cylstm._arguments import member
+from cylstm._methods import member
 from cylstm.graph import Node, NotConnectedError, SymbolicTensor
 
 __all__ = [

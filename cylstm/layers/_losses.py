@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from cylstm import _trace, regularizers
-from cylstm._arguments import member
+from cylstm._methods import member
 from cylstm.variables import Variable
 
 __all__ = [

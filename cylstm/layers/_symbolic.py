@@ -12,7 +12,7 @@ from cylstm.graph import Node, SymbolicTensor
 from cylstm.layers._advice import likely_reason
 from cylstm.layers.input_spec import AxesError
 
-__all__ = ["Connected", "connect", "symbolic_masks"]
+__all__ = ["Connected", "connect", "masks"]
 
 
 class Connected(Protocol):
@@ -64,25 +64,25 @@ def connect(layer: Connected, tensors: list[SymbolicTensor], arguments: dict[str
         SymbolicTensor(result, layer.dtype, layer.name)
         for result in (results if several else [results])
     ]
-    masks = layer._symbolic_masks(tensors, len(outputs))
-    for output, mask in zip(outputs, masks, strict=True):
+    found = layer._symbolic_masks(tensors, len(outputs))
+    for output, mask in zip(outputs, found, strict=True):
         output.mask = mask
     layer._note_call(Node(layer, tensors, outputs, arguments))
     return outputs if several else outputs[0]
 
 
-def symbolic_masks(
+def masks(
     layer: Connected, tensors: list[SymbolicTensor], outputs: int
 ) -> list[SymbolicTensor | None]:
     """What stands for the masks of the outputs: found by asking with small arrays."""
     samples = [_sample(tensor, tensor.dtype) for tensor in tensors]
-    masks = [t.mask and _sample(t.mask, "bool") for t in tensors]
+    given = [t.mask and _sample(t.mask, "bool") for t in tensors]
     several = len(tensors) > 1
-    results = layer.compute_mask(samples if several else samples[0], masks if several else masks[0])
+    results = layer.compute_mask(samples if several else samples[0], given if several else given[0])
     results = results if isinstance(results, list) else [results] * outputs
     found: list[SymbolicTensor | None] = []
     for result in results:
-        passed = [t.mask for t, m in zip(tensors, masks, strict=True) if m is result]
+        passed = [t.mask for t, m in zip(tensors, given, strict=True) if m is result]
         if result is None:
             found.append(None)
         elif passed:

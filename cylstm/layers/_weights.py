@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cylstm import _blank, _checks, _spellings, constraints, initializers, regularizers
-from cylstm._arguments import member
+from cylstm._methods import member
 from cylstm.variables import Variable
 
 __all__ = [

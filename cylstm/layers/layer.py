@@ -12,21 +12,19 @@ from cylstm import _checks, _trace, regularizers, streaming
 from cylstm._arguments import WholeSignature, suggest_arguments
 from cylstm._names import unique_name
 from cylstm.graph import Node, SymbolicTensor, is_symbolic
-from cylstm.layers import _calls, _losses, _weights
-from cylstm.layers._building import build_for, undo_of
-from cylstm.layers._config import config_of, own_arguments
+from cylstm.layers import (
+    _building,
+    _calls,
+    _config,
+    _inputs,
+    _losses,
+    _own_code,
+    _symbolic,
+    _weights,
+)
 from cylstm.layers._gradients import Gradients
-from cylstm.layers._inputs import check_shapes, checked_arrays
 from cylstm.layers._looks import described_layer
 from cylstm.layers._losses import as_list
-from cylstm.layers._own_code import (
-    as_shapes,
-    called_within,
-    computed,
-    differentiated,
-    is_written_as_call,
-)
-from cylstm.layers._symbolic import connect, symbolic_masks
 from cylstm.layers.input_spec import batch_shape
 from cylstm.variables import Variable
 
@@ -298,7 +296,7 @@ class Layer:
                 raise ValueError("Give the arguments of a symbolic call by name.")
             return self._connect(as_list(inputs), kwargs)
         if _trace.is_traced(inputs):
-            return called_within(self, inputs, args, kwargs)
+            return _own_code.called_within(self, inputs, args, kwargs)
         arrays = self._as_arrays(inputs)
         self._ensure_built(arrays)
         outputs = self._computed(arrays, *args, **kwargs)
@@ -307,8 +305,8 @@ class Layer:
 
     def _computed(self, arrays: Any, *args: Any, **kwargs: Any) -> Any:
         """What `call` gives for checked arrays; they stay as they are, whoever wrote `call`."""
-        if is_written_as_call(type(self)):
-            return computed(self, arrays, args, kwargs)
+        if _own_code.is_written_as_call(type(self)):
+            return _own_code.computed(self, arrays, args, kwargs)
         return self.call(arrays, *args, **kwargs)
 
     def apply(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -342,7 +340,7 @@ class Layer:
         """
         arrays = self._as_arrays(inputs)
         self._ensure_built(arrays)
-        outputs, pull = differentiated(self, arrays, kwargs)
+        outputs, pull = _own_code.differentiated(self, arrays, kwargs)
         self._record_activity(outputs)
 
         def pullback(cotangents: Any) -> Gradients:
@@ -406,16 +404,20 @@ class Layer:
         """The layers that it is made of: of wrappers and models."""
         return []
 
+    def _inner_run(self, inputs: Any, mask: Any, training: bool, keep: bool) -> Any:
+        """A run through what is within, of a model that is a layer of another; else None."""
+        return None
+
     def _as_arrays(self, inputs: Any) -> Any:
         """The inputs as arrays of the layer's dtype that fit `input_spec`."""
-        return checked_arrays(self, inputs)
+        return _inputs.checked_arrays(self, inputs)
 
     def _cast(self, value: Any, what: str) -> np.ndarray:
         """An input as an array of the dtype the layer reads; `what` names it in errors."""
         return _checks.as_array(value, self._dtype, what)
 
     def _check_shapes(self, shapes: Sequence[Sequence[int | None]]) -> None:
-        check_shapes(self, shapes)
+        _inputs.check_shapes(self, shapes)
 
     def _ensure_built(self, inputs: Any) -> None:
         """Build for these arrays on first use; a failure leaves the layer as it was."""
@@ -425,17 +427,17 @@ class Layer:
 
     def _ensure_built_for(self, input_shape: Any) -> None:
         """Build for this shape, or list of shapes, on first use, and put in given weights."""
-        build_for(self, input_shape)
+        _building.build_for(self, input_shape)
 
     def _undo(self) -> Callable[[], None]:
         """A function that puts the attributes back to what they are now."""
-        return undo_of(self)
+        return _building.undo_of(self)
 
     # ------------------------------------------------------------------ recording a symbolic call
 
     def _connect(self, tensors: list[SymbolicTensor], arguments: dict[str, Any]) -> Any:
         """Build, record a node, and return symbolic outputs."""
-        return connect(self, tensors, arguments)
+        return _symbolic.connect(self, tensors, arguments)
 
     def _symbolic_shapes(self, tensors: list[SymbolicTensor], shape: Any) -> Any:
         """The shape of the output, or a list of shapes, for symbolic tensors."""
@@ -445,11 +447,11 @@ class Layer:
                 f"Layer {self.name} ({type(self).__name__}) takes {len(shape)} inputs, and does "
                 "not say what shape comes of them: define compute_output_shape(input_shape)."
             )
-        return as_shapes(self.compute_output_shape(shape))
+        return _own_code.as_shapes(self.compute_output_shape(shape))
 
     def _declared_shapes(self, input_shape: Any) -> Any:
         """The shape, or list of shapes, that the outputs are to have; None where none is said."""
-        return as_shapes(self.compute_output_shape(input_shape))
+        return _own_code.as_shapes(self.compute_output_shape(input_shape))
 
     def _note_call(self, node: Node) -> None:
         """Enter the losses and updates that come with a symbolic call."""
@@ -463,7 +465,7 @@ class Layer:
         """What stands for the masks of the outputs."""
         own = type(self).compute_mask is not Layer.compute_mask
         masked = any(tensor.mask is not None for tensor in tensors)
-        return symbolic_masks(self, tensors, outputs) if own or masked else [None] * outputs
+        return _symbolic.masks(self, tensors, outputs) if own or masked else [None] * outputs
 
     def _record_activity(self, outputs: Any) -> None:
         if self.activity_regularizer is not None:
@@ -475,7 +477,7 @@ class Layer:
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make the same layer again, as plain JSON values."""
-        return config_of(self, Layer)
+        return _config.config_of(self, Layer)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
@@ -494,7 +496,7 @@ class Layer:
         return state
 
     def __repr__(self) -> str:
-        return described_layer(self, own_arguments(type(self), Layer))
+        return described_layer(self, _config.own_arguments(type(self), Layer))
 
 
 suggest_arguments(Layer)
