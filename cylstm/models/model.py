@@ -24,7 +24,8 @@ from cylstm.models import _savable
 from cylstm.models._connections import connect, describe, layers_of, outputs_at
 from cylstm.models._execution import Run, added_up
 from cylstm.models._looks import as_html, as_text
-from cylstm.training import GeneratedTraining, Trainer
+from cylstm.training._generated import GeneratedTraining
+from cylstm.training.trainer import Trainer
 from cylstm.utils import print_summary
 
 __all__ = ["Model"]

@@ -15,7 +15,7 @@ from cylstm.layers.input_layer import Input, InputLayer
 from cylstm.layers.layer import Layer
 from cylstm.models._connections import layers_of
 from cylstm.models.model import Model
-from cylstm.training import Trainer
+from cylstm.training.trainer import Trainer
 
 __all__ = ["Sequential"]
 

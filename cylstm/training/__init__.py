@@ -1,6 +1,5 @@
 """Training: what `Model.compile`, `fit`, `evaluate` and `predict` are made of."""
 
-from cylstm.training._generated import GeneratedTraining
 from cylstm.training.trainer import Trainer
 
-__all__ = ["GeneratedTraining", "Trainer"]
+__all__ = ["Trainer"]

@@ -9,7 +9,8 @@ import pytest
 
 import cylstm
 from cylstm.layers import LSTM, Dense, Layer, Nested, TimeDistributed
-from cylstm.training import GeneratedTraining, Trainer
+from cylstm.training import Trainer
+from cylstm.training._generated import GeneratedTraining
 
 X = np.random.default_rng(0).normal(size=(8, 5, 3)).astype("float32")
 Y = np.ones((8, 2), "float32")
