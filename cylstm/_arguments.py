@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["NamedArguments", "near", "suggesting", "whole_signature"]
+__all__ = [
+    "NamedArguments",
+    "WholeSignature",
+    "near",
+    "suggest_arguments",
+    "suggesting",
+    "whole_signature",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -136,23 +143,32 @@ def suggesting(function: Callable[P, R], other_names: Iterable[str] = ()) -> Cal
     return call
 
 
+class WholeSignature:
+    """The attribute ``__signature__`` of a class, put together when someone asks for it.
+
+    Importing takes no longer for it; see `whole_signature`.
+    """
+
+    def __get__(self, instance: object, owner: type) -> inspect.Signature:
+        if instance is not None:  # that of calling the instance is another one
+            raise AttributeError("__signature__")
+        return whole_signature(owner)
+
+
 class NamedArguments:
     """Base of classes that show all their arguments, and name the nearest for an unknown one."""
 
-    class _Signature:
-        """The signature, put together when someone asks for it: importing takes no longer."""
-
-        def __get__(self, instance: object, owner: type) -> inspect.Signature:
-            if instance is not None:  # that of calling the instance is another one
-                raise AttributeError("__signature__")
-            return whole_signature(owner)
-
-    __signature__ = _Signature()
+    __signature__ = WholeSignature()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "__init__" in vars(cls):
-            cls.__init__ = _suggesting_init(cls.__init__)  # type: ignore[method-assign]
+        suggest_arguments(cls)
+
+
+def suggest_arguments(cls: type) -> None:
+    """Let the ``__init__`` of a class, if it defines one, name the nearest for an unknown one."""
+    if "__init__" in vars(cls):
+        cls.__init__ = _suggesting_init(cls.__init__)  # type: ignore[misc]
 
 
 def _suggesting_init(init: Callable[..., None]) -> Callable[..., None]:

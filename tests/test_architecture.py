@@ -42,6 +42,7 @@ FLOORS = [
         "_blas",
         "_checks",
         "_core",
+        "_methods",
         "_names",
         "_numbers",
         "_random",

@@ -354,9 +354,7 @@ def test_calls_in_many_threads_are_independent():
         make_problem(np.random.default_rng(seed), 4, 200, 8, 24, input_gates=4) for seed in range(4)
     ]
     cotangents = [make_cotangents(np.random.default_rng(7), problem) for problem in problems]
-    expected = [
-        run_both_passes(_core, *case) for case in zip(problems, cotangents, strict=True)
-    ]
+    expected = [run_both_passes(_core, *case) for case in zip(problems, cotangents, strict=True)]
     different = []
 
     def run(number):

@@ -271,13 +271,14 @@ def test_validation_batch_size():
     """The loss does not depend on it; a stateful model refuses what does not divide."""
     model = compiled()
     seen = []
-    test = model._compiled().test
+    steps = model._trainer._prepared.compiled()
+    test = steps.test
 
     def counted(samples):
         seen.append(samples.size)
         return test(samples)
 
-    model._steps.test = counted
+    steps.test = counted
     model.fit(X, Y, epochs=1, verbose=0, batch_size=8, validation_data=(X, Y),
               validation_batch_size=3)  # fmt: skip
     assert seen == [3, 3, 2]

@@ -9,8 +9,9 @@ import numpy as np
 
 from cylstm import _spellings
 from cylstm._arguments import suggesting
+from cylstm._names import unique_name
 from cylstm.graph import Node, SymbolicTensor
-from cylstm.layers.layer import Layer, unique_name
+from cylstm.layers.layer import Layer
 
 __all__ = ["Input", "InputLayer"]
 

@@ -2,61 +2,37 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _blank, _checks, _names, _registry, _trace, regularizers
-from cylstm._arguments import NamedArguments
-from cylstm.graph import Connectable, Node, SymbolicTensor, is_symbolic
-from cylstm.layers._advice import likely_reason
-from cylstm.layers._looks import described_layer
-from cylstm.layers._losses import LossHolder, as_list
-from cylstm.layers._own_code import (
-    as_shapes,
-    called_within,
-    computed,
-    differentiated,
-    is_written_as_call,
+from cylstm import _checks, _trace, regularizers
+from cylstm._arguments import WholeSignature, suggest_arguments
+from cylstm._names import unique_name
+from cylstm.graph import Node, SymbolicTensor, is_symbolic
+from cylstm.layers import (
+    _building,
+    _calls,
+    _config,
+    _inputs,
+    _losses,
+    _own_code,
+    _symbolic,
+    _weights,
 )
-from cylstm.layers._weights import WeightHolder
-from cylstm.layers.input_spec import AxesError, batch_shape
+from cylstm.layers._gradients import Gradients
+from cylstm.layers._looks import described_layer
+from cylstm.layers._losses import as_list
+from cylstm.layers.input_spec import batch_shape
 from cylstm.layers.streams import FrameStream
 from cylstm.variables import Variable
 
 __all__ = ["Gradients", "Layer"]
 
 
-def unique_name(class_name: str) -> str:
-    """The next free default name of a class: ``lstm_1``, ``lstm_2``, ``time_distributed_1``."""
-    snake = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", class_name)
-    snake = re.sub(r"([a-z])([A-Z])", r"\1_\2", snake).lower().lstrip("_")
-    return f"{snake}_{_names.next_number(snake)}"
-
-
-class Gradients(NamedTuple):
-    """What a pullback returns: the gradients of ``sum(outputs * cotangents)``.
-
-    Attributes
-    ----------
-    inputs : ndarray or list of ndarray
-        Like the inputs of the call.
-    initial_state : list of ndarray, or None
-        Like the initial states of the call; None where none were given.
-    weights : list of ndarray
-        In the order of the layer's ``trainable_weights``.
-    """
-
-    inputs: Any
-    initial_state: list[np.ndarray] | None
-    weights: list[np.ndarray]
-
-
-class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
+class Layer:
     """The base of all layers, as `tf.keras.layers.Layer` of TensorFlow 1.4.
 
     A subclass defines `build` (create the weights with `add_weight`), `call` (the computation, of
@@ -110,6 +86,12 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
     framewise = False
     """Whether the outputs at a timestep depend on that timestep of the inputs alone."""
 
+    __signature__ = WholeSignature()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        suggest_arguments(cls)
+
     def __init__(
         self,
         *,
@@ -133,12 +115,149 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
         self.built = False
         self.supports_masking = False
         self.input_spec: Any = None  # a list of InputSpec
+        self._variables: list[Variable] = []
+        self._losses: list[_losses.Entry] = []
+        self._updates: list[_losses.Entry] = []
+        self._activity_losses: list[float] = []
+        self.inbound_nodes: list[Node] = []
+        self.outbound_nodes: list[Node] = []
         super().__init__()
 
     @property
     def dtype(self) -> str:
         """The name of the dtype the layer computes in."""
         return self._dtype.name
+
+    # ------------------------------------------------------------------ weights
+
+    add_weight = _weights.add_weight
+    add_variable = _weights.add_variable
+    get_weights = _weights.get_weights
+    set_weights = _weights.set_weights
+    count_params = _weights.count_params
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The weights that training updates: none while the layer is frozen."""
+        return _weights.trained(self)
+
+    @trainable_weights.setter
+    def trainable_weights(self, weights: Sequence[Variable]) -> None:
+        _weights.replace(self, weights, trainable=True)
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The weights that training leaves alone; those of a frozen layer all are."""
+        return _weights.fixed(self)
+
+    @non_trainable_weights.setter
+    def non_trainable_weights(self, weights: Sequence[Variable]) -> None:
+        _weights.replace(self, weights, trainable=False)
+
+    @property
+    def weights(self) -> list[Variable]:
+        """All weights, the trainable ones first."""
+        return self.trainable_weights + self.non_trainable_weights
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The same as `weights`."""
+        return self.weights
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The same as `trainable_weights`."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """The same as `non_trainable_weights`."""
+        return self.non_trainable_weights
+
+    # ------------------------------------------------------------------ losses and updates
+
+    add_loss = _losses.add_loss
+    add_update = _losses.add_update
+    get_losses_for = _losses.get_losses_for
+    get_updates_for = _losses.get_updates_for
+
+    @property
+    def losses(self) -> list[Any]:
+        """The losses beside that of the task: of the weights, added ones, of the last outputs."""
+        return _losses.own_losses(self)
+
+    @property
+    def updates(self) -> list[Any]:
+        """What `add_update` was given."""
+        return [update for update, _ in self._updates]
+
+    def _penalised_weights(self) -> list[Variable]:
+        """The weights whose penalties a model adds to its loss."""
+        return _losses.penalised_weights(self)
+
+    # ------------------------------------------------------------------ symbolic calls
+
+    get_input_at = _calls.get_input_at
+    get_output_at = _calls.get_output_at
+    get_input_shape_at = _calls.get_input_shape_at
+    get_output_shape_at = _calls.get_output_shape_at
+    get_input_mask_at = _calls.get_input_mask_at
+    get_output_mask_at = _calls.get_output_mask_at
+
+    @property
+    def scope_name(self) -> str:
+        """The name under which the layer was first used: its own.
+
+        Raises
+        ------
+        ValueError
+            If it has not been used yet.
+        """
+        if not self.built:
+            raise ValueError(f"Layer {self.name} has not been used yet, so it has no scope.")
+        return self.name
+
+    @property
+    def input(self) -> Any:
+        """The input tensor, or list of tensors, of the only call.
+
+        Raises
+        ------
+        AttributeError
+            If the layer has no node, or several.
+        """
+        return _calls.of_the_call(self, "input")
+
+    @property
+    def output(self) -> Any:
+        """The output tensor, or list of tensors, of the only call; errors as `input`."""
+        return _calls.of_the_call(self, "output")
+
+    @property
+    def input_mask(self) -> Any:
+        """The input mask, or list of masks, of the only call; errors as `input`."""
+        return _calls.of_the_call(self, "input", "mask")
+
+    @property
+    def output_mask(self) -> Any:
+        """The output mask, or list of masks, of the only call; errors as `input`."""
+        return _calls.of_the_call(self, "output", "mask")
+
+    @property
+    def input_shape(self) -> Any:
+        """The input shape, or list of shapes, if it is the same in all calls.
+
+        Raises
+        ------
+        AttributeError
+            If the layer has no node, or nodes of different shapes.
+        """
+        return _calls.of_all_calls(self, "input")
+
+    @property
+    def output_shape(self) -> Any:
+        """The output shape, or list of shapes, if the same in all calls; errors likewise."""
+        return _calls.of_all_calls(self, "output")
 
     # ------------------------------------------------------------------ calling
 
@@ -178,7 +297,7 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
                 raise ValueError("Give the arguments of a symbolic call by name.")
             return self._connect(as_list(inputs), kwargs)
         if _trace.is_traced(inputs):
-            return called_within(self, inputs, args, kwargs)
+            return _own_code.called_within(self, inputs, args, kwargs)
         arrays = self._as_arrays(inputs)
         self._ensure_built(arrays)
         outputs = self._computed(arrays, *args, **kwargs)
@@ -187,8 +306,8 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
 
     def _computed(self, arrays: Any, *args: Any, **kwargs: Any) -> Any:
         """What `call` gives for checked arrays; they stay as they are, whoever wrote `call`."""
-        if is_written_as_call(type(self)):
-            return computed(self, arrays, args, kwargs)
+        if _own_code.is_written_as_call(type(self)):
+            return _own_code.computed(self, arrays, args, kwargs)
         return self.call(arrays, *args, **kwargs)
 
     def apply(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -222,7 +341,7 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
         """
         arrays = self._as_arrays(inputs)
         self._ensure_built(arrays)
-        outputs, pull = differentiated(self, arrays, kwargs)
+        outputs, pull = _own_code.differentiated(self, arrays, kwargs)
         self._record_activity(outputs)
 
         def pullback(cotangents: Any) -> Gradients:
@@ -286,43 +405,20 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
         """The layers that it is made of: of wrappers and models."""
         return []
 
+    def _inner_run(self, inputs: Any, mask: Any, training: bool, keep: bool) -> Any:
+        """A run through what is within, of a model that is a layer of another; else None."""
+        return None
+
     def _as_arrays(self, inputs: Any) -> Any:
         """The inputs as arrays of the layer's dtype that fit `input_spec`."""
-        several = self._takes_as_several(inputs)
-        if several and len(inputs) == 1:
-            return self._as_arrays(inputs[0])
-        arrays = [
-            self._cast(x, f"Input {i} of layer {self.name}")
-            for i, x in enumerate(inputs if several else [inputs])
-        ]
-        self._check_shapes([a.shape for a in arrays])
-        return arrays if several else arrays[0]
-
-    def _takes_as_several(self, inputs: Any) -> bool:
-        """Whether a list is one of inputs, and not one input as a list of numbers."""
-        if not isinstance(inputs, list | tuple):
-            return False
-        if self.input_spec is None:
-            own = is_written_as_call(type(self))
-            return own and any(isinstance(x, np.ndarray | Variable) for x in inputs)
-        return len(as_list(self.input_spec)) > 1
+        return _inputs.checked_arrays(self, inputs)
 
     def _cast(self, value: Any, what: str) -> np.ndarray:
         """An input as an array of the dtype the layer reads; `what` names it in errors."""
         return _checks.as_array(value, self._dtype, what)
 
     def _check_shapes(self, shapes: Sequence[Sequence[int | None]]) -> None:
-        if self.input_spec is None:
-            return
-        specs = as_list(self.input_spec)  # Keras takes one that is in no list, too
-        if len(shapes) != len(specs):
-            only = ": of a layer with return_state=True take the first output"
-            raise ValueError(
-                f"Layer {self.name} takes {len(specs)} inputs, got {len(shapes)}"
-                f"{only if len(specs) == 1 else ''}."
-            )
-        for i, (shape, spec) in enumerate(zip(shapes, specs, strict=True)):
-            spec.check(shape, f"Input {i} of layer {self.name}")
+        _inputs.check_shapes(self, shapes)
 
     def _ensure_built(self, inputs: Any) -> None:
         """Build for these arrays on first use; a failure leaves the layer as it was."""
@@ -332,59 +428,17 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
 
     def _ensure_built_for(self, input_shape: Any) -> None:
         """Build for this shape, or list of shapes, on first use, and put in given weights."""
-        undo = self._undo()
-        try:
-            if not self.built:
-                self.build(input_shape)
-                self.built = True
-            if self._initial_weights is not None:
-                self.set_weights(self._initial_weights)
-                self._initial_weights = None
-        except BaseException:
-            undo()
-            raise
+        _building.build_for(self, input_shape)
 
     def _undo(self) -> Callable[[], None]:
         """A function that puts the attributes back to what they are now."""
-        before = {k: list(v) if type(v) is list else v for k, v in self.__dict__.items()}
+        return _building.undo_of(self)
 
-        def undo() -> None:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-
-        return undo
-
-    # ------------------------------------------------------------------ symbolic calls
+    # ------------------------------------------------------------------ recording a symbolic call
 
     def _connect(self, tensors: list[SymbolicTensor], arguments: dict[str, Any]) -> Any:
         """Build, record a node, and return symbolic outputs."""
-        if arguments.pop("mask", None) is not None:
-            raise ValueError("A symbolic mask comes with its input: use Masking or Embedding.")
-        for tensor in tensors:
-            if not isinstance(tensor, SymbolicTensor):
-                raise ValueError(
-                    f"Layer {self.name} was called on symbolic tensors together with a "
-                    f"{type(tensor).__name__}: make an Input for it."
-                )
-        shapes = [tensor.shape for tensor in tensors]
-        shape = shapes if len(shapes) > 1 else shapes[0]
-        try:
-            self._check_shapes(shapes)
-            self._ensure_built_for(shape)
-            results = self._symbolic_shapes(tensors, shape)
-        except AxesError as error:
-            reason = likely_reason(self, tensors[0]) if tensors else None
-            raise (error if reason is None else ValueError(reason)) from None
-        several = isinstance(results, list)
-        outputs = [
-            SymbolicTensor(result, self.dtype, self.name)
-            for result in (results if several else [results])
-        ]
-        masks = self._symbolic_masks(tensors, len(outputs))
-        for output, mask in zip(outputs, masks, strict=True):
-            output.mask = mask
-        self._note_call(Node(self, tensors, outputs, arguments))
-        return outputs if several else outputs[0]
+        return _symbolic.connect(self, tensors, arguments)
 
     def _symbolic_shapes(self, tensors: list[SymbolicTensor], shape: Any) -> Any:
         """The shape of the output, or a list of shapes, for symbolic tensors."""
@@ -394,11 +448,11 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
                 f"Layer {self.name} ({type(self).__name__}) takes {len(shape)} inputs, and does "
                 "not say what shape comes of them: define compute_output_shape(input_shape)."
             )
-        return as_shapes(self.compute_output_shape(shape))
+        return _own_code.as_shapes(self.compute_output_shape(shape))
 
     def _declared_shapes(self, input_shape: Any) -> Any:
         """The shape, or list of shapes, that the outputs are to have; None where none is said."""
-        return as_shapes(self.compute_output_shape(input_shape))
+        return _own_code.as_shapes(self.compute_output_shape(input_shape))
 
     def _note_call(self, node: Node) -> None:
         """Enter the losses and updates that come with a symbolic call."""
@@ -409,27 +463,10 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
     def _symbolic_masks(
         self, tensors: list[SymbolicTensor], outputs: int
     ) -> list[SymbolicTensor | None]:
-        """What stands for the masks of the outputs: found by asking with small arrays."""
+        """What stands for the masks of the outputs."""
         own = type(self).compute_mask is not Layer.compute_mask
-        if not own and all(tensor.mask is None for tensor in tensors):
-            return [None] * outputs
-        samples = [_sample(tensor, tensor.dtype) for tensor in tensors]
-        masks = [t.mask and _sample(t.mask, "bool") for t in tensors]
-        several = len(tensors) > 1
-        results = self.compute_mask(
-            samples if several else samples[0], masks if several else masks[0]
-        )
-        results = results if isinstance(results, list) else [results] * outputs
-        found: list[SymbolicTensor | None] = []
-        for result in results:
-            passed = [t.mask for t, m in zip(tensors, masks, strict=True) if m is result]
-            if result is None:
-                found.append(None)
-            elif passed:
-                found.append(passed[0])
-            else:
-                found.append(SymbolicTensor([None] * np.ndim(result), "bool", f"{self.name}/mask"))
-        return found
+        masked = any(tensor.mask is not None for tensor in tensors)
+        return _symbolic.masks(self, tensors, outputs) if own or masked else [None] * outputs
 
     def _record_activity(self, outputs: Any) -> None:
         if self.activity_regularizer is not None:
@@ -441,18 +478,7 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make the same layer again, as plain JSON values."""
-        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
-        if self.batch_input_shape is not None:
-            config["batch_input_shape"] = self.batch_input_shape
-        for name in _own_arguments(type(self)):
-            if hasattr(self, name):
-                config[name] = _config_value(getattr(self, name))
-            elif type(self).get_config is Layer.get_config:
-                raise TypeError(
-                    f"{type(self).__name__}.__init__ takes {name!r} but does not store it as "
-                    f"self.{name}: store it, or override get_config."
-                )
-        return config
+        return _config.config_of(self, Layer)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
@@ -471,32 +497,7 @@ class Layer(NamedArguments, WeightHolder, LossHolder, Connectable):
         return state
 
     def __repr__(self) -> str:
-        return described_layer(self, _own_arguments(type(self)))
+        return described_layer(self, _config.own_arguments(type(self), Layer))
 
 
-def _sample(tensor: SymbolicTensor, dtype: str) -> np.ndarray:
-    """A small array of the shape of a symbolic tensor, 1 standing for what is unknown."""
-    shape = [1 if n is None else n for n in tensor.shape]
-    _blank.claim(shape)
-    return np.zeros(shape, dtype)
-
-
-def _own_arguments(cls: type) -> list[str]:
-    """The named arguments of ``__init__``, from `Layer`'s subclasses down to `cls`."""
-    names: dict[str, None] = {}
-    for base in reversed(cls.__mro__):
-        if issubclass(base, Layer) and base is not Layer and "__init__" in vars(base):
-            for parameter in list(inspect.signature(base.__init__).parameters.values())[1:]:
-                if parameter.kind in (
-                    parameter.POSITIONAL_OR_KEYWORD,
-                    parameter.KEYWORD_ONLY,
-                ):
-                    names[parameter.name] = None
-    common = inspect.signature(Layer.__init__).parameters.keys() - {"activity_regularizer"}
-    return [name for name in names if name not in common]
-
-
-def _config_value(value: Any) -> Any:
-    if callable(value) or hasattr(value, "get_config"):
-        return _registry.serialize_object(value)
-    return _registry.plain(value)
+suggest_arguments(Layer)

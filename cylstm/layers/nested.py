@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
+from cylstm.layers._losses import own_losses
 from cylstm.layers._turns import in_turn
 from cylstm.layers.layer import Layer
 from cylstm.variables import Variable
@@ -81,7 +82,7 @@ class Nested(Layer):
     @property
     def losses(self) -> list[Any]:
         """The losses of the whole and of each layer within."""
-        return self._own_losses() + [x for layer in self._sublayers() for x in layer.losses]
+        return own_losses(self) + [x for layer in self._sublayers() for x in layer.losses]
 
     def get_losses_for(self, inputs: Any) -> list[Any]:
         """The losses that depend on these inputs; on none (the weights'), for None."""

@@ -28,7 +28,7 @@ def describe(
         for n, node in enumerate(k for k in layer.inbound_nodes if id(k) in kept)
     }
 
-    def place(tensor: SymbolicTensor) -> list:
+    def place(tensor: SymbolicTensor) -> list[Any]:
         return [tensor.layer.name, number[id(tensor.node)], tensor.index]
 
     entries = []
@@ -108,10 +108,11 @@ def _find_output(
     return nodes[node].output_tensors[index] if node < len(nodes) else None
 
 
-def outputs_at(layers: dict[str, Layer], places: list) -> list[SymbolicTensor]:
+def outputs_at(layers: dict[str, Layer], places: list[Any]) -> list[SymbolicTensor]:
     """The tensors at places of a configuration: [layer, call, output], or a list of such."""
     places = [places] if isinstance(places[0], str) else places
-    tensors = [_find_output(layers, *place[:3]) for place in places]
-    if any(tensor is None for tensor in tensors):
+    found = [_find_output(layers, *place[:3]) for place in places]
+    tensors = [tensor for tensor in found if tensor is not None]
+    if len(tensors) < len(found):
         raise ValueError(f"The configuration names outputs that do not exist: {places}.")
     return tensors

@@ -10,9 +10,9 @@ import numpy as np
 from cylstm import regularizers
 from cylstm.backend._control import learning_phase, training_phase
 from cylstm.graph import Node, SymbolicTensor
+from cylstm.layers._losses import as_list
 from cylstm.layers.input_layer import InputLayer
-from cylstm.layers.layer import as_list
-from cylstm.layers.nested import Nested, accepted
+from cylstm.layers.nested import accepted
 from cylstm.variables import Variable
 
 __all__ = ["Accumulated", "Run", "added_up"]
@@ -25,8 +25,8 @@ class Run:
     ----------
     nodes : list of Node
         In an order in which each comes after those that it depends on.
-    inputs : list of SymbolicTensor
-        Where the arrays go in.
+    inputs, outputs : list of SymbolicTensor
+        Where the arrays go in, and where they come out.
     arrays : list of ndarray
         Their values.
     masks : list of (ndarray or None)
@@ -46,11 +46,13 @@ class Run:
         self,
         nodes: list[Node],
         inputs: list[SymbolicTensor],
+        outputs: list[SymbolicTensor],
         arrays: list[np.ndarray],
         masks: list[np.ndarray | None],
         training: bool,
         keep: bool,
     ) -> None:
+        self.inputs, self.outputs = inputs, outputs
         self.values = {id(t): a for t, a in zip(inputs, arrays, strict=True)}
         self.masks = {id(t): m for t, m in zip(inputs, masks, strict=True)}
         self._steps: list[_Step] = []
@@ -66,6 +68,10 @@ class Run:
         for t, value, mask in step.run(masks, training, keep):
             self.values[id(t)], self.masks[id(t)] = value, mask
         self._steps.append(step)
+
+    def results(self) -> list[np.ndarray]:
+        """The values of the outputs."""
+        return [self.values[id(t)] for t in self.outputs]
 
     def activity_penalties(self) -> list[float]:
         """The activity losses of every call of the graph, in its order."""
@@ -108,9 +114,9 @@ class _Step:
         inputs = self.inputs if several else self.inputs[0]
         mask = (masks if several else masks[0]) if any(m is not None for m in masks) else None
         given = {"mask": mask, "training": training or None}
-        if isinstance(self.layer, Nested) and hasattr(self.layer, "outputs"):
-            self.inner = self.layer._run(self.layer._as_arrays(inputs), mask, training, keep=keep)
-            outputs = [self.inner.values[id(t)] for t in self.layer.outputs]
+        self.inner = self.layer._inner_run(inputs, mask, training, keep)
+        if self.inner is not None:
+            outputs = self.inner.results()
         elif keep:
             self.variables = self.layer.trainable_weights
             given = self.node.arguments | accepted(self.layer.vjp, **given)
@@ -125,7 +131,7 @@ class _Step:
     def _output_masks(self, inputs: Any, mask: Any) -> list[np.ndarray | None]:
         tensors = self.node.output_tensors
         if self.inner is not None:
-            return [self.inner.masks[id(t)] for t in self.layer.outputs]
+            return [self.inner.masks[id(t)] for t in self.inner.outputs]
         if mask is None and all(t.mask is None for t in tensors):
             return [None] * len(tensors)
         if isinstance(inputs, list) and mask is None:
@@ -151,8 +157,8 @@ class _Step:
                 found.add(t, regularizers.gradient(regularizer, values[id(t)]))
         wanted = [found.by_identity.get(id(t)) for t in tensors]
         if self.inner is not None:
-            inner = self.inner.backward(added_up(self.layer.outputs, wanted), penalties=penalties)
-            for t, end in zip(self.node.input_tensors, self.layer.inputs, strict=True):
+            inner = self.inner.backward(added_up(self.inner.outputs, wanted), penalties=penalties)
+            for t, end in zip(self.node.input_tensors, self.inner.inputs, strict=True):
                 found.add(t, inner.by_identity.get(id(end)))
             for variable in self.layer.trainable_weights:
                 found.add(variable, inner.by_identity.get(id(variable)))

@@ -11,26 +11,36 @@ import numpy as np
 
 from cylstm import _checks, _spellings
 from cylstm._arguments import near
+from cylstm._methods import delegated
 from cylstm._version import __version__
 from cylstm.graph import Node, SymbolicTensor, walk
+from cylstm.layers._losses import as_list
 from cylstm.layers._turns import in_turn
 from cylstm.layers.input_layer import InputLayer
 from cylstm.layers.input_spec import InputSpec
-from cylstm.layers.layer import Gradients, Layer, as_list
+from cylstm.layers.layer import Gradients, Layer
 from cylstm.layers.nested import Nested
+from cylstm.models import _savable
 from cylstm.models._chain_stream import ChainStream
 from cylstm.models._connections import connect, describe, layers_of, outputs_at
 from cylstm.models._execution import Run, added_up
 from cylstm.models._looks import as_html, as_text
-from cylstm.models._savable import Savable
-from cylstm.training import Trainer
+from cylstm.training._generated import GeneratedTraining
+from cylstm.training.trainer import Trainer
 from cylstm.utils import print_summary
 
 __all__ = ["Model"]
 
 
-class Model(Trainer, Savable, Nested):
+class Model(Nested):
     """A graph of layers, from symbolic inputs to symbolic outputs; itself a layer.
+
+    It is trained as `tf.keras.models.Model` of TensorFlow 1.4: `compile`, then `fit`. Whatever
+    raises an error leaves the weights, moving statistics and states as they were before the batch
+    at hand. A loss or gradient that is NaN is such an error, unless a `TerminateOnNaN` is among
+    the callbacks: then the update is left out and training ends. Ctrl-C waits for the end of a
+    batch that has begun, and then raises KeyboardInterrupt; ``model.history`` has the epochs
+    until then.
 
     Parameters
     ----------
@@ -49,6 +59,17 @@ class Model(Trainer, Savable, Nested):
     TypeError
         If an input or output is not symbolic.
 
+    Attributes
+    ----------
+    optimizer : Optimizer
+        From `compile`; None before.
+    metrics_names : list of str
+        What `evaluate` and the methods that end in ``_on_batch`` return.
+    history : History
+        Of the last `fit`.
+    stop_training : bool
+        Set it to True, in a callback, to end training after the batch or epoch.
+
     Examples
     --------
     >>> import numpy as np
@@ -60,6 +81,17 @@ class Model(Trainer, Savable, Nested):
     (5, 2)
     """
 
+    # What `compile` was given, and what `fit` tells: callbacks read and set them too.
+    optimizer: Any = None
+    loss: Any = None
+    metrics: Any = None
+    loss_weights: Any = None
+    sample_weight_mode: Any = None
+    weighted_metrics: Any = None
+    metrics_names: list[str]
+    history: Any = None
+    stop_training = False
+
     @_spellings.model
     def __init__(
         self,
@@ -68,6 +100,7 @@ class Model(Trainer, Savable, Nested):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
+        self._trainer = Trainer(self)
         self._connect_graph(as_list(inputs), as_list(outputs))
 
     def _connect_graph(self, inputs: list[SymbolicTensor], outputs: list[SymbolicTensor]) -> None:
@@ -101,6 +134,7 @@ class Model(Trainer, Savable, Nested):
     def __setstate__(self, state: dict[str, Any]) -> None:
         calls = state.pop("_calls")
         self.__dict__.update(state)
+        self._trainer = self._trainer.of(self)  # `copy.copy` gives that of the original
         for layer, nodes in zip(self._every_layer(), calls, strict=True):
             for node in nodes:
                 node.enter()
@@ -264,14 +298,14 @@ class Model(Trainer, Savable, Nested):
         if not _are_arrays(inputs, len(self.inputs)):
             inputs = self._as_arrays(inputs)
         run = self._run(inputs, mask, bool(training), keep=False)
-        return _one_or_list([run.values[id(t)] for t in self.outputs])
+        return _one_or_list(run.results())
 
     def vjp(
         self, inputs: Any, mask: Any = None, training: bool | None = None
     ) -> tuple[Any, Callable[[Any], Gradients]]:
         """Run the graph, and return how to pull gradients back through it; see `Layer.vjp`."""
         run = self._run(self._as_arrays(inputs), mask, bool(training), keep=True)
-        outputs = [run.values[id(t)] for t in self.outputs]
+        outputs = run.results()
         variables = self.trainable_weights
 
         def pullback(cotangents: Any) -> Gradients:
@@ -327,7 +361,10 @@ class Model(Trainer, Savable, Nested):
                 f"Model {self.name} takes {len(self.inputs)} inputs, got {len(masks)} masks."
             )
         with in_turn(self):
-            return Run(self._nodes, self.inputs, arrays, masks, training, keep)
+            return Run(self._nodes, self.inputs, self.outputs, arrays, masks, training, keep)
+
+    def _inner_run(self, inputs: Any, mask: Any, training: bool, keep: bool) -> Run:
+        return self._run(self._as_arrays(inputs), mask, training, keep=keep)
 
     def _as_arrays(self, inputs: Any) -> list[np.ndarray]:
         """One array for each input, of its shape; layers cast them to their own dtypes."""
@@ -355,6 +392,26 @@ class Model(Trainer, Savable, Nested):
             InputSpec(shape=tensor.shape).check(array.shape, what)
             arrays.append(array)
         return arrays
+
+    # ------------------------------------------------------------------ training
+
+    compile = delegated(Trainer.compile, "_trainer")
+    fit = delegated(Trainer.fit, "_trainer")
+    evaluate = delegated(Trainer.evaluate, "_trainer")
+    predict = delegated(Trainer.predict, "_trainer")
+    train_on_batch = delegated(Trainer.train_on_batch, "_trainer")
+    test_on_batch = delegated(Trainer.test_on_batch, "_trainer")
+    predict_on_batch = delegated(Trainer.predict_on_batch, "_trainer")
+    fit_generator = delegated(GeneratedTraining.fit_generator, "_trainer.generated")
+    evaluate_generator = delegated(GeneratedTraining.evaluate_generator, "_trainer.generated")
+    predict_generator = delegated(GeneratedTraining.predict_generator, "_trainer.generated")
+
+    # ------------------------------------------------------------------ files
+
+    save = _savable.save
+    save_weights = _savable.save_weights
+    load_weights = _savable.load_weights
+    _check_path = _savable.check_path
 
     # ------------------------------------------------------------------ config
 
@@ -421,8 +478,7 @@ class Model(Trainer, Savable, Nested):
                 f"Model {self.name} is not built, so its shapes are not known: give its first "
                 "layer an input_shape, or call build(input_shape)."
             )
-        if self._steps is not None:
-            self._steps.warn_of_frozen_layers()
+        self._trainer.warn_of_frozen_layers()
         print_summary(self, line_length, positions, print_fn)
 
 
@@ -439,5 +495,5 @@ def _how_to_call(value: Any) -> str:
     return f": call it on one, {type(value).__name__}(...)(x)" if isinstance(value, Layer) else ""
 
 
-def _one_or_list(values: list) -> Any:
+def _one_or_list(values: list[Any]) -> Any:
     return values[0] if len(values) == 1 else list(values)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from cylstm import _warning
 from cylstm.graph import SymbolicTensor
 from cylstm.layers import serialization
 from cylstm.layers._advice import what_is_no_layer
@@ -14,12 +15,12 @@ from cylstm.layers.input_layer import Input, InputLayer
 from cylstm.layers.layer import Layer
 from cylstm.models._connections import layers_of
 from cylstm.models.model import Model
-from cylstm.training import Classifier
+from cylstm.training.trainer import Trainer
 
 __all__ = ["Sequential"]
 
 
-class Sequential(Classifier, Model):
+class Sequential(Model):
     """A stack of layers, each with one input and one output.
 
     Parameters
@@ -53,6 +54,7 @@ class Sequential(Classifier, Model):
 
     def __init__(self, layers: Iterable[Layer] | None = None, name: str | None = None) -> None:
         Layer.__init__(self, name=name)
+        self._trainer = Trainer(self, default_epochs=10)
         self._layers: list[Layer] = []
         self._nodes: list[Any] = []
         self.inputs: list[SymbolicTensor] = []
@@ -172,6 +174,56 @@ class Sequential(Classifier, Model):
             self.build(shape if self.stateful else (None, *shape[1:]))
         return super()._as_arrays(inputs)
 
+    # ------------------------------------------------------------------ predictions
+
+    if TYPE_CHECKING:  # one output
+
+        def predict(
+            self,
+            x: Any = None,
+            batch_size: int | None = None,
+            verbose: int | str = 0,
+            steps: int | None = None,
+            **options: Any,
+        ) -> np.ndarray:
+            """See `Trainer.predict`."""
+
+        def predict_on_batch(self, x: Any) -> np.ndarray:
+            """See `Trainer.predict_on_batch`."""
+
+    def predict_proba(
+        self, x: Any, batch_size: int | None = None, verbose: int | str = 0
+    ) -> np.ndarray:
+        """Compute the outputs as `predict` does, and warn if they are no probabilities."""
+        outputs = self.predict(x, batch_size, verbose)
+        if outputs.size and not (0 <= outputs.min() and outputs.max() <= 1):
+            _warning.warn(
+                "The outputs are no probabilities: some are below 0 or above 1. End the model with "
+                "a softmax or sigmoid activation.",
+            )
+        return outputs
+
+    def predict_classes(
+        self, x: Any, batch_size: int | None = None, verbose: int | str = 0
+    ) -> np.ndarray:
+        """Compute the most likely class of each sample.
+
+        Parameters
+        ----------
+        x, batch_size, verbose
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray of int
+            The place of the greatest output along the last axis; of a single output, whether it
+            is above 0.5: 1 or 0, with the axis kept.
+        """
+        outputs = self.predict(x, batch_size, verbose)
+        return outputs.argmax(axis=-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype("int32")
+
+    # ------------------------------------------------------------------ config
+
     def get_config(self) -> list[dict[str, Any]]:
         """The class names and configurations of the layers, from the first to the last."""
         layers = self._every_layer() if self._begins_with_input else self._layers
@@ -179,7 +231,7 @@ class Sequential(Classifier, Model):
 
     @classmethod
     def from_config(
-        cls, config: list | dict[str, Any], custom_objects: dict[str, Any] | None = None
+        cls, config: list[Any] | dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Self:
         """A new model, without its weights, from what `get_config` returned."""
         entries = config["layers"] if isinstance(config, dict) else config

@@ -13,6 +13,7 @@ from cylstm.layers.input_spec import axes_advice
 from cylstm.losses import _targets
 from cylstm.training._objective import Goal
 from cylstm.training._reading import as_column, fits, listed, numbers
+from cylstm.training._trainable import Trainable
 from cylstm.training._weighting import per_output, standardize_weights
 
 __all__ = [
@@ -120,7 +121,7 @@ class Order:
             yield self._places[start:stop] if self.shuffle else slice(start, stop)
 
 
-def inputs_of(model: Any, x: Any) -> list[np.ndarray]:
+def inputs_of(model: Trainable, x: Any) -> list[np.ndarray]:
     """Return the inputs of a model as a list of arrays that fit them, but for the batch axis.
 
     Parameters
@@ -157,7 +158,7 @@ def inputs_of(model: Any, x: Any) -> list[np.ndarray]:
 
 
 def samples_of(
-    model: Any,
+    model: Trainable,
     goals: Sequence[Goal],
     x: Any,
     y: Any,
@@ -264,7 +265,7 @@ def split(samples: Samples, fraction: float) -> tuple[Samples, Samples]:
     return samples.take(slice(0, at)), samples.take(slice(at, None))
 
 
-def batch_size_of(model: Any, batch_size: int | None) -> int:
+def batch_size_of(model: Trainable, batch_size: int | None) -> int:
     """Return a checked batch size: by default the one that the model is bound to, or 32.
 
     Raises
@@ -277,7 +278,7 @@ def batch_size_of(model: Any, batch_size: int | None) -> int:
     return _checks.positive_int(batch_size, "batch_size")
 
 
-def check_batches(model: Any, count: int, batch_size: int) -> None:
+def check_batches(model: Trainable, count: int, batch_size: int) -> None:
     """Raise ValueError unless a model that is bound to a batch size gets no other one.
 
     Parameters
@@ -299,7 +300,7 @@ def check_batches(model: Any, count: int, batch_size: int) -> None:
         )
 
 
-def check_multiple(model: Any, count: int, batch_size: int) -> None:
+def check_multiple(model: Trainable, count: int, batch_size: int) -> None:
     """Raise ValueError where a stateful model, built or not, would get a smaller last batch."""
     if model.stateful and count % batch_size:
         raise ValueError(
@@ -309,7 +310,7 @@ def check_multiple(model: Any, count: int, batch_size: int) -> None:
         )
 
 
-def _fixed_size(model: Any) -> int | None:
+def _fixed_size(model: Trainable) -> int | None:
     return next((t.shape[0] for t in model.inputs if t.shape[0] is not None), None)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,8 @@ from cylstm.callbacks._progress import Progress
 from cylstm.training._data import Samples, inputs_of
 from cylstm.training._feeding import ItemFeed, inputs_of_item, parts_of_item
 from cylstm.training._loops import Fitting
-from cylstm.utils.sequence import Sequence
+from cylstm.training._prepared import Prepared, one_or_list
+from cylstm.training._trainable import Trainable
 
 __all__ = ["GeneratedTraining"]
 
@@ -26,7 +25,18 @@ class GeneratedTraining:
     one, make the batches of a `Sequence` ahead of their use, at most `max_queue_size` of them;
     otherwise each batch is made when its turn comes, by the thread that trains.
     `use_multiprocessing` is accepted for Keras' sake: the workers are threads all the same.
+
+    Parameters
+    ----------
+    model : Trainable
+        What is trained.
+    prepared : Prepared
+        The same, with what all ways to train share.
     """
+
+    def __init__(self, model: Trainable, prepared: Prepared) -> None:
+        self._model = model
+        self._prepared = prepared
 
     @_spellings.generated
     def fit_generator(
@@ -70,10 +80,10 @@ class GeneratedTraining:
         RuntimeError, ValueError, TypeError
             As `fit`.
         """
-        self._check_compiled()
-        generator = self._started(generator, _inputs_to_fit)
-        steps = self._compiled()
-        feed = self._item_feed(
+        self._prepared.check_compiled()
+        generator = self._prepared.started(generator, _inputs_to_fit)
+        steps = self._prepared.compiled()
+        feed = self._prepared.item_feed(
             generator,
             steps_per_epoch,
             class_weight,
@@ -81,9 +91,9 @@ class GeneratedTraining:
             workers=workers,
             max_queue_size=max_queue_size,
         )
-        validation = self._validation_feed(validation_data, None, validation_steps)
+        validation = self._prepared.validation_feed(validation_data, None, validation_steps)
         try:
-            fitting = Fitting(self, steps, feed, validation, callbacks, verbose)
+            fitting = Fitting(self._model, steps, feed, validation, callbacks, verbose)
             return fitting.run(epochs, initial_epoch, None)
         finally:
             feed.close()
@@ -121,15 +131,15 @@ class GeneratedTraining:
         RuntimeError, ValueError, TypeError
             As `fit`.
         """
-        self._check_compiled()
-        feed = self._item_feed(
-            self._started(generator, _inputs_to_fit),
+        self._prepared.check_compiled()
+        feed = self._prepared.item_feed(
+            self._prepared.started(generator, _inputs_to_fit),
             steps,
             workers=workers,
             max_queue_size=max_queue_size,
         )
         try:
-            return self._average(feed, verbose)
+            return self._prepared.average(feed, verbose)
         finally:
             feed.close()
 
@@ -166,43 +176,23 @@ class GeneratedTraining:
         ValueError, TypeError
             If something does not fit.
         """
-        generator = self._started(generator, inputs_of_item)
+        generator = self._prepared.started(generator, inputs_of_item)
 
         def unpack(item: Any) -> Samples:
-            return Samples(inputs_of(self, inputs_of_item(item)), [], [])
+            return Samples(inputs_of(self._model, inputs_of_item(item)), [], [])
 
         feed = ItemFeed(generator, steps, unpack, workers=workers, max_queue_size=max_queue_size)
         bar = Progress("Predict", feed.steps, "batch", verbose)
         parts = []
         try:
             for _, samples in feed.epoch():
-                parts.append(self._outputs_for(samples.inputs))
+                parts.append(self._prepared.outputs_for(samples.inputs))
                 bar.update(1)
         finally:
             feed.close()
         bar.close()
         results = [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
-        return results[0] if len(results) == 1 else results
-
-    def _item_feed(
-        self, items: Any, steps: int | None, class_weight: Any = None, **options: Any
-    ) -> ItemFeed:
-        return ItemFeed(
-            items, steps, lambda item: self._batch(*parts_of_item(item), class_weight), **options
-        )
-
-    def _started(self, generator: Any, inputs: Callable[[Any], Any]) -> Any:
-        """The generator, after building a model without an input shape for its first batch."""
-        if self.built:
-            return generator
-        if isinstance(generator, Sequence):
-            if len(generator):
-                self._build_for(inputs(generator[0]), None)
-            return generator
-        for item in generator:
-            self._build_for(inputs(item), None)
-            return itertools.chain([item], generator)
-        return generator
+        return one_or_list(results)
 
 
 def _inputs_to_fit(item: Any) -> Any:

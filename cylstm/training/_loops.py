@@ -14,6 +14,7 @@ from cylstm.callbacks._names import ByName
 from cylstm.callbacks._progress import checked_verbose
 from cylstm.training._data import Order
 from cylstm.training._steps import NaNError, Steps
+from cylstm.training._trainable import Trainable
 
 __all__ = ["Fitting", "average", "predict_arrays"]
 
@@ -46,7 +47,7 @@ class Fitting:
 
     def __init__(
         self,
-        model: Any,
+        model: Trainable,
         steps: Steps,
         feed: Any,
         validation_feed: Any = None,

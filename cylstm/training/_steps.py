@@ -16,6 +16,7 @@ from cylstm.training._data import Samples
 from cylstm.training._interrupts import HeldInterrupt
 from cylstm.training._objective import Objective
 from cylstm.training._reading import first_bad_row
+from cylstm.training._trainable import Pass, Trainable
 from cylstm.variables import Change, Variable, set_at_once
 
 __all__ = ["NaNError", "Steps"]
@@ -49,7 +50,7 @@ class Steps:
         What it is trained for.
     """
 
-    def __init__(self, model: Any, objective: Objective) -> None:
+    def __init__(self, model: Trainable, objective: Objective) -> None:
         self.objective = objective
         self.outputs = list(model.outputs)
         self._model = model
@@ -146,7 +147,7 @@ class Steps:
             run = self._model._run(samples.inputs, None, False, keep=False)
             return self._assess(run, samples)[0]
 
-    def _assess(self, run: Any, samples: Samples) -> tuple[list[float], Any]:
+    def _assess(self, run: Pass, samples: Samples) -> tuple[list[float], Any]:
         outputs = [run.values[id(t)] for t in self.outputs]
         masks = [run.masks[id(t)] for t in self.outputs]
         values, gradients = self.objective.assess(outputs, masks, samples.targets, samples.weights)
@@ -161,7 +162,7 @@ class Steps:
         return values, gradients
 
     def _gradients(
-        self, run: Any, of_outputs: Callable[..., Any], read: list[tuple[Variable, np.ndarray]]
+        self, run: Pass, of_outputs: Callable[..., Any], read: list[tuple[Variable, np.ndarray]]
     ) -> list[np.ndarray]:
         """The gradient of the total loss for each variable.
 

@@ -2,58 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from cylstm import _checks, _spellings, optimizers
 from cylstm.callbacks import History
 from cylstm.callbacks._progress import Progress
-from cylstm.training._data import (
-    BATCH_SIZE,
-    Samples,
-    batch_size_of,
-    check_batches,
-    check_multiple,
-    inputs_of,
-    samples_of,
-    split,
-)
-from cylstm.training._feeding import ArrayFeed, is_generated, parts_of_item
+from cylstm.training._data import batch_size_of, check_batches, inputs_of, split
+from cylstm.training._feeding import is_generated
 from cylstm.training._generated import GeneratedTraining
-from cylstm.training._interrupts import HeldInterrupt, WatchedInterrupt
-from cylstm.training._loops import Fitting, average, predict_arrays
-from cylstm.training._objective import Objective
-from cylstm.training._reading import numbers
+from cylstm.training._interrupts import WatchedInterrupt
+from cylstm.training._loops import Fitting, predict_arrays
+from cylstm.training._prepared import Prepared, one_or_list
 from cylstm.training._steps import Steps
+from cylstm.training._trainable import Trainable
 
 __all__ = ["Trainer"]
 
-T = TypeVar("T")
 
-
-class Trainer(GeneratedTraining):
+class Trainer:
     """The training of a model, as that of `tf.keras.models.Model` of TensorFlow 1.4.
 
-    `Model` derives from it. Losses and metrics come back as Python floats.
+    A `Model` has one, and its methods that train are those of it. Losses and metrics come back
+    as Python floats.
 
-    Whatever raises an error leaves the weights, moving statistics and states as they were before
-    the batch at hand. A loss or gradient that is NaN is such an error, unless a `TerminateOnNaN`
-    is among the callbacks: then the update is left out and training ends. Ctrl-C waits for the
-    end of a batch that has begun, and then raises KeyboardInterrupt; ``model.history`` has the
-    epochs until then.
+    Parameters
+    ----------
+    model : Trainable
+        What is trained; what `compile` is given is kept there.
+    default_epochs : int, default 1
+        How many `fit` trains if it is not said.
+    steps : Steps, optional
+        What the model was compiled to.
 
     Attributes
     ----------
-    optimizer : Optimizer
-        From `compile`; None before.
-    metrics_names : list of str
-        What `evaluate` and the methods that end in ``_on_batch`` return.
-    history : History
-        Of the last `fit`.
-    stop_training : bool
-        Set it to True, in a callback, to end training after the batch or epoch.
+    generated : GeneratedTraining
+        The methods for generators.
 
     Examples
     --------
@@ -66,16 +52,22 @@ class Trainer(GeneratedTraining):
     2
     """
 
-    optimizer: Any = None
-    loss: Any = None
-    metrics: Any = None
-    loss_weights: Any = None
-    sample_weight_mode: Any = None
-    weighted_metrics: Any = None
-    history: Any = None
-    stop_training = False
-    _steps: Steps | None = None
-    _default_epochs = 1
+    def __init__(
+        self, model: Trainable, default_epochs: int = 1, steps: Steps | None = None
+    ) -> None:
+        self._model = model
+        self._default_epochs = default_epochs
+        self._prepared = Prepared(model, steps)
+        self.generated = GeneratedTraining(model, self._prepared)
+
+    def of(self, model: Trainable) -> Trainer:
+        """The same for a copy of the model."""
+        return Trainer(model, self._default_epochs, self._prepared.steps)
+
+    def warn_of_frozen_layers(self) -> None:
+        """See `Steps.warn_of_frozen_layers`; nothing before `compile`."""
+        if self._prepared.steps is not None:
+            self._prepared.steps.warn_of_frozen_layers()
 
     @_spellings.compiling
     def compile(
@@ -120,14 +112,14 @@ class Trainer(GeneratedTraining):
             "sample_weight_mode": sample_weight_mode,
             "weighted_metrics": weighted_metrics,
         }
-        objective = self._objective(given)
-        if not objective.goals and not self.losses:
-            raise ValueError(f"Model {self.name} has no loss to train for: give one.")
+        objective = self._prepared.objective(given)
+        if not objective.goals and not self._model.losses:
+            raise ValueError(f"Model {self._model.name} has no loss to train for: give one.")
         for name, value in given.items():
-            setattr(self, name, value)
-        self.optimizer = made
-        self.metrics_names = objective.names
-        self._steps = Steps(self, objective) if self.built else None
+            setattr(self._model, name, value)
+        self._model.optimizer = made
+        self._model.metrics_names = objective.names
+        self._prepared.steps = Steps(self._model, objective) if self._model.built else None
 
     @_spellings.fitting
     def fit(
@@ -223,7 +215,7 @@ class Trainer(GeneratedTraining):
                 validation_split=validation_split or None,
                 validation_batch_size=validation_batch_size,
             )
-            return self.fit_generator(
+            return self._model.fit_generator(
                 x,
                 steps_per_epoch,
                 self._default_epochs if epochs is None else epochs,
@@ -239,24 +231,24 @@ class Trainer(GeneratedTraining):
                 initial_epoch,
             )
         _refuse_with_arrays(max_queue_size, workers, use_multiprocessing)
-        self._check_compiled()
-        size = self._ready(x, batch_size, steps_per_epoch, "steps_per_epoch")
-        steps = self._compiled()
-        samples = self._samples(x, y, sample_weight, class_weight)
+        self._prepared.check_compiled()
+        size = self._prepared.ready(x, batch_size, steps_per_epoch, "steps_per_epoch")
+        steps = self._prepared.compiled()
+        samples = self._prepared.samples(x, y, sample_weight, class_weight)
         held_out = None
         if validation_data is None and validation_split:
             samples, held_out = split(samples, validation_split)
         if validation_steps is not None and steps_per_epoch is None:
             if not is_generated(validation_data):
                 raise ValueError("validation_steps goes with steps_per_epoch, which is not given.")
-        feed = self._array_feed(samples, size, steps_per_epoch, shuffle)
+        feed = self._prepared.array_feed(samples, size, steps_per_epoch, shuffle)
         at_once = size if validation_batch_size is None else validation_batch_size
-        at_once = batch_size_of(self, at_once)
+        at_once = batch_size_of(self._model, at_once)
         if held_out is not None:
-            validation = self._array_feed(held_out, at_once, validation_steps)
+            validation = self._prepared.array_feed(held_out, at_once, validation_steps)
         else:
-            validation = self._validation_feed(validation_data, at_once, validation_steps)
-        fitting = Fitting(self, steps, feed, validation, callbacks, verbose)
+            validation = self._prepared.validation_feed(validation_data, at_once, validation_steps)
+        fitting = Fitting(self._model, steps, feed, validation, callbacks, verbose)
         epochs = self._default_epochs if epochs is None else epochs
         with WatchedInterrupt():
             return fitting.run(epochs, initial_epoch, None if steps_per_epoch else size)
@@ -301,14 +293,14 @@ class Trainer(GeneratedTraining):
         """
         if is_generated(x):
             _refuse_with_generator(y=y, batch_size=batch_size, sample_weight=sample_weight)
-            return self.evaluate_generator(
+            return self._model.evaluate_generator(
                 x, steps, max_queue_size, workers, use_multiprocessing, verbose
             )
         _refuse_with_arrays(max_queue_size, workers, use_multiprocessing)
-        self._check_compiled()
-        size = self._ready(x, batch_size, steps, "steps")
-        samples = self._samples(x, y, sample_weight)
-        return self._average(self._array_feed(samples, size, steps), verbose)
+        self._prepared.check_compiled()
+        size = self._prepared.ready(x, batch_size, steps, "steps")
+        samples = self._prepared.samples(x, y, sample_weight)
+        return self._prepared.average(self._prepared.array_feed(samples, size, steps), verbose)
 
     @_spellings.predicting
     def predict(
@@ -349,21 +341,21 @@ class Trainer(GeneratedTraining):
         """
         if is_generated(x):
             _refuse_with_generator(batch_size=batch_size)
-            return self.predict_generator(
+            return self._model.predict_generator(
                 x, steps, max_queue_size, workers, use_multiprocessing, verbose
             )
         _refuse_with_arrays(max_queue_size, workers, use_multiprocessing)
-        size = self._ready(x, batch_size, steps, "steps")
-        inputs = inputs_of(self, x)
+        size = self._prepared.ready(x, batch_size, steps, "steps")
+        inputs = inputs_of(self._model, x)
         if steps is not None:
             _checks.positive_int(steps, "steps")
-            outputs = [self._outputs_for(inputs) for _ in range(steps)]
-            return _one_or_list([np.concatenate(parts) for parts in zip(*outputs, strict=True)])
-        check_batches(self, len(inputs[0]), size)
+            outputs = [self._prepared.outputs_for(inputs) for _ in range(steps)]
+            return one_or_list([np.concatenate(parts) for parts in zip(*outputs, strict=True)])
+        check_batches(self._model, len(inputs[0]), size)
         bar = Progress("Predict", len(inputs[0]), "sample", verbose)
-        results = predict_arrays(self._outputs_for, inputs, size, bar.update)
+        results = predict_arrays(self._prepared.outputs_for, inputs, size, bar.update)
         bar.close()
-        return _one_or_list(results)
+        return one_or_list(results)
 
     @_spellings.on_batch
     def train_on_batch(
@@ -386,136 +378,21 @@ class Trainer(GeneratedTraining):
         RuntimeError, ValueError, TypeError
             As for `fit`; the weights are then unchanged.
         """
-        return _one_or_list(self._compiled(x).train(self._batch(x, y, sample_weight, class_weight)))
+        steps = self._prepared.compiled(x)
+        return one_or_list(steps.train(self._prepared.batch(x, y, sample_weight, class_weight)))
 
     @_spellings.on_batch
     def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> float | list[float]:
         """Compute the loss and the metrics of one batch; all as `evaluate`."""
-        return _one_or_list(self._compiled(x).test(self._batch(x, y, sample_weight)))
+        steps = self._prepared.compiled(x)
+        return one_or_list(steps.test(self._prepared.batch(x, y, sample_weight)))
 
     def predict_on_batch(self, x: Any) -> np.ndarray | Any:
         """Compute the outputs of one batch; all as `predict`."""
-        self._build_for(x, None)
-        inputs = inputs_of(self, x)
-        check_batches(self, len(inputs[0]), len(inputs[0]) or 1)
-        return _one_or_list(self._outputs_for(inputs))
-
-    # ------------------------------------------------------------------ what they share
-
-    def _objective(self, given: dict[str, Any]) -> Objective:
-        """What the model is trained for; of one that is not built, with unknown shapes."""
-        if self.built:
-            return Objective(self.output_names, [t.shape for t in self.outputs], **given)
-        if not self.layers:
-            raise ValueError(f"Model {self.name} has no layers: add one before compiling.")
-        return Objective([self.layers[-1].name], [(None,)], **given)
-
-    def _check_compiled(self) -> None:
-        if self.optimizer is None:
-            raise RuntimeError(
-                f"Model {self.name} is not compiled: call compile(optimizer, loss) before "
-                "training or evaluating it."
-            )
-
-    def _compiled(self, x: Any = None) -> Steps:
-        """The steps of a compiled model, which is built for `x` first where it is given."""
-        self._check_compiled()
-        if x is not None:
-            self._build_for(x, None)
-        if self._steps is None:
-            names = ("loss", "metrics", "loss_weights", "sample_weight_mode", "weighted_metrics")
-            objective = self._objective({name: getattr(self, name) for name in names})
-            self._steps = Steps(self, objective)
-        if any(a is not b for a, b in zip(self._steps.outputs, self.outputs, strict=True)):
-            raise RuntimeError(
-                f"Model {self.name} was changed after it was compiled: compile it again."
-            )
-        return self._steps
-
-    def _ready(self, x: Any, batch_size: int | None, steps: int | None, argument: str) -> int:
-        """Build the model for data on first use, and return the batch size."""
-        if steps is not None:
-            if batch_size is not None:
-                raise ValueError(f"{argument} takes all samples at once: leave batch_size out.")
-            _checks.positive_int(steps, argument)
-        self._build_for(x, batch_size or (BATCH_SIZE if steps is None else None))
-        return batch_size_of(self, batch_size)
-
-    def _build_for(self, x: Any, batch_size: int | None) -> None:
-        """Build a Sequential without an input shape for the data at hand.
-
-        A stateful one is bound to batches of that size from then on; None is all of the data.
-        """
-        if self.built:
-            return
-        if isinstance(x, Mapping) and len(x) == 1:
-            x = next(iter(x.values()))
-        if isinstance(x, list | tuple) and len(x) == 1 and hasattr(x[0], "shape"):
-            x = x[0]
-        shape = numbers(x, f"The inputs of {self.name}").shape
-        rows = (batch_size or shape[0]) if self.stateful else None
-        if rows is not None:
-            check_multiple(self, shape[0], rows)
-        self.build((rows, *(shape[1:] or (1,))))
-
-    def _samples(
-        self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
-    ) -> Samples:
-        goals = self._compiled().objective.goals
-        samples = samples_of(self, goals, x, y, sample_weight, class_weight)
-        if not samples.size:
-            raise ValueError("There are no samples: the arrays are empty.")
-        return samples
-
-    def _batch(
-        self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
-    ) -> Samples:
-        samples = self._samples(x, y, sample_weight, class_weight)
-        check_batches(self, samples.size, samples.size)
-        return samples
-
-    def _array_feed(
-        self, samples: Samples, batch_size: int, steps: int | None, shuffle: bool | str = False
-    ) -> ArrayFeed:
-        size = batch_size if steps is None else samples.size
-        check_batches(self, samples.size, size)
-        return ArrayFeed(samples, size, shuffle, steps)
-
-    def _validation_feed(self, data: Any, batch_size: int | None, steps: int | None) -> Any:
-        if data is None:
-            return None
-        if is_generated(data):
-            return self._item_feed(data, steps)
-        samples = self._samples(*parts_of_item(data, "validation_data is a tuple"))
-        return self._array_feed(samples, batch_size_of(self, batch_size), steps)
-
-    def _average(self, feed: Any, verbose: int | str) -> float | list[float]:
-        by_step = feed.count is None
-        bar = Progress(
-            "Evaluate",
-            feed.steps if by_step else feed.count,
-            "batch" if by_step else "sample",
-            verbose,
-        )
-        test = self._compiled().test
-
-        def reported(samples: Samples) -> list[float]:
-            values = test(samples)
-            bar.update(1 if by_step else samples.size)
-            return values
-
-        values = average(reported, feed.epoch())
-        bar.close()
-        return _one_or_list(values)
-
-    def _outputs_for(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
-        with HeldInterrupt():  # states change layer by layer
-            run = self._run(inputs, None, False, keep=False)
-        return [run.values[id(tensor)] for tensor in self.outputs]
-
-
-def _one_or_list(values: list[T]) -> T | list[T]:
-    return values[0] if len(values) == 1 else list(values)
+        self._prepared.build_for(x, None)
+        inputs = inputs_of(self._model, x)
+        check_batches(self._model, len(inputs[0]), len(inputs[0]) or 1)
+        return one_or_list(self._prepared.outputs_for(inputs))
 
 
 def _refuse_with_generator(**arguments: Any) -> None:

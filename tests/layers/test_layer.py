@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import cylstm
+from cylstm._names import unique_name
 from cylstm.layers import Gradients, Layer
-from cylstm.layers.layer import unique_name
 
 
 class Scale(Layer):

@@ -19,3 +19,27 @@ first: float = model.predict(x)[0, 0]
 largest: float = model.predict_on_batch(x).max()
 several = cylstm.Model(model.inputs, model.outputs).predict([x])
 assert_type(several, np.ndarray | Any)
+
+model.fit(x, y, epoch=1)  # type: ignore[call-arg]
+model.train_on_batch(x)  # type: ignore[call-arg]
+model.save_weights("weights.safetensors", overwrite="no")  # type: ignore[arg-type]
+assert_type(model.get_weights(), list[np.ndarray])
+
+
+class Patient(cylstm.Model):
+    """As users override: by the same names, and on to `super()`."""
+
+    def fit(self, *args: Any, **kwargs: Any) -> History:
+        kwargs.setdefault("epochs", 100)
+        return super().fit(*args, **kwargs)
+
+    def train_on_batch(
+        self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
+    ) -> float | list[float]:
+        return super().train_on_batch(x, y, sample_weight, class_weight)
+
+    def set_weights(self, weights: Any) -> None:
+        super().set_weights(list(weights))
+
+
+assert_type(Patient(model.inputs, model.outputs).fit(x, y), History)

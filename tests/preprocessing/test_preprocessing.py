@@ -11,7 +11,7 @@ from cylstm import utils
 from cylstm.preprocessing import sequence, text
 from cylstm.utils.arrays import normalize, to_categorical
 
-RECORD = json.loads((Path(__file__).parent / "data" / "preprocessing.json").read_text("utf-8"))
+RECORD = json.loads((Path(__file__).parents[1] / "data" / "preprocessing.json").read_text("utf-8"))
 FUNCTIONS = {
     "hashing_trick": text.hashing_trick,
     "make_sampling_table": sequence.make_sampling_table,

@@ -14,7 +14,8 @@ from cylstm.training._weighting import (
     weighted_metric,
 )
 
-RECORD = json.loads((Path(__file__).parent / "data" / "losses.json").read_text("utf-8"))["weighted"]
+DATA = Path(__file__).parents[1] / "data"
+RECORD = json.loads((DATA / "losses.json").read_text("utf-8"))["weighted"]
 
 
 def optional(value, dtype):

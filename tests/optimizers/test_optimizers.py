@@ -10,7 +10,7 @@ import pytest
 
 from cylstm import Variable, constraints, optimizers
 
-RECORDED = json.loads((Path(__file__).parent / "data" / "optimizers.json").read_text())
+RECORDED = json.loads((Path(__file__).parents[1] / "data" / "optimizers.json").read_text())
 NAMES = ["SGD", "RMSprop", "Adagrad", "Adadelta", "Adam", "Adamax", "Nadam"]
 GRADIENTS = [[np.array(g) for g in step] for step in RECORDED["gradients"]]
 

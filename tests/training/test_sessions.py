@@ -10,7 +10,7 @@ import pytest
 import cylstm
 from cylstm import layers, models
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 ANSWERS = json.loads((DATA / "training_sessions.json").read_text())["sessions"]
 
 

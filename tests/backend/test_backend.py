@@ -13,7 +13,7 @@ from cylstm._trace import differentiate
 from cylstm.backend import _absent, _control
 from cylstm.testing import numerical_gradient
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 RECORDED = json.loads((DATA / "backend.json").read_text())
 ARRAYS = dict(np.load(DATA / "backend.npz"))
 INPUTS = {n.split("/")[1]: a for n, a in ARRAYS.items() if n.startswith("inputs/")}

@@ -11,7 +11,8 @@ from cylstm import losses
 from cylstm.losses._differentiable import BUILTINS
 from cylstm.utils import custom_object_scope
 
-RECORD = json.loads((Path(__file__).parent / "data" / "losses.json").read_text("utf-8"))["losses"]
+DATA = Path(__file__).parents[1] / "data"
+RECORD = json.loads((DATA / "losses.json").read_text("utf-8"))["losses"]
 NAMES = sorted(BUILTINS)
 SPARSE = "sparse_categorical_crossentropy"
 
