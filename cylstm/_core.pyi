@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 
 ACTIVATIONS: dict[str, int]
 ROWWISE: int
-LEAST_WORK: int
 
 _Real = TypeVar("_Real", np.float32, np.float64)
 _Result = TypeVar("_Result")
@@ -39,6 +38,8 @@ def divide_by_root(
 ) -> None: ...
 
 MOST_THREADS: int
+
+def set_least_work(operations: float) -> float: ...
 
 class Claim:
     def __enter__(self) -> None: ...

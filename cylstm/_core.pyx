@@ -71,8 +71,8 @@ cdef object numpy_empty = numpy.empty
 ACTIVATIONS = {lstm_activation_names[i].decode(): i for i in range(lstm_activation_count)}
 ROWWISE = lstm_elementwise_count
 
-# Operations from which a call asks for threads.
-LEAST_WORK = LSTM_LEAST_WORK
+# Operations from which a call asks for threads. Tests lower them.
+cdef double _least_work = LSTM_LEAST_WORK
 
 
 # The instruction set ------------------------------------------------------------------------------
@@ -412,6 +412,13 @@ cdef int interrupted() noexcept with gil:
     return check_signals() != 0
 
 
+def set_least_work(double operations):
+    """Let calls of fewer operations stay on one thread; returns the number before."""
+    global _least_work
+    before, _least_work = _least_work, operations
+    return before
+
+
 ctypedef int (*engine_pass)(
     const lstm_call* call, lstm_pool* threads, int count, lstm_question interrupted
 ) except -1 nogil
@@ -419,7 +426,7 @@ ctypedef int (*engine_pass)(
 
 cdef int run(lstm_call* call, pool, engine_pass compute) except -1:
     """Compute, without the GIL, on the threads of a pool if there is work for them."""
-    cdef Pool threads = pool() if lstm_operations(&call.shape) >= LSTM_LEAST_WORK else None
+    cdef Pool threads = pool() if lstm_operations(&call.shape) >= _least_work else None
     cdef lstm_pool* servers = NULL if threads is None else threads.pool
     cdef int count = 1 if threads is None else threads.threads
     cdef int status
@@ -472,7 +479,7 @@ cdef class Stepper:
         call.arrays.final_c = take(&self.state, "c", c, cell.item, 2, batch, units, 1, True)
         call.shape.batch, call.shape.steps = batch, 1
         self.shape = call.shape
-        self.long_steps = lstm_operations(&call.shape) >= LSTM_LEAST_WORK
+        self.long_steps = lstm_operations(&call.shape) >= _least_work
         self.pool = pool() if self.long_steps else None
         self.stream = lstm_stream_open(&call, 1 if self.pool is None else self.pool.threads)
         if self.stream == NULL:

@@ -3,28 +3,46 @@
 cdef int take_elements(
     Views* views, void** address, Py_ssize_t* size, first, second, written
 ) except -1:
-    """The addresses of three arrays in C order, of one size and dtype; returns whether double."""
-    cdef Py_ssize_t item = 8 if getattr(first, "dtype", None) == "float64" else 4
+    """The addresses of three arrays of one size and dtype; returns whether they are of double."""
     cdef Py_buffer* view
+    cdef bint fits = True
     cdef int i
-    for i, array in enumerate((first, second, written)):
-        view = hold(views, ("the first array", "the second array", "out")[i], array, item, i == 2)
-        if not PyBuffer_IsContiguous(view, b"C") or (i > 0 and view.len != views.view[0].len):
-            raise ValueError("expected arrays in C order, and of one size")
+    for i, array in enumerate((first, second, written)):  # numbers of NumPy are such arrays too
+        view = &views.view[i]
+        fits = PyObject_CheckBuffer(array)
+        if fits:
+            try:
+                PyObject_GetBuffer(
+                    array, view, PyBUF_STRIDES | PyBUF_FORMAT | (PyBUF_WRITABLE if i == 2 else 0)
+                )
+                views.count += 1
+                fits = (
+                    (strcmp(view.format, b"f") == 0 or strcmp(view.format, b"d") == 0)
+                    and PyBuffer_IsContiguous(view, b"C") and view.len == views.view[0].len
+                    and view.itemsize == views.view[0].itemsize
+                )
+            except (BufferError, ValueError):
+                fits = False
+        if not fits:
+            raise ValueError("expected arrays in C order, of one size, all float32 or all float64, "
+                             "the last one writable")
         address[i] = view.buf
-    size[0] = view.len // item
-    return item == 8
+    size[0] = view.len // view.itemsize
+    return view.itemsize == 8
 
 
-def activate(int activation, x, y):
-    """y = activation(x), as the kernels compute it: of 1-D arrays of one size and dtype."""
+def activate(int activation, x not None, y not None):
+    """y = activation(x), as the kernels compute it: of arrays of one shape and dtype."""
     cdef Views views
     cdef void* address[3]
     cdef Py_ssize_t size
     cdef const lstm_kernels* kernels
     cdef uint64_t saved
     views.count = 0
-    number_of(activation, False)
+    if not 0 <= activation < lstm_elementwise_count:
+        raise ValueError(f"{activation} is not the number of an activation of single numbers")
+    if x.shape != y.shape:
+        raise ValueError(f"y has the shape {y.shape}, expected {x.shape}")
     try:
         kernels = lstm_kernels_at(_isa, take_elements(&views, address, &size, x, x, y))
         with nogil:

@@ -68,7 +68,7 @@ def test_what_is_named_exists(span):
 
 
 @pytest.mark.parametrize(
-    "name", ["layers/lstm.py:LSTM.no_such", "layers/lstm.py:Gradients", "_quick.pxi:no_such"]
+    "name", ["layers/lstm.py:LSTM.no_such", "layers/lstm.py:Gradients", "_buffers.pxi:no_such"]
 )
 def test_what_does_not_exist_is_seen(name):
     path, name = name.split(":")

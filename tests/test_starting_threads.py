@@ -17,8 +17,9 @@ def own_pool(monkeypatch):
     """Each test starts without a pool, and every call is worth one."""
     monkeypatch.setattr(_threads, "_pool", None)
     monkeypatch.setattr(_threads, "_count", 1)
-    monkeypatch.setattr(_threads, "_LEAST_WORK", 0)
+    least = _core.set_least_work(0)
     yield
+    _core.set_least_work(least)
     cylstm.set_num_threads(1)
 
 
@@ -71,7 +72,6 @@ def test_a_call_computes_on_the_threads_that_started(monkeypatch, count, allowed
     assert limited.tried == min(allowed + 1, count - 1)  # no further try at every call
     assert cylstm.get_num_threads() == count
     monkeypatch.undo()
-    monkeypatch.setattr(_threads, "_LEAST_WORK", 0)
     cylstm.set_num_threads(count)  # another try
     before = threading.enumerate()  # those of earlier pools among them, which are about to end
     results()
@@ -89,7 +89,7 @@ def test_no_memory_for_the_pool(monkeypatch):
         patch.setattr(_core, "Pool", none)
         for result, right in zip(results(), expected, strict=True):
             np.testing.assert_array_equal(result, right)
-        assert _threads.pool(1e12) is None
+        assert _threads.pool() is None
     assert _threads.pool(1e12).threads == 3
 
 

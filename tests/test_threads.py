@@ -16,11 +16,13 @@ def own_count(monkeypatch):
     """Each test starts with the default count, and leaves the one before."""
     monkeypatch.setattr(_threads, "_count", None)
     monkeypatch.setattr(_threads, "_pool", None)
-    monkeypatch.setattr(_threads, "_LEAST_WORK", 0)
+    least = _core.set_least_work(0)
     for name in ("CYLSTM_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(_threads, "_usable_cpus", lambda: 8)
     monkeypatch.setattr(_threads, "_quotas", lambda: [])
+    yield
+    _core.set_least_work(least)
 
 
 def test_the_default_is_the_least_of_the_limits(monkeypatch):
@@ -77,12 +79,22 @@ def test_a_wrong_count_is_refused(count):
 
 
 def test_small_work_stays_in_the_calling_thread(monkeypatch):
+    asked = []
+    monkeypatch.setattr(_threads, "pool", lambda: asked.append(1))
+    layer = cylstm.LSTM(4, return_sequences=True)
+    x = np.ones((2, 3, 5), "float32")  # 8 * 2 * 3 * 4 * (5 + 4) operations
+    for least, expected in [(1728, 1), (1729, 0), (0, 1)]:
+        _core.set_least_work(least)
+        asked.clear()
+        layer(x)
+        assert len(asked) == expected
+        layer.vjp(x)[1](np.ones((2, 3, 4), "float32"))
+        assert len(asked) == 3 * expected
+    monkeypatch.undo()
     cylstm.set_num_threads(2)
-    monkeypatch.setattr(_threads, "_LEAST_WORK", 1000)
-    assert _threads.pool(999) is None
-    assert _threads.pool(1000).threads == 2
+    assert _threads.pool().threads == 2
     cylstm.set_num_threads(1)
-    assert _threads.pool(1e12) is None
+    assert _threads.pool() is None
 
 
 def make_layer(**options):
