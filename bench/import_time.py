@@ -85,7 +85,10 @@ def main() -> int:
         others = [list(filter(importable, new)) for _, _, new in run([], folder)]
         rounds = [run(others, folder) for _ in range(arguments.rounds)]
     medians = [
-        [1e3 * statistics.median(answers[number][part] for answers in rounds) for part in (0, 1)]
+        (
+            1e3 * statistics.median(answers[number][0] for answers in rounds),
+            1e3 * statistics.median(answers[number][1] for answers in rounds),
+        )
         for number in range(len(STEPS))
     ]
     numpy = sum(medians[0])

@@ -51,7 +51,7 @@ of an instruction set: generic, avx2 or avx512.
 from __future__ import annotations
 
 from importlib import import_module as _import_module
-from importlib.machinery import PathFinder as _PathFinder
+from importlib.util import find_spec as _find_spec
 from typing import TYPE_CHECKING
 
 from cylstm._version import __version__
@@ -59,7 +59,7 @@ from cylstm._version import __version__
 try:
     from cylstm import _core  # noqa: F401
 
-    if _PathFinder.find_spec("cylstm._blas", __path__) is None:  # it is loaded when first needed
+    if _find_spec("cylstm._blas") is None:  # it is loaded when first needed, which may be late
         raise ImportError("No module named 'cylstm._blas'")
 except ImportError as error:
     raise ImportError(
@@ -86,12 +86,8 @@ if TYPE_CHECKING:
         saving,
         utils,
     )
-    from cylstm import (
-        graph as graph,
-    )
-    from cylstm import (
-        streaming as streaming,
-    )
+    from cylstm import graph as graph
+    from cylstm import streaming as streaming
     from cylstm._threads import get_num_threads, set_num_threads
     from cylstm.layers import LSTM, Input, Layer
     from cylstm.models import Model, Sequential

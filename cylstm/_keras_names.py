@@ -225,6 +225,9 @@ def _listed(module: str) -> Iterator[tuple[str, str]]:
             yield name, home
 
 
+_EXPLAIN_THEMSELVES = {"backend"}  # modules whose own errors about a name are the better ones
+
+
 def _find(module: str, name: str, own: Callable[[str], Any] | None) -> Any:
     """The value of a name of Keras' module, or an AttributeError that says why there is none.
 
@@ -255,9 +258,6 @@ def _find(module: str, name: str, own: Callable[[str], Any] | None) -> Any:
         elif likely:
             text += f"; did you mean {likely[0]!r}?"
     raise AttributeError(text, name=name, obj=found)
-
-
-_EXPLAIN_THEMSELVES = {"backend"}
 
 
 def _extend(module: ModuleType, name: str) -> None:
@@ -330,10 +330,9 @@ class _Making(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__.partition(".")[2]
-        names = sorted(name for name, _ in _listed(name))
         module.__doc__ = f"What Keras 2 has in keras.{name}, as far as cylstm has it."
-        module.__dict__.update({n: _find(name, n, None) for n in names})
         _extend(module, name)
+        module.__dict__["__dir__"] = lambda: sorted({*vars(module), *module.__all__})
 
 
 def install() -> None:
