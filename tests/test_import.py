@@ -16,7 +16,7 @@ NOT_AT_ONCE = {
     "autograd", "concurrent.futures", "csv", "dataclasses", "difflib", "hashlib", "h5py", "html",
     "importlib.abc", "importlib.resources", "json", "logging", "matplotlib", "numpy.random", "onnx",
     "pandas", "pathlib", "queue", "random", "safetensors", "scipy", "secrets", "shutil", "signal",
-    "socket", "string", "subprocess", "tempfile", "threading", "torch", "tqdm", "urllib.parse",
+    "socket", "string", "subprocess", "tempfile", "torch", "tqdm", "urllib.parse",
     "zipfile", "zlib",
 }  # fmt: skip
 
