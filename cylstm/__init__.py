@@ -48,7 +48,11 @@ set_num_threads, get_num_threads
 of an instruction set: generic, avx2 or avx512.
 """
 
+from __future__ import annotations
+
+from importlib import import_module as _import_module
 from importlib.util import find_spec as _find_spec
+from typing import TYPE_CHECKING
 
 from cylstm._version import __version__
 
@@ -63,28 +67,42 @@ except ImportError as error:
         "with `pip install -e .`; elsewhere, install cylstm again."
     ) from error
 
-from cylstm import (
-    _keras_names,
-    _storage,
-    activations,
-    backend,
-    callbacks,
-    constraints,
-    initializers,
-    layers,
-    losses,
-    metrics,
-    models,
-    optimizers,
-    preprocessing,
-    regularizers,
-    saving,
-    utils,
-)
-from cylstm._threads import get_num_threads, set_num_threads
-from cylstm.layers import LSTM, Input, Layer
-from cylstm.models import Model, Sequential
-from cylstm.variables import Variable
+from cylstm import _keras_names, _layer_names, _lazy, _storage
+
+if TYPE_CHECKING:
+    from cylstm import (
+        activations,
+        backend,
+        callbacks,
+        constraints,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        models,
+        optimizers,
+        preprocessing,
+        regularizers,
+        saving,
+        utils,
+    )
+    from cylstm import graph as graph
+    from cylstm._threads import get_num_threads, set_num_threads
+    from cylstm.layers import LSTM, Input, Layer
+    from cylstm.models import Model, Sequential
+    from cylstm.variables import Variable
+else:
+    __getattr__, __dir__ = _lazy.lazy(
+        __name__,
+        {
+            "": "activations backend callbacks constraints graph initializers layers losses "
+            "metrics models optimizers preprocessing regularizers saving utils",
+            "_threads": "get_num_threads set_num_threads",
+            "layers": "LSTM Input Layer",
+            "models": "Model Sequential",
+            "variables": "Variable",
+        },
+    )
 
 __all__ = [
     "LSTM",
@@ -112,5 +130,6 @@ __all__ = [
     "utils",
 ]
 
-_storage.provide(saving)
+_layer_names.LAYERS.add("cylstm.models", {"model": "Model", "sequential": "Sequential"})
+_storage.provide_later(lambda: _import_module("cylstm.saving"))
 _keras_names.install()

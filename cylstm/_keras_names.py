@@ -6,8 +6,9 @@ not define itself (there may be no such module), `ABSENT` the names and modules 
 not have, with the reason and what comes nearest. `install` puts both to work, once, when cylstm is
 imported:
 
-- a finder, asked after all others, makes the modules that exist in the table only;
-- modules that exist get a `__getattr__` that looks into the tables, and the names in `__all__`.
+- a finder, asked before all others, makes the modules that exist in the table only;
+- modules that exist get a `__getattr__` that looks into the tables, and the names in `__all__`,
+  when they are loaded.
 
 An absent name is an AttributeError with our text as an attribute (so that `hasattr` and `getattr`
 behave), and an ImportError with our text in an import line. The latter takes a detour: for
@@ -21,14 +22,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cylstm._arguments import near
-from cylstm.backend._absent import ABSENT as backend_absences
-from cylstm.layers._old_merge import MergeModule
+if TYPE_CHECKING:
+    from importlib.abc import Loader
+else:  # which would load half of the standard library
+    Loader = object
 
 __all__ = ["ABSENT", "PRESENT", "absence", "install"]
 
@@ -201,8 +202,11 @@ LSTM, which takes the same arguments'
     words = f"{module}.{name}".strip(".").split(".")
     outer = (".".join(words[:end]) + "." for end in range(1, len(words) + 1))
     found = [ABSENT[path] for path in outer if path in ABSENT]
-    if not found and words[0] == "backend" and words[-1] in backend_absences:
-        return backend_absences[words[-1]]
+    if not found and words[0] == "backend":
+        from cylstm.backend import _absent
+
+        if words[-1] in _absent.ABSENT:
+            return _absent.ABSENT[words[-1]]
     return found[0] if found else ABSENT.get(words[-1])
 
 
@@ -221,8 +225,14 @@ def _listed(module: str) -> Iterator[tuple[str, str]]:
             yield name, home
 
 
-def _find(module: str, name: str) -> Any:
-    """The value of a name of Keras' module, or an AttributeError that says why there is none."""
+_EXPLAIN_THEMSELVES = {"backend"}  # modules whose own errors about a name are the better ones
+
+
+def _find(module: str, name: str, own: Callable[[str], Any] | None) -> Any:
+    """The value of a name of Keras' module, or an AttributeError that says why there is none.
+
+    What cylstm's module loads on first use is found by its own ``__getattr__``.
+    """
     if name == "K":
         return import_module("cylstm.backend")
     inner = f"{module}.{name}".strip(".")
@@ -233,7 +243,14 @@ def _find(module: str, name: str) -> Any:
         return getattr(import_module(_absolute(home)), name)
     found = sys.modules[_absolute(module)]
     text = f"module {_absolute(module)!r} has no attribute {name!r}"
-    if not name.startswith("_"):
+    if own is not None:
+        try:
+            return own(name)
+        except AttributeError as error:
+            text = str(error)
+    if not name.startswith("_") and module not in _EXPLAIN_THEMSELVES:
+        from cylstm._arguments import near
+
         reason = absence(module, name)
         likely = near(name, found.__all__, n=1)
         if reason is not None:
@@ -243,15 +260,28 @@ def _find(module: str, name: str) -> Any:
     raise AttributeError(text, name=name, obj=found)
 
 
-def _lookup(module: str) -> Callable[[str], Any]:
-    def __getattr__(name: str) -> Any:
-        return _find(module, name)
+def _extend(module: ModuleType, name: str) -> None:
+    """Let a module of cylstm have what Keras' module of that name has."""
+    own = module.__dict__.get("__getattr__")
 
-    return __getattr__
+    def __getattr__(attribute: str) -> Any:
+        return _find(name, attribute, own)
+
+    module.__dict__["__getattr__"] = __getattr__
+    module.__dict__.setdefault("__path__", [])
+    listed = dict.fromkeys([*module.__dict__.get("__all__", ()), *(n for n, _ in _listed(name))])
+    module.__dict__["__all__"] = list(listed)
+    if name == "layers.merge":
+        from cylstm.layers._old_merge import MergeModule
+
+        module.__class__ = MergeModule
 
 
-class _KerasModules(MetaPathFinder, Loader):
-    """Finds the modules that are in the table only, and says why others are absent."""
+class _KerasModules:
+    """Finds the modules in the table, makes those that are there only, explains absent ones.
+
+    It is asked first, so that it can extend the modules that others find.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -260,9 +290,15 @@ class _KerasModules(MetaPathFinder, Loader):
         if package != "cylstm":
             return None
         if module in PRESENT:
-            return ModuleSpec(fullname, self, is_package=True)
+            for finder in sys.meta_path:
+                spec = None if finder is self else finder.find_spec(fullname, path, target)
+                if spec is not None and spec.loader is not None:
+                    spec.loader = _Extending(spec.loader)
+                    return spec
+            return ModuleSpec(fullname, _Making(), is_package=True)
         outer, _, name = module.rpartition(".")
-        reason = absence(outer, name) if outer in PRESENT else None
+        known = outer in PRESENT and not name.startswith("_")
+        reason = absence(outer, name) if known else None
         if reason is None:
             return None
         if f"{module}." in ABSENT:
@@ -270,24 +306,37 @@ class _KerasModules(MetaPathFinder, Loader):
             raise ModuleNotFoundError(_explanation(name, reason))
         raise ImportError(_explanation(name, reason), name=fullname)
 
+
+class _Extending(Loader):
+    """Loads a module of cylstm as ever, and extends it."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = vars(module)["__spec__"].loader = self._loader  # as if it were alone
+        self._loader.exec_module(module)
+        _extend(module, module.__name__.partition(".")[2])
+
+
+class _Making(Loader):
+    """Makes a module that is in the table only."""
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__.partition(".")[2]
-        names = sorted(name for name, _ in _listed(name))
         module.__doc__ = f"What Keras 2 has in keras.{name}, as far as cylstm has it."
-        module.__dict__.update({n: _find(name, n) for n in names}, __all__=names)
-        module.__dict__["__getattr__"] = _lookup(name)
+        _extend(module, name)
+        module.__dict__["__dir__"] = lambda: sorted({*vars(module), *module.__all__})
 
 
 def install() -> None:
     """Make Keras' names importable: called once, at the end of cylstm's own import."""
-    sys.modules["cylstm.layers.merge"].__class__ = MergeModule
     if not any(type(finder).__module__ == __name__ for finder in sys.meta_path):
-        sys.meta_path.append(_KerasModules())
-    for name in PRESENT:
-        module = sys.modules.get(_absolute(name))
-        if module is not None:
-            module.__dict__.setdefault("__getattr__", _lookup(name))  # the backend has one
-            module.__dict__.setdefault("__path__", [])
-            listed = dict.fromkeys([*module.__all__, *(name for name, _ in _listed(name))])
-            module.__dict__["__all__"] = list(listed)
-    import_module("cylstm.backend.common")  # the backend's own __getattr__ does not know it
+        sys.meta_path.insert(0, _KerasModules())
+    _extend(sys.modules["cylstm"], "")

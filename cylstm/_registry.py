@@ -8,7 +8,7 @@ derive from `Configurable`, which reads the list of arguments from the signature
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, Self
@@ -212,7 +212,7 @@ def deserialize_object(
     (1+2j)
     """
     kind = printable_module_name
-    known = {**(module_objects or {}), **get_custom_objects(), **(custom_objects or {})}
+    known = [custom_objects or {}, get_custom_objects(), module_objects or {}]
     if isinstance(identifier, str):
         return _named(identifier, known, kind)
     if not isinstance(identifier, Mapping):
@@ -236,12 +236,13 @@ def deserialize_object(
         return from_config(config)
 
 
-def _named(name: str, known: Mapping[str, Any], kind: str) -> Any:
-    """Look a name up, or say which known names are like it."""
-    try:
-        return known[name]
-    except (KeyError, TypeError):
-        raise ValueError(unknown_name_message(kind, name, known)) from None
+def _named(name: object, known: Sequence[Mapping[str, Any]], kind: str) -> Any:
+    """Look a name up, or say which known names are like it; the first mapping that has it wins."""
+    if isinstance(name, str):
+        for objects in known:
+            if name in objects:
+                return objects[name]
+    raise ValueError(unknown_name_message(kind, name, [n for objects in known for n in objects]))
 
 
 def unknown_name_message(kind: str, name: object, known: Iterable[str]) -> str:

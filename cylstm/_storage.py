@@ -1,16 +1,17 @@
 """Storage: what models ask for when they are to go into files, whoever gives it.
 
 Models know nothing of file formats, and `cylstm.saving`, which knows them, stands above the models.
-So the package hands it down when it is imported, `provide`, and a model calls what it finds here.
+So the package says where it is when it is imported, `provide_later`, and a model calls what it
+finds here.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-__all__ = ["DEFAULT_MAX_SIZE", "Path", "Storage", "provide", "storage"]
+__all__ = ["DEFAULT_MAX_SIZE", "Path", "Storage", "provide", "provide_later", "storage"]
 
 DEFAULT_MAX_SIZE = 2**30  # bytes of a file that is read without being asked for more
 
@@ -52,14 +53,20 @@ class Storage(Protocol):
         """Take the weights of a model from a file."""
 
 
-_provided: list[Storage] = []
+_provided: list[Callable[[], Storage]] = []
 
 
 def provide(given: Storage) -> None:
-    """Let models go into files by this: called once, when cylstm is imported."""
-    _provided[:] = [given]
+    """Let models go into files by this."""
+    provide_later(lambda: given)
+
+
+def provide_later(load: Callable[[], Any]) -> None:
+    """Let models go into files by what this returns: called once, when cylstm is imported."""
+    _provided[:] = [load]
 
 
 def storage() -> Storage:
     """What was provided."""
-    return _provided[0]
+    given: Storage = _provided[0]()
+    return given

@@ -33,7 +33,7 @@ FLOORS = [
     {"activations", "constraints", "initializers", "losses", "regularizers"},
     {"preprocessing"},
     {"utils"},
-    {"_registry", "_spellings"},
+    {"_layer_names", "_registry", "_spellings"},
     {"_threads"},
     {"_trace"},
     {
@@ -42,9 +42,11 @@ FLOORS = [
         "_blas",
         "_checks",
         "_core",
+        "_lazy",
         "_methods",
         "_names",
         "_numbers",
+        "_phase",
         "_random",
         "_storage",
         "_version",
@@ -120,6 +122,102 @@ def test_no_imports_form_a_circle():
     graph["cylstm._names"] = {"cylstm.layers.lstm"}
     with pytest.raises(CycleError):
         list(TopologicalSorter(graph).static_order())
+
+
+def lazy_imports(package, source):
+    """Of each ``if TYPE_CHECKING: imports; else: tables``: names to modules, of either."""
+    imports, tables = {}, {}
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.If) or ast.unparse(node.test) != "TYPE_CHECKING":
+            continue
+        for statement in node.body if node.orelse else []:
+            imports |= {alias.name: statement.module for alias in statement.names}
+        for table in (n for part in node.orelse for n in ast.walk(part) if type(n) is ast.Dict):
+            for module, names in ast.literal_eval(table).items():
+                home = f"{package}.{module}".rstrip(".")
+                tables |= dict.fromkeys(names.split(), home)
+    return imports, tables
+
+
+LAZY = {
+    package: tables
+    for package in sorted(PACKAGES)
+    for _, tables in [lazy_imports(package, SOURCES[package].read_text(encoding="utf-8"))]
+    if tables
+}
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_lazy_imports_are_those_that_the_tests_above_see(package):
+    """What a package loads on first use is imported for type checkers, and these imports count."""
+    imports, tables = lazy_imports(package, SOURCES[package].read_text(encoding="utf-8"))
+    assert imports == tables
+
+
+def test_a_lazy_name_is_what_its_module_has():
+    program = (
+        "import sys\n"
+        "from importlib import import_module as load\n"
+        f"for package, table in {LAZY!r}.items():\n"
+        "    for name, home in table.items():\n"
+        "        thing, there = getattr(load(package), name), load(home)\n"
+        "        if thing is not (getattr(there, name) if home != package else\n"
+        "                         sys.modules[f'{package}.{name}']):\n"
+        "            print(package, name, thing)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_what_a_lazy_package_offers(package):
+    """What the tables say, and no name that is also that of a module."""
+    module, tables = importlib.import_module(package), LAZY[package]
+    assert set(tables) <= set(dir(module))
+    assert set(tables) - set(module.__all__) <= {"graph"}
+    modules = {m.rpartition(".")[2] for m in MODULES if m.rpartition(".")[0] == package}
+    assert {n for n, home in tables.items() if n in modules and home != package} == set()
+
+
+def loaded_at_once(node):
+    """Walk a source without what only functions and type checkers import."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from loaded_at_once(child)
+
+
+def test_a_first_use_in_several_threads_waits_in_no_circle():
+    """Python locks a module before its package: who loads a package must need none of its modules.
+
+    Where it does, others load the package first, and so never hold the lock of such a module.
+    """
+    eager, found = set(), []
+    for package in PACKAGES - {"cylstm"}:
+        tree = ast.parse(SOURCES[package].read_text(encoding="utf-8"))
+        names = {n for node in loaded_at_once(tree) for n in named(node, package)}
+        if any(name.startswith(f"{package}.") for name in names):
+            eager.add(package)
+    assert eager.isdisjoint(LAZY)
+    for module, path in SOURCES.items():
+        seen = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for name in named(node, module if module in PACKAGES else module.rpartition(".")[0]):
+                home = getattr(node, "module", None) or name
+                package = home if home in PACKAGES else home.rpartition(".")[0]
+                if home != package and package in eager - seen and part(module) != part(home):
+                    found.append(f"{module} imports {home} before {package}")
+                seen |= {home, name}
+    assert found == []
 
 
 def test_every_part_has_one_floor():

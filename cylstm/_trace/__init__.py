@@ -9,8 +9,23 @@ within one another do not meet.
 What cannot be followed raises: a traced array never turns into a plain one on the way.
 """
 
-from cylstm._trace.arrays import Readable, Shape, Traced, current, is_traced, stop, suspended
-from cylstm._trace.differentiation import differentiate, evaluate, record, require
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cylstm import _lazy
+
+if TYPE_CHECKING:
+    from cylstm._trace.arrays import Readable, Shape, Traced, current, is_traced, stop, suspended
+    from cylstm._trace.differentiation import differentiate, evaluate, record, require
+else:
+    __getattr__, __dir__ = _lazy.lazy(
+        __name__,
+        {
+            "arrays": "Readable Shape Traced current is_traced stop suspended",
+            "differentiation": "differentiate evaluate record require",
+        },
+    )
 
 __all__ = [
     "Readable",

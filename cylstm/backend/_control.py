@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from cylstm import _trace
+from cylstm._phase import learning_phase
 from cylstm.backend._arrays import stack, zeros_like
 from cylstm.backend._operands import array, is_box, module, numbers
 
@@ -24,27 +23,6 @@ __all__ = [
     "stop_gradient",
     "switch",
 ]
-
-_phase: ContextVar[int] = ContextVar("cylstm_learning_phase", default=0)
-
-
-@contextmanager
-def training_phase(training: Any) -> Iterator[None]:
-    """Set what `learning_phase` returns for a while: 1 in training, else 0."""
-    token = _phase.set(int(bool(training)))
-    try:
-        yield
-    finally:
-        _phase.reset(token)
-
-
-def learning_phase() -> int:
-    """1 while a layer of the user's own is called in training, else 0.
-
-    >>> learning_phase()
-    0
-    """
-    return _phase.get()
 
 
 def in_train_phase(x: Any, alt: Any, training: Any = None) -> Any:

@@ -1,15 +1,33 @@
 """Callbacks: what is done at the beginning and end of training, of epochs, and of batches."""
 
-from cylstm.callbacks.base import Callback, CallbackList, LambdaCallback
-from cylstm.callbacks.checkpoints import ModelCheckpoint
-from cylstm.callbacks.history import History
-from cylstm.callbacks.loggers import BaseLogger, CSVLogger, ProgbarLogger
-from cylstm.callbacks.monitors import (
-    EarlyStopping,
-    LearningRateScheduler,
-    ReduceLROnPlateau,
-    TerminateOnNaN,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cylstm import _lazy
+
+if TYPE_CHECKING:
+    from cylstm.callbacks.base import Callback, CallbackList, LambdaCallback
+    from cylstm.callbacks.checkpoints import ModelCheckpoint
+    from cylstm.callbacks.history import History
+    from cylstm.callbacks.loggers import BaseLogger, CSVLogger, ProgbarLogger
+    from cylstm.callbacks.monitors import (
+        EarlyStopping,
+        LearningRateScheduler,
+        ReduceLROnPlateau,
+        TerminateOnNaN,
+    )
+else:
+    __getattr__, __dir__ = _lazy.lazy(
+        __name__,
+        {
+            "base": "Callback CallbackList LambdaCallback",
+            "checkpoints": "ModelCheckpoint",
+            "history": "History",
+            "loggers": "BaseLogger CSVLogger ProgbarLogger",
+            "monitors": "EarlyStopping LearningRateScheduler ReduceLROnPlateau TerminateOnNaN",
+        },
+    )
 
 __all__ = [
     "BaseLogger",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -151,6 +150,8 @@ class Line:
         self._put(_last_line(self._title, self._start, self._text) + "\n")
 
     def _draw(self) -> None:
+        import shutil
+
         # One column less than there are: in the last one some terminals begin a new line.
         line = self._line()[: shutil.get_terminal_size().columns - 1]
         self._put("\r" + line.ljust(self._length))

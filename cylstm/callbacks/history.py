@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -54,6 +53,8 @@ class History(Callback):
 
     def _repr_html_(self) -> str:
         """A table for notebooks: a row for each epoch, or for the first and the last ones."""
+        import html
+
         names = [html.escape(str(name)) for name in self.history]
         rows = [_html_row("th", ["epoch", *names])]
         # What was not in the logs of the first epochs belongs to the last ones.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Collection
 from typing import Any
@@ -120,6 +119,8 @@ class CSVLogger(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Add a row; what the logs of the first epoch had and these have not is NA."""
+        import csv
+
         logs = logs or {}
         if self.keys is None:
             self.keys = sorted(logs)

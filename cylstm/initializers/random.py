@@ -188,11 +188,50 @@ class Orthogonal(Random):
         if len(shape) < 2:
             raise ValueError(f"Orthogonal needs a shape of at least two axes, got {shape}")
         rows, columns = math.prod(shape[:-1]), shape[-1]
-        q, r = np.linalg.qr(random.standard_normal((max(rows, columns), min(rows, columns))))
-        # Q R is unique up to the signs of R's diagonal: with positive ones Q is uniformly
-        # distributed (Mezzadri 2007, arXiv:math-ph/0609050).
-        q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
+        q = _orthonormal(random.standard_normal((max(rows, columns), min(rows, columns))))
         return self.gain * (q if rows >= columns else q.T).reshape(shape)
+
+
+# Q R is unique up to the signs of R's diagonal: with positive ones Q is uniformly distributed
+# (Mezzadri 2007, arXiv:math-ph/0609050). The products give the same Q as the reflections, up to
+# rounding, and take a fraction of the time.
+
+_LARGE = 256  # columns; reflections take milliseconds for fewer
+_BLOCK = 128
+_CHECKED = 32
+_ORTHONORMAL = 1e-14  # the largest error of Q^T Q; reflections leave some 1e-15
+
+
+def _orthonormal(matrix: np.ndarray) -> np.ndarray:
+    """The Q of matrix = Q R, where the diagonal of R is positive; not more columns than rows."""
+    rows, columns = matrix.shape
+    if columns >= _LARGE and rows >= 4 * columns:
+        q = _orthonormal_by_products(matrix)
+        if q is not None:
+            return q
+    q, r = np.linalg.qr(matrix)  # Householder's reflections
+    return q * np.where(np.diag(r) < 0, -1.0, 1.0)
+
+
+def _orthonormal_by_products(matrix: np.ndarray) -> np.ndarray | None:
+    """The same from matrix^T matrix = R^T R, as Cholesky factors it; None where that is inaccurate.
+
+    What is lost to rounding grows with the square of the condition number, which is 9 for a random
+    matrix that is four times as tall as wide.
+    """
+    columns = matrix.shape[1]
+    try:
+        lower = np.linalg.cholesky(matrix.T @ matrix)  # R^T
+    except np.linalg.LinAlgError:
+        return None
+    q = np.empty(matrix.shape[::-1])  # Q^T, so that blocks are whole rows
+    for start in range(0, columns, _BLOCK):
+        block = slice(start, min(start + _BLOCK, columns))
+        rest = matrix[:, block].T - lower[block, :start] @ q[:start]
+        q[block] = np.linalg.inv(lower[block, block]) @ rest
+    # Each column suffers from what those before it have lost, so the last ones show the most.
+    error = q @ q[-_CHECKED:].T - np.eye(columns, _CHECKED, _CHECKED - columns)
+    return q.T if np.abs(error).max() <= _ORTHONORMAL else None
 
 
 def standard_truncated_normal(shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:

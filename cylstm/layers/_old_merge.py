@@ -6,22 +6,20 @@ attribute, the module is what import lines find. Here it is a module that can be
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from cylstm import _warning
-from cylstm.layers import merge as merging
 
 __all__ = ["MergeModule"]
 
-_MODES: dict[str, Callable[..., Any]] = {
-    "sum": merging.add,
-    "mul": merging.multiply,
-    "ave": merging.average,
-    "max": merging.maximum,
-    "concat": merging.concatenate,
-    "dot": merging.dot,
+_MODES = {
+    "sum": "add",
+    "mul": "multiply",
+    "ave": "average",
+    "max": "maximum",
+    "concat": "concatenate",
+    "dot": "dot",
 }
 
 
@@ -77,7 +75,7 @@ class MergeModule(ModuleType):
                 raise ValueError(
                     f"merge: {argument} is not offered: it goes with a function as the mode."
                 )
-        function = _MODES[mode]
+        function = getattr(self, _MODES[mode])
         options: dict[str, Any] = {}
         if mode == "concat":
             options["axis"] = concat_axis

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from cylstm import _trace
+from cylstm._phase import learning_phase, training_phase
 from cylstm._trace.arrays import flat
-from cylstm.backend._control import learning_phase, training_phase
 from cylstm.layers._cotangents import checked_cotangents
 from cylstm.layers._losses import as_list
 from cylstm.variables import Variable

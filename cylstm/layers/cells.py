@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cylstm import _checks, _registry, _trace
-from cylstm.backend._control import learning_phase
+from cylstm._phase import learning_phase
 from cylstm.layers._options import WeightedOptions
 from cylstm.layers.layer import Layer
 from cylstm.layers.nested import Nested, accepted

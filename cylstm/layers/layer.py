@@ -362,7 +362,7 @@ class Layer:
         -------
         stream
             Called with (batch_size, features), it returns what the layer gives at that timestep. It
-            keeps the weights of this moment. See `cylstm.layers.streams`.
+            keeps the weights of this moment. See `cylstm.layers.Stream`.
 
         Raises
         ------

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cylstm import _blank, _checks, _trace
-from cylstm.backend._control import rnn, training_phase
+from cylstm._phase import training_phase
 from cylstm.graph import Node, SymbolicTensor, is_symbolic
 from cylstm.layers._initial_states import split_inputs, symbolic_states
 from cylstm.layers._options import RecurrentOptions
@@ -305,6 +305,8 @@ class Recurrent(Layer):
 
         Each step is given the states, what `get_constants` gives, and the constants.
         """
+        from cylstm.backend import rnn  # by which few layers are run
+
         batch, timesteps = x.shape[:2]
         fixed = [*self.get_constants(x, training), *constants]
         steps = self.preprocess_input(x, training)
@@ -422,7 +424,7 @@ class Recurrent(Layer):
         Stream or LayerStream
             Called with (batch_size, input_dim), it returns (batch_size, units), as the layer with
             `return_sequences` gives it at that timestep, starting from zeros. See
-            `cylstm.layers.streams.Stream`.
+            `cylstm.layers.Stream`.
 
         Raises
         ------

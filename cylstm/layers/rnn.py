@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cylstm import _checks, _registry, _trace
-from cylstm.backend._control import training_phase
+from cylstm._phase import training_phase
 from cylstm.graph import is_symbolic
 from cylstm.layers import cells
 from cylstm.layers._initial_states import symbolic_states

@@ -6,20 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from cylstm import _registry
+from cylstm._layer_names import LAYERS
 from cylstm.layers.layer import Layer
 
 __all__ = ["deserialize", "serialize"]
-
-_LAYERS: dict[str, type[Layer]] = {}
-
-
-def register(*classes: type[Layer]) -> None:
-    """Make layers of the package known to `deserialize` by the names of their classes.
-
-    Layers of your own are given to `deserialize` as `custom_objects`, or made known by
-    `cylstm.utils.custom_object_scope`.
-    """
-    _LAYERS.update({cls.__name__: cls for cls in classes})
 
 
 def serialize(layer: Layer) -> dict[str, Any]:
@@ -53,6 +43,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         ``{"class_name": ..., "config": ...}``.
     custom_objects : dict, optional
         Name to class or function, for what the package does not have: layers, activations, ...
+        `cylstm.utils.custom_object_scope` makes them known, too.
 
     Returns
     -------
@@ -78,4 +69,4 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         )
     if isinstance(config.get("config"), list):  # a stack of layers, as Keras writes it
         config = {**config, "config": {"layers": config["config"]}}
-    return _registry.deserialize_object(config, _LAYERS, custom_objects, "layer")
+    return _registry.deserialize_object(config, LAYERS, custom_objects, "layer")

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from cylstm import _checks, _registry
-from cylstm.backend._control import training_phase
+from cylstm._phase import training_phase
 from cylstm.layers._advice import what_is_no_layer
 from cylstm.layers._options import LayerOptions
 from cylstm.layers.core import Dense

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cylstm import regularizers
-from cylstm.backend._control import learning_phase, training_phase
+from cylstm._phase import learning_phase, training_phase
 from cylstm.graph import Node, SymbolicTensor
 from cylstm.layers._losses import as_list
 from cylstm.layers.input_layer import InputLayer

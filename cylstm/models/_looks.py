@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 
 __all__ = ["as_html", "as_text"]
@@ -21,6 +20,8 @@ def as_text(model: Any) -> str:
 
 def as_html(model: Any) -> str:
     """A table of the layers, their output shapes and numbers of parameters."""
+    from html import escape
+
     heads = "".join(f"<th>{head}</th>" for head in ("Layer", "Type", "Output shape", "Parameters"))
     rows = []
     for layer in model.layers:

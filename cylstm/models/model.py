@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Self
@@ -438,6 +437,8 @@ class Model(Nested):
 
     def to_json(self, **options: Any) -> str:
         """The architecture as a JSON text; `options` go to `json.dumps`."""
+        import json
+
         content = {
             "class_name": type(self).__name__,
             "config": self.get_config(),

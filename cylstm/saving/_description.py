@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cylstm import _blank, _registry, _warning, models, optimizers
+from cylstm._layer_names import LAYERS
 from cylstm.layers import serialization
 from cylstm.saving import _json
 from cylstm.saving._limits import ARRAYS, Limits, check_count
@@ -34,6 +35,8 @@ _MAX_RANK = 32  # of arrays in every NumPy
 _PER_VALUE = 16  # characters of a text that count as a value
 _LAYERS = ("", "config", "layer", "layers")  # where layers are, which are called
 _SHAPES = ("shape", "dims", "input_length")  # how the names of shapes end
+
+dict(LAYERS)  # loads them all: what a file says never decides which code is loaded
 
 
 def describe(model: Any, limits: Limits) -> dict[str, Any]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cylstm import _checks, _random
 from cylstm.training._data import Order, Samples
 from cylstm.utils.sequence import Sequence
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["ArrayFeed", "ItemFeed", "inputs_of_item", "is_generated", "parts_of_item"]
 
@@ -173,6 +175,8 @@ def _endless(sequence: Sequence, shuffle: bool, workers: int, ahead: int) -> Ite
 
 def _made_ahead(sequence: Sequence, places: list[int], workers: int, ahead: int) -> Iterator[Any]:
     """The items in the order of `places`, made by threads while earlier ones are used."""
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[Any]] = deque()
         try:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from cylstm import _checks, _spellings
@@ -253,6 +250,10 @@ def plot_model(
     ...     path.read_text().splitlines()[0]
     'digraph model {'
     """
+    import shutil
+    import subprocess
+    from pathlib import Path
+
     path = Path(to_file)
     text = model_to_dot(model, show_shapes, show_layer_names, rankdir) + "\n"
     if path.suffix.lower() in _TEXT_SUFFIXES:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import cylstm
+from cylstm import _phase
 from cylstm import backend as K
 from cylstm._trace import differentiate
-from cylstm.backend import _absent, _control
+from cylstm.backend import _absent
 from cylstm.testing import numerical_gradient
 
 DATA = Path(__file__).parents[1] / "data"
@@ -335,11 +336,11 @@ def test_default_names_start_again():
 def test_the_phase_of_training():
     assert K.learning_phase() == 0
     assert K.in_train_phase("train", "test") == "test"
-    with _control.training_phase(True):
+    with _phase.training_phase(True):
         assert K.learning_phase() == 1
         assert K.in_train_phase("train", "test") == "train"
         assert K.in_test_phase("test", "train") == "train"
-        with _control.training_phase(None):
+        with _phase.training_phase(None):
             assert K.learning_phase() == 0
         assert K.in_train_phase("train", "test", training=False) == "test"
         assert K.in_train_phase("train", "test", training=np.bool_(False)) == "test"

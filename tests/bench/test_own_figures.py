@@ -1,4 +1,4 @@
-"""The two scripts that measure cylstm alone print their figures, whatever they are."""
+"""The scripts that measure cylstm alone print their figures, whatever they are."""
 
 import re
 import sys
@@ -6,7 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from bench import fit_overhead, limits
+from bench import fit_overhead, import_time, limits
+
+STEPS = dict(import_time.STEPS)
 
 
 def test_the_share_of_python_in_training(monkeypatch, capsys):
@@ -37,3 +39,29 @@ def test_what_is_called_denormal_is_so(dtype):
     assert outputs.dtype == dtype
     assert np.abs(outputs).max() == 0  # flushed, while the ordinary ones are not
     assert np.abs(ordinary).max() > 0.1
+
+
+def test_import_time(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["import_time.py", "--rounds", "1"])
+    monkeypatch.setattr(
+        import_time, "STEPS", {name: step.replace("1024", "16") for name, step in STEPS.items()}
+    )
+    assert import_time.main() in (0, 1)
+    printed = capsys.readouterr().out.splitlines()
+    rows = [re.fullmatch(r"(.{30})" + r" +([\d.]+)" * 4, line) for line in printed[1:-2]]
+    assert [row[1].strip() for row in rows] == list(STEPS)
+    numbers = [[float(row[i]) for i in (2, 3, 4, 5)] for row in rows]
+    assert numbers[0][3] == 1
+    for everything, others, own, ratio in numbers:
+        assert everything == pytest.approx(others + own, abs=0.11)
+        assert ratio == pytest.approx(everything / numbers[0][0], abs=0.02)
+    softmax = numbers[list(STEPS).index("first softmax (SciPy)")]
+    assert softmax[1] > softmax[2]  # it is SciPy that takes the time
+    assert re.search(r"adds [\d.]+ of import numpy \(limit 0.33\)", printed[-1])
+
+
+def test_a_slow_import_is_a_failure(monkeypatch, capsys):
+    steps = {"import numpy": "import numpy", "import cylstm": "for _ in range(10**7): pass"}
+    monkeypatch.setattr(import_time, "STEPS", steps)
+    monkeypatch.setattr(sys, "argv", ["import_time.py", "--rounds", "1"])
+    assert import_time.main() == 1

@@ -1,12 +1,14 @@
 """Initializers: formulas of TensorFlow 1.4, seeds, dtypes, configs of several versions."""
 
 import copy
+import math
 import pickle
 
 import numpy as np
 import pytest
 
 from cylstm import initializers, layers, utils
+from cylstm._random import generator
 
 DRAWING = [
     initializers.RandomUniform,
@@ -232,6 +234,56 @@ def test_orthogonal(shape):
     w = initializers.Orthogonal(1.5, seed=2)(shape, "float64").reshape(-1, shape[-1])
     product = w @ w.T if w.shape[0] < w.shape[1] else w.T @ w
     np.testing.assert_allclose(product, 2.25 * np.eye(min(w.shape)), atol=1e-14)
+
+
+def by_reflections(shape, seed, gain=1.0):
+    """As the matrix was always made: by `numpy.linalg.qr`."""
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    tall = generator(seed).standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(tall)
+    q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
+    return gain * (q if rows >= columns else q.T).reshape(shape)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(256, 1024), (1024, 256), (300, 1207), (5, 400, 300), (520, 2080), (255, 1020), (300, 1199)],
+)
+def test_large_orthogonal_matrices_are_those_of_reflections(shape):
+    for seed in range(3):
+        made = initializers.Orthogonal(1.5, seed=seed)(shape, "float64")
+        expected = by_reflections(shape, seed, 1.5)
+        np.testing.assert_allclose(made, expected, rtol=0, atol=1e-14)
+        single = initializers.Orthogonal(1.5, seed=seed)(shape, "float32")
+        np.testing.assert_array_equal(single, made.astype("float32"))
+
+
+@pytest.mark.parametrize(("dtype", "least"), [("float64", 2e-15), ("float32", 1e-8)])
+def test_large_orthogonal_matrices_are_as_orthonormal(dtype, least):
+    def error(w):
+        return np.abs(w @ w.T - np.eye(len(w))).max()
+
+    for seed in range(2):
+        made = initializers.Orthogonal(seed=seed)((384, 1536), dtype).astype("float64")
+        expected = by_reflections((384, 1536), seed).astype(dtype).astype("float64")
+        assert error(made) <= max(1.5 * error(expected), least)
+
+
+def test_small_and_square_matrices_are_made_by_reflections(monkeypatch):
+    monkeypatch.setattr(initializers.random, "_orthonormal_by_products", None)
+    for shape in [(255, 1020), (256, 1023), (300, 300), (1, 4), (64, 256)]:
+        made = initializers.Orthogonal(seed=1)(shape, "float64")
+        np.testing.assert_array_equal(made, by_reflections(shape, 1))
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-12, 1e-5])
+def test_dependent_columns_are_left_to_reflections(noise):
+    random = np.random.default_rng(1)
+    matrix = random.standard_normal((1200, 300))
+    matrix[:, -1] = matrix[:, 0] + noise * random.standard_normal(1200)
+    assert initializers.random._orthonormal_by_products(matrix) is None
+    q = initializers.random._orthonormal(matrix)
+    np.testing.assert_allclose(q.T @ q, np.eye(300), rtol=0, atol=1e-14)
 
 
 def test_orthogonal_matrices_have_no_preferred_sign():

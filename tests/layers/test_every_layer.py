@@ -48,7 +48,7 @@ def test_every_layer_has_a_row():
     tested = {type(case.make("float32")).__name__ for case in CASES}
     made_of_others = {"InputLayer", "Model", "Sequential"}
     within_others = {"LSTMCell", "StackedRNNCells"}  # rows of RNN have them
-    assert set(serialization._LAYERS) - made_of_others - within_others <= tested
+    assert set(serialization.LAYERS) - made_of_others - within_others <= tested
     assert len({case.name for case in CASES}) == len(CASES)
 
 
