@@ -15,10 +15,10 @@ import numpy.typing as npt
 from cylstm import _checks, _core, _threads, activations
 from cylstm.layers import _engines
 
-__all__ = ["DenseStream", "FrameStream", "LayerStream", "Stream", "Streaming"]
+__all__ = ["DenseStream", "FrameStream", "LayerStream", "Stream"]
 
 
-class Streaming:
+class _Streaming:
     """What the streams share: a state, how to change it, and that one call does so at a time."""
 
     claim: _core.Claim
@@ -61,7 +61,7 @@ class Streaming:
         return self.copy()
 
 
-class Stream(Streaming, _core.Stepper):
+class Stream(_Streaming, _core.Stepper):
     """An LSTM layer that is fed a frame at a time; `LSTM.stream` makes it.
 
     A call takes a frame, (batch_size, input_dim), and returns the output, (batch_size, units), as
@@ -131,7 +131,7 @@ class Stream(Streaming, _core.Stepper):
             return type(self)(self.cell, self._state)
 
 
-class LayerStream(Streaming):
+class LayerStream(_Streaming):
     """The same for a recurrent layer that only Python can run: with its own `step`, or activation.
 
     Parameters
@@ -173,7 +173,7 @@ class LayerStream(Streaming):
             return type(self)(self._layer, self._state)
 
 
-class FrameStream(Streaming):
+class FrameStream(_Streaming):
     """A layer whose outputs at a timestep depend on that timestep alone.
 
     Parameters
@@ -200,7 +200,7 @@ class FrameStream(Streaming):
         return self
 
 
-class DenseStream(Streaming):
+class DenseStream(_Streaming):
     """A dense layer that is fed a frame at a time, without new arrays.
 
     A call takes a frame, (batch_size, input_dim), and returns a read-only array, (batch_size,
