@@ -271,13 +271,27 @@ cdef class Cell:
         )
         return 0
 
-    cdef room(self, Views* views, void** address, tuple shape):
+    cdef room(self, Views* views, void** address, int rank, Py_ssize_t n0, Py_ssize_t n1=1,
+              Py_ssize_t n2=1):
         """A new array of this shape, and its address."""
-        array = empty(shape, self.dtype)
-        address[0] = hold(views, "result", array, self.item, True).buf
+        cdef int64_t size = lstm_times(lstm_times(lstm_times(n0, n1), n2), self.item)
+        cdef tuple shape
+        if rank == 1:
+            shape = (n0,)
+        elif rank == 2:
+            shape = (n0, n1)
+        else:
+            shape = (n0, n1, n2)
+        array = empty_of_size(shape, self.dtype, size)
+        address[0] = hold(views, "a result", array, self.item, True).buf
         return array
 
-    cdef cache_parts(self, lstm_call* call, void* cache):
+    cdef Py_ssize_t cache_length(self, const lstm_call* call) noexcept:
+        """How many numbers the cache has."""
+        cdef int64_t pairs = lstm_times(call.shape.batch, call.shape.steps)
+        return lstm_times(LSTM_CACHE, lstm_times(pairs, call.shape.units))
+
+    cdef void cache_parts(self, lstm_call* call, void* cache) noexcept:
         """Enter the parts of the cache: gates, cells, hidden."""
         cdef int64_t size = call.shape.batch * call.shape.steps * call.shape.units * self.item
         call.arrays.gates = cache
@@ -317,6 +331,7 @@ cdef class Cell:
         """
         cdef Views views
         cdef lstm_call call
+        cdef Py_ssize_t batch, steps, units
         views.count = 0
         self.begin(&call, False)
         try:
@@ -325,13 +340,13 @@ cdef class Cell:
             batch, steps, units = call.shape.batch, call.shape.steps, call.shape.units
             outputs = final_h = final_c = cache = None
             if sequence:
-                outputs = self.room(&views, &call.arrays.outputs, (batch, steps, units))
+                outputs = self.room(&views, &call.arrays.outputs, 3, batch, steps, units)
             if final_states or not sequence:
-                final_h = self.room(&views, &call.arrays.final_h, (batch, units))
+                final_h = self.room(&views, &call.arrays.final_h, 2, batch, units)
             if final_states:
-                final_c = self.room(&views, &call.arrays.final_c, (batch, units))
+                final_c = self.room(&views, &call.arrays.final_c, 2, batch, units)
             if keep:
-                cache = self.room(&views, &call.arrays.gates, (LSTM_CACHE * batch * steps * units,))
+                cache = self.room(&views, &call.arrays.gates, 1, self.cache_length(&call))
                 self.cache_parts(&call, call.arrays.gates)
             run(&call, pool, lstm_forward)
             return outputs, final_h, final_c, cache
@@ -373,29 +388,29 @@ cdef class Cell:
         cdef lstm_arrays* arrays = &call.arrays
         cdef Py_ssize_t batch, steps, units = self.call.shape.units
         cdef Py_ssize_t width = self.call.shape.inputs, columns = lstm_times(LSTM_GATES, units)
-        cdef int64_t size
         views.count = 0
         self.begin(&call, True)
         try:
             self.enter_inputs(&views, &call, inputs, mask, states, input_masks, recurrent_masks)
             call.shape.go_backwards, call.shape.zero_leading = go_backwards, zero_leading
             batch, steps = call.shape.batch, call.shape.steps
-            size = lstm_times(LSTM_CACHE, lstm_times(lstm_times(batch, steps), units))
-            self.cache_parts(&call, take(&views, "cache", cache, self.item, 1, size))
+            self.cache_parts(
+                &call, take(&views, "cache", cache, self.item, 1, self.cache_length(&call))
+            )
             arrays.d_outputs = take(
                 &views, "d_outputs", d_outputs, self.item, 3, batch, steps, units
             )
             arrays.d_final_h = take(&views, "d_final_h", d_final_h, self.item, 2, batch, units)
             arrays.d_final_c = take(&views, "d_final_c", d_final_c, self.item, 2, batch, units)
             d_h = d_c = d_bias = None
-            d_inputs = self.room(&views, &arrays.d_inputs, (batch, steps, width))
+            d_inputs = self.room(&views, &arrays.d_inputs, 3, batch, steps, width)
             if d_states:
-                d_h = self.room(&views, &arrays.d_initial_h, (batch, units))
-                d_c = self.room(&views, &arrays.d_initial_c, (batch, units))
-            d_kernel = self.room(&views, &arrays.d_kernel, (width, columns))
-            d_recurrent_kernel = self.room(&views, &arrays.d_recurrent_kernel, (units, columns))
+                d_h = self.room(&views, &arrays.d_initial_h, 2, batch, units)
+                d_c = self.room(&views, &arrays.d_initial_c, 2, batch, units)
+            d_kernel = self.room(&views, &arrays.d_kernel, 2, width, columns)
+            d_recurrent_kernel = self.room(&views, &arrays.d_recurrent_kernel, 2, units, columns)
             if self.bias is not None:
-                d_bias = self.room(&views, &arrays.d_bias, (columns,))
+                d_bias = self.room(&views, &arrays.d_bias, 1, columns)
             run(&call, pool, lstm_backward)
             return [d_inputs, d_h, d_c, d_kernel, d_recurrent_kernel, d_bias]
         finally:

@@ -67,6 +67,11 @@ def empty(tuple shape not None, dtype not None):
     cdef int64_t size = dtype.itemsize
     for length in shape:
         size = lstm_times(size, length_of(length))
+    return empty_of_size(shape, dtype, size)
+
+
+cdef empty_of_size(tuple shape, dtype, int64_t size):
+    """`empty`, of so many bytes."""
     if size < <int64_t>LSTM_KEPT_FROM:
         return numpy_empty(shape, dtype)
     return ndarray(shape, dtype, Block(size))

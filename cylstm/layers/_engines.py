@@ -104,8 +104,8 @@ class Run:
         (batch, timesteps) bool.
     states : sequence of ndarray, or None
         h and c to start from, (batch, units) each; None for zeros.
-    masks : tuple
-        The dropout masks of the inputs and of the state, (1 or 4, batch, size) or None each.
+    input_masks, recurrent_masks : ndarray or None
+        Dropout masks of the inputs and of the state, (1 or 4, batch, size).
     go_backwards, zero_leading, sequence, final_states
         As for `_core.Cell.forward`.
 
@@ -123,18 +123,20 @@ class Run:
         inputs: np.ndarray,
         mask: np.ndarray | None,
         states: Any,
-        masks: tuple[np.ndarray | None, np.ndarray | None],
+        input_masks: np.ndarray | None,
+        recurrent_masks: np.ndarray | None,
         go_backwards: bool,
         zero_leading: bool,
         sequence: bool,
         final_states: bool,
     ) -> None:
         self._cell = cell
-        x_masks, h_masks = masks
-        self._arguments = inputs, mask, states, x_masks, h_masks, go_backwards, zero_leading
+        self._arguments = (
+            inputs, mask, states, input_masks, recurrent_masks, go_backwards, zero_leading
+        )  # fmt: skip
         outputs, h, c, self._cache = cell.forward(
-            inputs, mask, states, x_masks, h_masks, go_backwards, zero_leading, sequence,
-            final_states, True, _threads.pool,
+            inputs, mask, states, input_masks, recurrent_masks, go_backwards, zero_leading,
+            sequence, final_states, True, _threads.pool,
         )  # fmt: skip
         self.results = outputs, h, c
 

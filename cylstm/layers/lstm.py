@@ -8,14 +8,14 @@ from typing import Any, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _spellings, _threads, _trace
+from cylstm import _checks, _spellings, _threads, _trace
 from cylstm.layers import _engines
 from cylstm.layers._lstm_steps import LSTMSteps
 from cylstm.layers._lstm_weights import LSTMWeights
 from cylstm.layers._options import LSTMOptions
 from cylstm.layers._turns import in_turn
 from cylstm.layers.input_spec import InputSpec
-from cylstm.layers.layer import Gradients, as_list
+from cylstm.layers.layer import Gradients
 from cylstm.layers.recurrent import Recurrent
 from cylstm.layers.streams import LayerStream, Stream
 
@@ -192,30 +192,39 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
         return _engines.choose(self.activation, self.recurrent_activation, self._has_own_step())
 
     def _first_states(self, x: np.ndarray) -> list[np.ndarray] | None:
-        if self.stateful or (type(self) is not LSTM and self._is_overridden("get_initial_state")):
+        if self.stateful or self._is_overridden("get_initial_state", "step", "preprocess_input"):
             return super()._first_states(x)
         return None  # zeros
 
-    def _run(
-        self, x: np.ndarray, mask: np.ndarray | None, training: bool, states: Any
-    ) -> tuple[np.ndarray, list[np.ndarray | None]]:
-        if type(self) is not LSTM and self._has_own_step():
-            return super()._run(x, mask, training, states or super()._first_states(x))
+    def _run_checked(self, x: Any, mask: Any, training: bool | None, states: Any) -> Any:
+        changed = type(self) is not LSTM  # what LSTM itself has not overridden is not asked
+        if states is None and (self.stateful or changed):
+            states = self._first_states(x)
+        if changed and self._has_own_step():
+            return self._finish(*self._run_steps(x, mask, bool(training), states, []))
         if type(x) is not np.ndarray or (states is not None and _trace.is_traced(*states)):
-            return self._run_in_trace(x, mask, training, states)
-        x_masks, h_masks = self._dropout_masks(x, training)
+            return self._finish(*self._run_in_trace(x, mask, bool(training), states))
+        x_masks = h_masks = None
+        if training or changed:
+            x_masks, h_masks = self._dropout_masks(x, bool(training))
         outputs, h, c, _ = self._current_cell().forward(
             x, mask, states, x_masks, h_masks, self.go_backwards, self.unroll,
             self.return_sequences, self.return_state or self.stateful, False, _threads.pool,
         )  # fmt: skip
-        return self._last_output(h, mask) if outputs is None else outputs, [h, c]
+        if outputs is None:
+            outputs = self._last_output(h, mask)
+        return self._finish(outputs, [h, c]) if c is not None else outputs
 
-    def _new_run(self, x: np.ndarray, mask: Any, training: bool, states: Any) -> _engines.Run:
+    def _new_run(
+        self, x: np.ndarray, mask: Any, training: bool | None, states: Any
+    ) -> _engines.Run:
         """A run whose backward pass will follow."""
+        x_masks = h_masks = None
+        if training or type(self) is not LSTM:
+            x_masks, h_masks = self._dropout_masks(x, bool(training))
         return _engines.Run(
-            self._current_cell(), x, mask, states, self._dropout_masks(x, training),
-            self.go_backwards, self.unroll, self.return_sequences,
-            self.return_state or self.stateful,
+            self._current_cell(), x, mask, states, x_masks, h_masks, self.go_backwards, self.unroll,
+            self.return_sequences, self.return_state or self.stateful,
         )  # fmt: skip
 
     def _last_output(self, h: np.ndarray, mask: Any) -> np.ndarray:
@@ -255,17 +264,26 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
             self._ensure_built(x)
         with_states = states is not None
         in_list = with_states and initial_state is None
-        run = self._new_run(x, mask, bool(training), states or self._first_states(x))
+        if states is None and (self.stateful or type(self) is not LSTM):
+            states = self._first_states(x)
+        run = self._new_run(x, mask, training, states)
         outputs, h, c = run.results
-        outputs = self._finish(self._last_output(h, mask) if outputs is None else outputs, [h, c])
+        if outputs is None:
+            outputs = self._last_output(h, mask)
+        shapes = [outputs.shape]
+        if c is not None:
+            outputs = self._finish(outputs, [h, c])
+            if self.return_state:
+                shapes += [h.shape, c.shape]
         if self.activity_regularizer is not None:
             self._record_activity(outputs)
         variables = self.trainable_weights
-        shapes = [y.shape for y in as_list(outputs)]
 
         def pullback(cotangents: Any) -> Gradients:
-            checked = self._checked_cotangents(cotangents, shapes)
-            d_outputs, d_h, d_c = checked + [None] * (3 - len(checked))
+            d_outputs, d_h, d_c = cotangents, None, None
+            if len(shapes) > 1 or not _checks.is_array(cotangents, self._dtype, shapes[0]):
+                d_outputs, *rest = self._checked_cotangents(cotangents, shapes)
+                d_h, d_c = rest or (None, None)
             d_x, d_h, d_c, *of_own = self._pulled(run, mask, d_outputs, d_h, d_c, with_states)
             return Gradients(
                 [d_x, d_h, d_c] if in_list else d_x,

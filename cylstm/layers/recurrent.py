@@ -179,8 +179,7 @@ class Recurrent(Layer):
         """`call` of arguments that were checked."""
         if states is None:
             states = self._first_states(x)
-        outputs, states = self._run(x, mask, bool(training), states)
-        return self._finish(outputs, states)
+        return self._finish(*self._run_steps(x, mask, bool(training), states, []))
 
     def step(self, inputs: np.ndarray, states: list) -> tuple[np.ndarray, list]:
         """One timestep. A subclass defines it, and it is then run for every timestep.
@@ -266,15 +265,6 @@ class Recurrent(Layer):
         if self.stateful:
             return list(self.states)
         return self._checked_states(self.get_initial_state(x), len(x), "Initial state")
-
-    def _run(
-        self,
-        x: np.ndarray,
-        mask: np.ndarray | None,
-        training: bool,
-        states: list[np.ndarray],
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
-        return self._run_steps(x, mask, training, states, [])
 
     def _run_steps(
         self, x: Any, mask: np.ndarray | None, training: bool, states: list, constants: list
