@@ -1,13 +1,13 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 # cython: cdivision=True, embedsignature=False, freethreading_compatible=True
-"""Products by BLAS, for weights of the engine `blas`: `GEMM` is what `_core.Weights` takes.
+"""Products by BLAS: `GEMM` is what makes a `_core.Cell` one of the engine `blas`.
 
-This is the only file that names SciPy, whose linear algebra takes longer to import than all the rest:
-whoever needs the engine imports this extension then.
+This is the only file that names SciPy, whose linear algebra takes longer to import than all the
+rest: whoever needs the engine imports this extension then.
 
-BLAS is column-major and counts in C `int`. Here matrices are row-major, sizes are 64 bits wide, and a
-product that is too large for an `int` is split. It has no threads of ours; its own, and the number of
-rows that it is given at once, may change the last bits of a result.
+BLAS is column-major and counts in C `int`. Here matrices are row-major, sizes are 64 bits wide, and
+a product that is too large for an `int` is split. It has no threads of ours; its own, and how many
+rows it is given at once, may change the last bits of a result.
 """
 
 from cpython.pycapsule cimport PyCapsule_New
@@ -142,36 +142,3 @@ cdef lstm_gemm[2] gemms = [gemm_f32, gemm_f64]
 
 # For float32 and float64
 GEMM = PyCapsule_New(&gemms, b"cylstm._blas.GEMM", NULL)
-
-
-cdef int expect_rows(str name, const Py_ssize_t* shape, const Py_ssize_t* strides, Py_ssize_t size,
-                     Py_ssize_t rows, Py_ssize_t columns) except -1:
-    """Raise ValueError for another shape, or rows that are not contiguous and apart."""
-    if shape[0] != rows or shape[1] != columns:
-        raise ValueError(f"{name} has the shape {(shape[0], shape[1])}, expected {(rows, columns)}")
-    if columns > 1 and strides[1] != size or rows > 1 and (
-            strides[0] < columns * size or strides[0] % size != 0):
-        raise ValueError(f"{name} must have contiguous rows that do not overlap")
-    return 0
-
-
-def product(
-    *,
-    const real[:, :] a not None,        # IN  (m, k), or (k, m) if transposed
-    bint transpose_a,
-    const real[:, :] b not None,        # IN  (k, n), or (n, k) if transposed
-    bint transpose_b,
-    bint add,
-    real[:, :] c not None,              # OUT (m, n)
-):
-    """c = op(a) op(b), or c += op(a) op(b), as the engine computes it: for tests."""
-    cdef Py_ssize_t m = c.shape[0], n = c.shape[1], size = sizeof(real)
-    cdef Py_ssize_t k = a.shape[0] if transpose_a else a.shape[1]
-    expect_rows("a", a.shape, a.strides, size, k if transpose_a else m, m if transpose_a else k)
-    expect_rows("b", b.shape, b.strides, size, n if transpose_b else k, k if transpose_b else n)
-    expect_rows("c", c.shape, c.strides, size, m, n)
-    gemms[size == 8](
-        transpose_a, transpose_b, m, n, k, &a[0, 0], max(a.shape[1], a.strides[0] // size),
-        &b[0, 0], max(b.shape[1], b.strides[0] // size), add, &c[0, 0],
-        max(n, c.strides[0] // size),
-    )

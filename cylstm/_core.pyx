@@ -34,7 +34,7 @@ and, with dh and dc what comes from later steps and from the output, its derivat
 
 A row of the batch whose mask is false at a step is carried over: h = h', c = c', dz = 0.
 
-`Cell` is the door: `forward` and `backward` are its methods, and a `Stepper` of it goes step by step.
+`Cell` is the door: `forward` and `backward` are its methods, and a `Stepper` of it goes by steps.
 They take arrays as they are or raise an error that names what does not fit; they compute nothing
 themselves. The engines behind them are C (`_engine/`): kernels of our own on packed weights or, for
 a cell that brings a gemm (`_blas.GEMM`), BLAS. `_reference` is the same door in NumPy.
@@ -422,9 +422,8 @@ cdef extern from "Python.h":
 
 
 cdef int interrupted() noexcept with gil:
-    """Run signal handlers; whether one raised, such as KeyboardInterrupt: it is raised when the
-    engine has returned."""
-    return check_signals() != 0
+    """Run signal handlers; -1 if one raised, such as KeyboardInterrupt: when the engine returns."""
+    return check_signals()
 
 
 def set_least_work(double operations):

@@ -84,20 +84,7 @@ def average(old, new, double rate, out, bint squares=False):
 
 
 def divide_by_root(a, squares, double scale, double epsilon, out):
-    """out = scale a / (sqrt(squares) + epsilon).
-
-    Parameters
-    ----------
-    a, squares, out : ndarray
-        Of one size and dtype, float32 or float64, and in C order; `out` may be one of the others.
-    scale, epsilon : float
-        Of the formula.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the arrays are of other kinds.
-    """
+    """out = scale a / (sqrt(squares) + epsilon), of such arrays as `average` takes."""
     cdef Views views
     cdef void* address[3]
     cdef Py_ssize_t size

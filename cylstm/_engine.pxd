@@ -12,7 +12,6 @@ cdef extern from "_engine/engine.h" nogil:
         LSTM_LEAST_WORK
         lstm_elementwise_count
         lstm_activation_count
-
     const char* const* lstm_activation_names
 
     ctypedef struct lstm_shape:
@@ -22,28 +21,12 @@ cdef extern from "_engine/engine.h" nogil:
         int input_groups, recurrent_groups
 
     ctypedef struct lstm_arrays:
-        const void* x
+        const void *x, *initial_h, *initial_c, *input_masks, *recurrent_masks
         int64_t x_row_stride, x_step_stride
-        const void* initial_h
-        const void* initial_c
         const uint8_t* mask
-        const void* input_masks
-        const void* recurrent_masks
-        void* gates
-        void* cells
-        void* hidden
-        void* outputs
-        void* final_h
-        void* final_c
-        const void* d_outputs
-        const void* d_final_h
-        const void* d_final_c
-        void* d_inputs
-        void* d_initial_h
-        void* d_initial_c
-        void* d_kernel
-        void* d_recurrent_kernel
-        void* d_bias
+        void *gates, *cells, *hidden, *outputs, *final_h, *final_c
+        const void *d_outputs, *d_final_h, *d_final_c
+        void *d_inputs, *d_initial_h, *d_initial_c, *d_kernel, *d_recurrent_kernel, *d_bias
 
     ctypedef void (*lstm_gemm)(
         int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, const void* a,
@@ -51,9 +34,7 @@ cdef extern from "_engine/engine.h" nogil:
     ) noexcept nogil
 
     ctypedef struct lstm_weights:
-        const void* kernel
-        const void* recurrent
-        const void* bias
+        const void *kernel, *recurrent, *bias
         lstm_gemm gemm
 
     ctypedef struct lstm_kernels:
@@ -71,7 +52,6 @@ cdef extern from "_engine/engine.h" nogil:
         pass
 
     ctypedef int (*lstm_question)() noexcept nogil
-
     const lstm_kernels* lstm_kernels_at(int index, int is_double) noexcept
     double lstm_operations(const lstm_shape* shape) noexcept
     lstm_weights* lstm_pack(
@@ -90,6 +70,14 @@ cdef extern from "_engine/engine.h" nogil:
         lstm_stream* stream, const void* x, int64_t row_stride, lstm_pool* pool
     ) noexcept
     void lstm_stream_close(lstm_stream* stream) noexcept
+    void lstm_average(
+        int is_double, int64_t n, const void* old, const void* added, double rate, int squares,
+        void* out,
+    ) noexcept
+    void lstm_divide_by_root(
+        int is_double, int64_t n, const void* a, const void* squares, double scale, double epsilon,
+        void* out,
+    ) noexcept
     uint64_t lstm_flush_denormals() noexcept
     void lstm_restore(uint64_t saved) noexcept
 
@@ -114,17 +102,6 @@ cdef extern from "_engine/claim.h" nogil:
     int lstm_claim(char* flag) noexcept
     void lstm_release(char* flag) noexcept
     void* lstm_settle(void** place, void* value) noexcept
-
-
-cdef extern from "_engine/elements.h" nogil:
-    void lstm_average(
-        int is_double, int64_t n, const void* old, const void* added, double rate, int squares,
-        void* out,
-    ) noexcept
-    void lstm_divide_by_root(
-        int is_double, int64_t n, const void* a, const void* squares, double scale, double epsilon,
-        void* out,
-    ) noexcept
 
 
 cdef extern from "_engine/threads.h" nogil:

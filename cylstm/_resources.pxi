@@ -2,8 +2,7 @@
 
 # Memory -------------------------------------------------------------------------------------------
 
-# From so many bytes on the memory of an array is used again.
-LARGE = LSTM_KEPT_FROM
+LARGE = LSTM_KEPT_FROM  # bytes from which the memory of an array is used again
 
 
 cdef class Block:
@@ -91,7 +90,6 @@ def kept_bytes():
 
 # Threads, and what they do not share --------------------------------------------------------------
 
-# How many threads a pool may have.
 MOST_THREADS = LSTM_MOST_THREADS
 
 

@@ -1,5 +1,6 @@
 """Problems for all engines, those of the compiled core and their NumPy twin, and running them."""
 
+import ctypes
 from contextlib import contextmanager
 
 import numpy as np
@@ -105,6 +106,23 @@ def backward(engine, problem, cache, cotangents):
         **common_arguments(problem), cache=cache["cache"], **cotangents, d_states=True
     )
     return {f"d_{name}": d for name, d in zip(GRADIENTS, gradients, strict=True)}
+
+
+_POINTER = ctypes.pythonapi.PyCapsule_GetPointer
+_POINTER.restype, _POINTER.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+_GEMM = ctypes.CFUNCTYPE(
+    None, ctypes.c_int, ctypes.c_int, *[ctypes.c_int64] * 3, ctypes.c_void_p, ctypes.c_int64,
+    ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_void_p, ctypes.c_int64,
+)  # fmt: skip
+
+
+def product(*, a, transpose_a, b, transpose_b, add, c):
+    """c = op(a) op(b), or c += op(a) op(b), as BLAS computes it for the engine; rows contiguous."""
+    pair = ctypes.cast(_POINTER(_blas.GEMM, b"cylstm._blas.GEMM"), ctypes.POINTER(ctypes.c_void_p))
+    gemm = _GEMM(pair[c.itemsize == 8])
+    a_stride, b_stride, c_stride = (max(x.shape[1], x.strides[0] // x.itemsize) for x in (a, b, c))
+    gemm(transpose_a, transpose_b, *c.shape, a.shape[0 if transpose_a else 1], a.ctypes.data,
+         a_stride, b.ctypes.data, b_stride, add, c.ctypes.data, c_stride)  # fmt: skip
 
 
 @contextmanager

@@ -260,13 +260,3 @@ LOCAL void pull_row(int activation, int64_t n, const REAL *y, REAL *d)
                        some);
     }
 }
-
-#undef R
-#undef SHIFT
-#undef LN2_HIGH
-#undef LN2_LOW
-#undef EXP_LOWEST
-#undef EXP_HIGHEST
-#undef TANH_SATURATED
-#undef SELU_SCALE
-#undef SELU_ALPHA

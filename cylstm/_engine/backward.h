@@ -18,7 +18,6 @@ typedef struct {
     int64_t begin, end; /* the units of this member, whole panels */
     REAL *dh, *dc;      /* (rows, padded) */
     REAL *zeros;        /* (padded) */
-    REAL *tile[MAX_ROWS];
     REAL *room; /* with a gemm: for gathered rows and products */
     backward_row *active;
     const REAL **dz_rows, **starts;
@@ -30,9 +29,6 @@ typedef struct {
 /* What each member of a team has for itself */
 LOCAL void backward_own_layout(backward_run *run, lstm_layout *space)
 {
-    TAKE(tile[0], REAL, MAX_ROWS * TILE_STRIDE);
-    for (int r = 1; r < MAX_ROWS; r++)
-        run->tile[r] = run->tile[0] + r * TILE_STRIDE;
     if (run->call->weights.gemm)
         TAKE(room, REAL, lstm_times(lstm_plus(run->rows, 1),
                                     lstm_times(LSTM_GATES + 1, run->shape->units)));
@@ -116,38 +112,6 @@ LOCAL int64_t backward_select(backward_run *run, int64_t step)
     return n;
 }
 
-/* dh with dropout of h: sum over g of masks[g] * (dz_g U_g^T), or masks[0] * (dz U^T). */
-LOCAL void masked_product(backward_run *run, int64_t n)
-{
-    const lstm_shape *shape = run->shape;
-    const int64_t units = shape->units, groups = shape->recurrent_groups;
-    const int64_t depth = LSTM_GATES * units / groups, vectors = (run->end + LANES - 1) / LANES;
-    for (int64_t v = run->begin / LANES; v < vectors; v += PANEL) {
-        const int64_t width = vectors - v < PANEL ? vectors - v : PANEL, column = v * LANES;
-        const int64_t lanes = units - column < width * LANES ? units - column : width * LANES;
-        const REAL *panel =
-            (const REAL *)run->call->weights.recurrent + column * LSTM_GATES * units;
-        for (int64_t i = 0, rows; i < n; i += rows) {
-            rows = tile_rows(n - i);
-            for (int64_t g = 0; g < groups; g++) {
-                const REAL *dz[MAX_ROWS];
-                for (int64_t r = 0; r < rows; r++)
-                    dz[r] = run->dz_rows[i + r] + g * depth;
-                operand part = {dz, depth, panel + g * depth * width * LANES, 0};
-                products[width - 1][rows - 1](&part, 1, run->starts, 0, run->tile, 0);
-                for (int64_t r = 0; r < rows; r++) {
-                    const REAL *masks = (const REAL *)run->arrays->recurrent_masks +
-                                        (g * shape->batch + run->row_of[i + r]) * units;
-                    REAL *dh = run->dh_rows[i + r] + column - run->begin;
-                    for (int64_t lane = 0; lane < lanes; lane++)
-                        dh[lane] =
-                            (g ? dh[lane] : (REAL)0) + masks[column + lane] * run->tile[r][lane];
-                }
-            }
-        }
-    }
-}
-
 /* Brings to the L2 cache what `undo` will read of the step before for the rows and units of a tile:
  * 4 to 8 % less time, and 40 % for 256 rows of 32 units. Beyond NEAR bytes it would drive the weights
  * out. */
@@ -176,32 +140,25 @@ LOCAL void prefetch_step_before(const void *context, int64_t i, int64_t rows, in
     }
 }
 
-LOCAL void backward_start(backward_run *run)
-{
-    const lstm_piece *piece = run->piece;
-    const int64_t units = run->shape->units;
-    take_states(units, piece, run->first, run->rows, run->padded, piece->h, run->dh);
-    take_states(units, piece, run->first, run->rows, run->padded, piece->c, run->dc);
-    memset(run->zeros, 0, (size_t)run->padded * sizeof(REAL));
-}
-
 /* dh of the n active rows, from dz of all units */
 LOCAL void backward_product(backward_run *run, int64_t n)
 {
     const lstm_shape *shape = run->shape;
     const lstm_weights *weights = &run->call->weights;
-    const int64_t units = shape->units, depth = LSTM_GATES * units;
+    const int64_t units = shape->units, depth = LSTM_GATES * units, columns = run->end - run->begin;
+    const REAL *pack = (const REAL *)weights->recurrent + run->begin * depth;
     const int near = run->rows * units * LSTM_CACHE * (int64_t)sizeof(REAL) <= NEAR;
     if (weights->gemm)
         pull_gate_products(weights->gemm, weights->recurrent, units, n, units, run->dz_rows,
                            shape->recurrent_groups, run->arrays->recurrent_masks, shape->batch,
                            run->row_of, run->room, run->dh_rows);
     else if (shape->recurrent_groups)
-        masked_product(run, n);
+        pull_rows(columns, n, run->dz_rows, depth, pack, shape->recurrent_groups,
+                  (const REAL *)run->arrays->recurrent_masks + run->begin, shape->batch, units,
+                  run->row_of, run->dh_rows);
     else
-        multiply_rows(n, run->end - run->begin, depth, run->dz_rows,
-                      (const REAL *)weights->recurrent + run->begin * depth, run->starts,
-                      run->dh_rows, near && run->step > 0 ? prefetch_step_before : NULL, run);
+        multiply_rows(n, columns, depth, run->dz_rows, pack, run->starts, run->dh_rows,
+                      near && run->step > 0 ? prefetch_step_before : NULL, run);
 }
 
 /* The steps of this piece for `rows` rows of the batch from `first` on. A member needs dz of all
@@ -221,8 +178,11 @@ LOCAL int64_t backward(const lstm_call *call, const lstm_piece *piece, int64_t f
         run.starts[r] = run.zeros;
         run.begins[r] = first_step(call, batch_row(piece, first + r), shape->steps);
     }
-    if (member == 0)
-        backward_start(&run);
+    if (member == 0) {
+        take_states(shape->units, piece, first, rows, run.padded, piece->h, run.dh);
+        take_states(shape->units, piece, first, rows, run.padded, piece->c, run.dc);
+        memset(run.zeros, 0, (size_t)run.padded * sizeof(REAL));
+    }
     if (team)
         lstm_team_wait(team);
 

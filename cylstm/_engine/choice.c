@@ -43,8 +43,7 @@ lstm_weights *lstm_pack(const lstm_kernels *k, const lstm_shape *shape, const ls
                                       lstm_plus(recurrent_size, bias_size)));
     if (!block)
         return NULL;
-    char *kernel = block + head, *recurrent = kernel + kernel_size;
-    char *bias = recurrent + recurrent_size;
+    char *kernel = block + head, *recurrent = kernel + kernel_size, *bias = recurrent + recurrent_size;
     if (transposed) {
         k->pack_columns(inputs, columns, given->kernel, kernel);
         k->pack_columns(units, columns, given->recurrent, recurrent);

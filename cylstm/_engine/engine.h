@@ -167,7 +167,7 @@ LSTM_HIDDEN const lstm_kernels *lstm_kernels_at(int index, int is_double);
 LSTM_HIDDEN lstm_weights *lstm_pack(const lstm_kernels *kernels, const lstm_shape *shape,
                                     const lstm_weights *given, int transposed);
 
-/* Whole passes: passes.c. `interrupted` is asked every few milliseconds. */
+/* Whole passes: passes.c. `interrupted` is asked every few milliseconds, and may answer that. */
 enum { LSTM_INTERRUPTED = -1, LSTM_DONE, LSTM_NO_MEMORY };
 typedef int (*lstm_question)(void);
 LSTM_HIDDEN double lstm_operations(const lstm_shape *shape); /* of the products of a pass */
@@ -182,6 +182,14 @@ LSTM_HIDDEN lstm_stream *lstm_stream_open(const lstm_call *call, int threads); /
 LSTM_HIDDEN void lstm_stream_step(lstm_stream *stream, const void *x, int64_t row_stride,
                                   lstm_pool *pool);
 LSTM_HIDDEN void lstm_stream_close(lstm_stream *stream);
+
+/* Of each element, for optimizers: elements.c. `out` may be one of the arrays that are read.
+ *     out = rate old + (1 - rate) added, or of the squares of `added`
+ *     out = scale a / (sqrt(squares) + epsilon) */
+LSTM_HIDDEN void lstm_average(int is_double, int64_t n, const void *old, const void *added,
+                              double rate, int squares, void *out);
+LSTM_HIDDEN void lstm_divide_by_root(int is_double, int64_t n, const void *a, const void *squares,
+                                     double scale, double epsilon, void *out);
 
 /* Between these two denormal numbers are read and written as zeros: an adversarial state would
  * otherwise cost 10 to 30 times the time. The setting belongs to the calling thread; `lstm_restore`

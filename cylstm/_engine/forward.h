@@ -172,15 +172,6 @@ INLINE void products_of_unit_block(int64_t rows, const operand *parts, int count
     }
 }
 
-/* What a row of z begins with where a gemm adds to it */
-INLINE void start_row(const REAL *bias, int64_t width, REAL *z)
-{
-    if (bias)
-        memcpy(z, bias, (size_t)width * sizeof(REAL));
-    else
-        memset(z, 0, (size_t)width * sizeof(REAL));
-}
-
 /* z = bias + x W for the active rows of steps [step, end) and the units of this member */
 LOCAL void forward_inputs(forward_run *run, int64_t step, int64_t end)
 {
@@ -203,8 +194,9 @@ LOCAL void forward_inputs(forward_run *run, int64_t step, int64_t end)
         }
     }
     if (weights->gemm) {
-        for (int64_t k = 0; k < n; k++)
-            start_row(weights->bias, run->width, run->z + k * run->width);
+        memset(run->z, 0, (size_t)(n * run->width) * sizeof(REAL));
+        for (int64_t k = 0; weights->bias && k < n; k++)
+            memcpy(run->z_rows[k], weights->bias, (size_t)run->width * sizeof(REAL));
         add_gate_products(weights->gemm, weights->kernel, shape->units, n, inputs, run->x_rows,
                           shape->input_groups, slots * inputs, run->room, run->z);
         return;

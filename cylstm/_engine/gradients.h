@@ -67,7 +67,6 @@ OUTER_PRODUCT(3)
 OUTER_PRODUCT(4)
 OUTER_PRODUCT(5)
 OUTER_PRODUCT(6)
-#undef OUTER_PRODUCT
 static const outer_product_fn outer_products[MAX_ROWS] = {outer_product_1, outer_product_2,
                                                           outer_product_3, outer_product_4,
                                                           outer_product_5, outer_product_6};
@@ -298,46 +297,6 @@ LOCAL void add_pairs(gradient_run *run, int64_t n, int64_t column, int64_t end, 
         add_chunk(run, n, column, end, add);
 }
 
-/* dx of a tile of n pairs, of the rows `of` of the batch. The kernel is packed as (D, 4U), so that
- * gates are neighbours in its depth. */
-LOCAL void pull_inputs(const lstm_call *call, int64_t n, const REAL *const *dz, const int64_t *of,
-                       REAL *const *dx)
-{
-    const lstm_shape *shape = &call->shape;
-    const REAL *all_masks = call->arrays.input_masks;
-    const int64_t groups = all_masks ? shape->input_groups : 1, inputs = shape->inputs;
-    const int64_t depth = LSTM_GATES * shape->units / groups;
-    const int64_t vectors = (inputs + LANES - 1) / LANES;
-    REAL zeros[COLUMNS] = {0}, sums[MAX_ROWS][COLUMNS], *to[MAX_ROWS];
-    const REAL *starts[MAX_ROWS] = {zeros, zeros, zeros, zeros, zeros, zeros};
-    for (int64_t v = 0; v < vectors; v += PANEL) {
-        const int64_t width = vectors - v < PANEL ? vectors - v : PANEL, column = v * LANES;
-        const int64_t some = inputs - column < width * LANES ? inputs - column : width * LANES;
-        const REAL *panel =
-            (const REAL *)call->weights.kernel + column * LSTM_GATES * shape->units;
-        const int direct = !all_masks && some == width * LANES;
-        for (int64_t g = 0; g < groups; g++) {
-            const REAL *a[MAX_ROWS];
-            for (int64_t r = 0; r < n; r++) {
-                a[r] = dz[r] + g * depth;
-                to[r] = direct ? dx[r] + column : sums[r];
-            }
-            operand part = {a, depth, panel + g * depth * width * LANES, 0};
-            products[width - 1][n - 1](&part, 1, starts, 0, to, 0);
-            for (int64_t r = 0; r < n && !direct; r++) {
-                REAL *at = dx[r] + column;
-                if (!all_masks) {
-                    memcpy(at, sums[r], (size_t)some * sizeof(REAL));
-                    continue;
-                }
-                const REAL *masks = all_masks + (g * shape->batch + of[r]) * inputs + column;
-                for (int64_t j = 0; j < some; j++)
-                    at[j] = (g ? at[j] : (REAL)0) + masks[j] * sums[r][j];
-            }
-        }
-    }
-}
-
 /* Columns [column, column + columns) of d_kernel, d_recurrent_kernel, d_bias */
 LOCAL void weight_gradients(const lstm_call *call, const lstm_piece *piece, int64_t column,
                             int64_t columns, void *work)
@@ -397,7 +356,8 @@ LOCAL void input_gradients(const lstm_call *call, const lstm_piece *piece, int64
             pull_gate_products(call->weights.gemm, call->weights.kernel, shape->units, n, inputs, dz,
                                shape->input_groups, call->arrays.input_masks, shape->batch, of, work,
                                dx);
-        else if (n)
-            pull_inputs(call, n, dz, of, dx);
+        else
+            pull_rows(inputs, n, dz, LSTM_GATES * shape->units, call->weights.kernel,
+                      shape->input_groups, call->arrays.input_masks, shape->batch, inputs, of, dx);
     }
 }

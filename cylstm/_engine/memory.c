@@ -44,8 +44,6 @@ static void *make(size_t size)
     return memory;
 }
 
-#if defined(__GNUC__)
-
 static block *kept; /* the last one given back first */
 static size_t kept_bytes, kept_blocks;
 static unsigned long requests;
@@ -132,18 +130,3 @@ void lstm_give(void *memory)
 }
 
 size_t lstm_kept(void) { return kept_bytes; }
-
-#else
-
-void *lstm_take(int64_t bytes)
-{
-    return bytes < 0 || bytes > MOST ? NULL : make((size_t)bytes);
-}
-void lstm_give(void *memory)
-{
-    if (memory)
-        free(block_of(memory)->start);
-}
-size_t lstm_kept(void) { return 0; }
-
-#endif

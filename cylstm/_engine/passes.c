@@ -27,6 +27,8 @@
 typedef struct {
     const lstm_call *call;
     lstm_piece piece;
+    int64_t (*compute)(const lstm_call *, const lstm_piece *, int64_t, int64_t, void *, lstm_team *,
+                       int); /* forward or backward */
     int members;      /* threads that share the units of each step, or 1 */
     int apart;        /* whether they need not meet, in a single step */
     int row_parts;
@@ -57,11 +59,6 @@ static int64_t part_begin(int64_t count, int part, int parts)
 static int count_parts(int64_t rows, int64_t fewest, int limit)
 {
     return (int)most(1, least(limit, rows / fewest));
-}
-
-static int64_t rows_of_part(const pass *run)
-{
-    return (run->call->shape.batch + run->row_parts - 1) / run->row_parts;
 }
 
 /* How many steps have so many pairs of a row and a step, at least 1 */
@@ -144,48 +141,43 @@ static void begin_pass(pass *run, lstm_call *call, int *threads)
 /* Forward ---------------------------------------------------------------------------------------- */
 
 /* Each thread copies the piece to its own stack: the caller writes around the original. */
-static void forward_part(void *context, int part)
+static void rows_part(void *context, int part)
 {
     const pass *run = context;
     const lstm_piece piece = run->piece;
     const int64_t first = part_begin(run->call->shape.batch, part, run->row_parts);
     const int64_t last = part_begin(run->call->shape.batch, part + 1, run->row_parts);
     const uint64_t saved = lstm_flush_denormals();
-    run->call->kernels->forward(run->call, &piece, first, last - first,
-                                run->work + part * run->work_size, NULL, 0);
+    run->compute(run->call, &piece, first, last - first, run->work + part * run->work_size, NULL, 0);
     lstm_restore(saved);
 }
 
-static void forward_member(void *context, lstm_team *team, int member)
+static void units_part(void *context, lstm_team *team, int member)
 {
     pass *run = context;
     const lstm_piece piece = run->piece;
     const uint64_t saved = lstm_flush_denormals();
-    const int64_t reached = run->call->kernels->forward(run->call, &piece, 0,
-                                                        run->call->shape.batch, run->work, team,
-                                                        member);
+    char *work = run->work + (team && team->apart ? member * run->work_size : 0);
+    const int64_t reached =
+        run->compute(run->call, &piece, 0, run->call->shape.batch, work, team, member);
     if (member == 0)
         run->reached = reached;
     lstm_restore(saved);
 }
 
 /* One step for some units */
-static void forward_member_apart(void *context, int member)
+static void units_part_apart(void *context, int member)
 {
-    const pass *run = context;
-    const lstm_piece piece = run->piece;
-    lstm_team team = {run->members, 0, 0, 0, 1};
-    const uint64_t saved = lstm_flush_denormals();
-    run->call->kernels->forward(run->call, &piece, 0, run->call->shape.batch,
-                                run->work + member * run->work_size, &team, member);
-    lstm_restore(saved);
+    lstm_team team = {((pass *)context)->members, 0, 0, 0, 1};
+    units_part(context, &team, member);
 }
 
 /* Shares the work out; returns the size of the work space that it needs. */
 static int64_t plan_forward(pass *run)
 {
+    run->compute = run->call->kernels->forward;
     run->apart = run->members > 1 && run->call->shape.steps == 1;
-    run->work_size = run->call->kernels->forward_work(run->call, &run->piece, rows_of_part(run),
+    run->work_size = run->call->kernels->forward_work(run->call, &run->piece, part_begin(run->call->shape.batch, 1, run->row_parts),
                                                       run->members);
     return lstm_times(run->apart ? run->members : run->row_parts, run->work_size);
 }
@@ -201,14 +193,14 @@ static void go_on(pass *run, int64_t begin)
 static void forward_piece(pass *run, lstm_pool *pool)
 {
     if (run->apart)
-        lstm_pool_run(pool, run->members, forward_member_apart, run, run->eager);
+        lstm_pool_run(pool, run->members, units_part_apart, run, run->eager);
     else if (run->members == 1)
-        lstm_pool_run(pool, run->row_parts, forward_part, run, run->eager);
+        lstm_pool_run(pool, run->row_parts, rows_part, run, run->eager);
     else {
-        lstm_team_run(pool, run->members, forward_member, run, run->eager);
+        lstm_team_run(pool, run->members, units_part, run, run->eager);
         if (run->reached < run->piece.end) { /* the threads could not go on together */
             go_on(run, run->reached);
-            forward_member(run, NULL, 0);
+            units_part(run, NULL, 0);
         }
     }
 }
@@ -241,10 +233,9 @@ int lstm_forward(const lstm_call *given, lstm_pool *pool, int threads, lstm_ques
         forward_piece(&run, pool);
         if (run.piece.end >= shape->steps)
             break;
-        if (interrupted()) {
-            status = LSTM_INTERRUPTED;
+        status = interrupted();
+        if (status)
             break;
-        }
         go_on(&run, run.piece.end);
         run.piece.end = least(shape->steps, run.piece.end + steps);
     }
@@ -253,31 +244,6 @@ int lstm_forward(const lstm_call *given, lstm_pool *pool, int threads, lstm_ques
 }
 
 /* Backward --------------------------------------------------------------------------------------- */
-
-static void backward_part(void *context, int part)
-{
-    const pass *run = context;
-    const lstm_piece piece = run->piece;
-    const int64_t first = part_begin(run->call->shape.batch, part, run->row_parts);
-    const int64_t last = part_begin(run->call->shape.batch, part + 1, run->row_parts);
-    const uint64_t saved = lstm_flush_denormals();
-    run->call->kernels->backward(run->call, &piece, first, last - first,
-                                 run->work + part * run->work_size, NULL, 0);
-    lstm_restore(saved);
-}
-
-static void backward_member(void *context, lstm_team *team, int member)
-{
-    pass *run = context;
-    const lstm_piece piece = run->piece;
-    const uint64_t saved = lstm_flush_denormals();
-    const int64_t reached = run->call->kernels->backward(run->call, &piece, 0,
-                                                         run->call->shape.batch, run->work, team,
-                                                         member);
-    if (member == 0)
-        run->reached = reached;
-    lstm_restore(saved);
-}
 
 static void go_back(pass *run)
 {
@@ -290,14 +256,14 @@ static void backward_piece(pass *run, lstm_pool *pool)
 {
     run->piece.from = run->piece.end;
     if (run->members == 1) {
-        lstm_pool_run(pool, run->row_parts, backward_part, run, run->eager);
+        lstm_pool_run(pool, run->row_parts, rows_part, run, run->eager);
         return;
     }
-    lstm_team_run(pool, run->members, backward_member, run, run->eager);
+    lstm_team_run(pool, run->members, units_part, run, run->eager);
     if (run->reached > run->piece.begin) { /* the threads could not go on together */
         run->piece.from = run->reached;
         go_back(run);
-        backward_member(run, NULL, 0);
+        units_part(run, NULL, 0);
     }
 }
 
@@ -334,6 +300,7 @@ int lstm_backward(const lstm_call *given, lstm_pool *pool, int threads, lstm_que
     lstm_shape *shape = &call.shape;
     pass run;
     begin_pass(&run, &call, &threads);
+    run.compute = call.kernels->backward;
     const int64_t width = LSTM_GATES * shape->units;
     const int64_t steps = steps_with(shape, most(LSTM_DEPTH, DZ_SIZE / width));
     const int64_t dz_size = lstm_lines(lstm_times(lstm_times(shape->batch, steps),
@@ -342,7 +309,7 @@ int lstm_backward(const lstm_call *given, lstm_pool *pool, int threads, lstm_que
         threads = 1;
     run.column_parts = count_parts(width, LSTM_COLUMNS, threads);
     run.pair_parts = arrays->d_inputs ? threads : 0;
-    run.work_size = most(call.kernels->backward_work(&call, rows_of_part(&run), run.members),
+    run.work_size = most(call.kernels->backward_work(&call, part_begin(shape->batch, 1, run.row_parts), run.members),
                          call.kernels->gradients_work(&call));
     const int64_t parts_size = lstm_times(most(run.row_parts, run.column_parts), run.work_size);
     const int64_t ordered = order_size(&call), size = state_size(&call);
@@ -365,17 +332,12 @@ int lstm_backward(const lstm_call *given, lstm_pool *pool, int threads, lstm_que
     for (;;) {
         run.piece.begin = most(0, run.piece.end - steps);
         backward_piece(&run, pool);
-        if (interrupted()) {
-            status = LSTM_INTERRUPTED;
+        status = interrupted();
+        if (status)
             break;
-        }
         lstm_pool_run(pool, run.column_parts + run.pair_parts, gradients_part, &run, run.eager);
-        if (run.piece.begin == 0)
+        if (run.piece.begin == 0 || (status = interrupted()) != LSTM_DONE)
             break;
-        if (interrupted()) {
-            status = LSTM_INTERRUPTED;
-            break;
-        }
         run.piece.end = run.piece.begin;
         go_back(&run);
         run.piece.add = 1;

@@ -132,11 +132,6 @@ INLINE product_fn widest_product(int64_t rows, int64_t panels, int *taken)
     return products[PANEL - 1][rows - 1];
 }
 
-#undef PRODUCT
-#undef PRODUCTS
-#undef NAMED
-#undef ROW
-
 /* How many of `left` rows the next tile takes: as few tiles as possible, of nearly equal height (8
  * rows are 4 + 4). */
 INLINE int64_t tile_rows(int64_t left)
@@ -169,6 +164,44 @@ LOCAL void multiply_rows(int64_t n, int64_t columns, int64_t depth, const REAL *
             if (before)
                 before(context, i, rows, v * LANES, taken * width * LANES);
             tile(&part, 1, start + i, v * LANES, out + i, v * LANES);
+        }
+    }
+}
+
+/* out[r] = sum over g of masks[g] * (a_g[r] pack_g), for n rows of numbers of which each group of
+ * gates has its part of the depth, and the first columns of a packed matrix. The masks are (groups,
+ * B, width), and row r is of row_of[r]; no groups: no masks. */
+LOCAL void pull_rows(int64_t columns, int64_t n, const REAL *const *a, int64_t depth,
+                     const REAL *pack, int groups, const REAL *masks, int64_t batch, int64_t width,
+                     const int64_t *row_of, REAL *const *out)
+{
+    const int64_t vectors = (columns + LANES - 1) / LANES, part = groups ? depth / groups : depth;
+    REAL zeros[PANEL * LANES] = {0}, sums[MAX_ROWS][PANEL * LANES], *to[MAX_ROWS];
+    const REAL *starts[MAX_ROWS] = {zeros, zeros, zeros, zeros, zeros, zeros}, *part_of[MAX_ROWS];
+    for (int64_t v = 0; v < vectors; v += PANEL) {
+        const int64_t some = vectors - v < PANEL ? vectors - v : PANEL, column = v * LANES;
+        const int64_t lanes = columns - column < some * LANES ? columns - column : some * LANES;
+        const int direct = !groups && lanes == some * LANES;
+        for (int64_t i = 0, rows; i < n; i += rows) {
+            rows = tile_rows(n - i);
+            for (int g = 0; g < (groups ? groups : 1); g++) {
+                for (int64_t r = 0; r < rows; r++) {
+                    part_of[r] = a[i + r] + g * part;
+                    to[r] = direct ? out[i + r] + column : sums[r];
+                }
+                operand one = {part_of, part, pack + column * depth + g * part * some * LANES, 0};
+                products[some - 1][rows - 1](&one, 1, starts, 0, to, 0);
+                for (int64_t r = 0; r < rows && !direct; r++) {
+                    REAL *at = out[i + r] + column;
+                    if (!groups) {
+                        memcpy(at, sums[r], (size_t)lanes * sizeof(REAL));
+                        continue;
+                    }
+                    const REAL *mask = masks + (g * batch + row_of[i + r]) * width + column;
+                    for (int64_t k = 0; k < lanes; k++)
+                        at[k] = (g ? at[k] : (REAL)0) + mask[k] * sums[r][k];
+                }
+            }
         }
     }
 }
