@@ -192,7 +192,7 @@ LOCAL int64_t backward(const lstm_call *call, const lstm_piece *piece, int64_t f
         if (needs_rows(shape))
             undo_rows(shape, n, run.active, run.room);
         else
-            cell.undo(shape, run.begin, run.end, n, run.active);
+            cell.undo(call, run.begin, run.end, n, run.active);
         if (team)
             leave = lstm_team_wait(team);
         if (step > 0 || !piece->skip_initial)

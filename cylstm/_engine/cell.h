@@ -195,48 +195,49 @@ LOCAL void undo_rows(const lstm_shape *s, int64_t n, const backward_row *rows, R
 /* The common pairs of activations have code of their own; all others go through the switches. `tile`:
  * z is a tile of tile.h; `wide`: it is (n, 4 units). */
 #define PAIRS(F)                                                                                   \
-    F(tanh_sigmoid, 1, lstm_tanh, lstm_sigmoid)                                                       \
-    F(tanh_hard_sigmoid, 1, lstm_tanh, lstm_hard_sigmoid)                                             \
+    F(tanh_sigmoid, 1, lstm_tanh, lstm_sigmoid)                                                    \
+    F(tanh_hard_sigmoid, 1, lstm_tanh, lstm_hard_sigmoid)                                          \
     F(other, 0, s->activation, s->recurrent_activation)
 
 #define PAIR(name, fixed, activation, recurrent)                                                   \
-    LOCAL void finish_tile_##name(const lstm_shape *s, int64_t unit, int64_t n,                    \
+    LOCAL void finish_tile_##name(const lstm_call *call, int64_t unit, int64_t n,                  \
                                   const forward_row *rows, const REAL *z)                          \
     {                                                                                              \
-        finish(fixed, activation, recurrent, s->units, unit, n, rows, z, TILE_STRIDE, LANES);             \
+        const lstm_shape *s = &call->shape;                                                        \
+        finish(fixed, activation, recurrent, s->units, unit, n, rows, z, TILE_STRIDE, LANES);      \
     }                                                                                              \
-    LOCAL void finish_wide_##name(const lstm_shape *s, int64_t unit, int64_t n,                    \
+    LOCAL void finish_wide_##name(const lstm_call *call, int64_t unit, int64_t n,                  \
                                   const forward_row *rows, const REAL *z)                          \
     {                                                                                              \
+        const lstm_shape *s = &call->shape;                                                        \
         const int64_t units = s->units;                                                            \
         finish(fixed, activation, recurrent, units, unit, n, rows, z, LSTM_GATES * units, units);  \
     }                                                                                              \
-    LOCAL void undo_##name(const lstm_shape *s, int64_t begin, int64_t end, int64_t n,             \
+    LOCAL void undo_##name(const lstm_call *call, int64_t begin, int64_t end, int64_t n,           \
                            const backward_row *rows)                                               \
     {                                                                                              \
-        undo(fixed, activation, recurrent, s->units, begin, end, n, rows);                                \
+        const lstm_shape *s = &call->shape;                                                        \
+        undo(fixed, activation, recurrent, s->units, begin, end, n, rows);                         \
     }
 PAIRS(PAIR)
 #undef PAIR
 
 typedef struct {
     int activation, recurrent;
-    void (*tile)(const lstm_shape *, int64_t, int64_t, const forward_row *, const REAL *);
-    void (*wide)(const lstm_shape *, int64_t, int64_t, const forward_row *, const REAL *);
-    void (*undo)(const lstm_shape *, int64_t, int64_t, int64_t, const backward_row *);
+    void (*tile)(const lstm_call *, int64_t, int64_t, const forward_row *, const REAL *);
+    void (*wide)(const lstm_call *, int64_t, int64_t, const forward_row *, const REAL *);
+    void (*undo)(const lstm_call *, int64_t, int64_t, int64_t, const backward_row *);
 } cell_pair;
 
-INLINE cell_pair cell_for(const lstm_shape *shape)
+INLINE cell_pair cell_for(const lstm_shape *s)
 {
 #define PAIR(name, fixed, activation, recurrent)                                                   \
     {activation, recurrent, finish_tile_##name, finish_wide_##name, undo_##name},
-    const lstm_shape *s = shape;
     const cell_pair pairs[] = {PAIRS(PAIR)};
     int k = 0;
     while (pairs[k].activation != s->activation || pairs[k].recurrent != s->recurrent_activation)
         k++;
     return pairs[k];
-#undef PAIR
 }
 
 /* Whether an activation needs whole rows */

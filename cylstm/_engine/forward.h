@@ -320,7 +320,7 @@ LOCAL void forward_step(forward_run *run, int64_t n, int downwards, const cell_p
             else
                 products_of_unit_block(rows, parts, 2, gated_x || gated_h, run->starts + i,
                                        block * BLOCK, run->tile, 0);
-            cell->tile(shape, block * LANES, rows, run->active + i, run->tile[0]);
+            cell->tile(run->call, block * LANES, rows, run->active + i, run->tile[0]);
         }
     }
 }
@@ -339,7 +339,7 @@ LOCAL void forward_step_wide(forward_run *run, int64_t n, const cell_pair *cell)
         finish_rows(shape, n, run->active, run->now, run->room);
     else
         for (int64_t unit = 0; unit < units; unit += LANES)
-            cell->wide(shape, unit, n, run->active, run->now + unit);
+            cell->wide(run->call, unit, n, run->active, run->now + unit);
 }
 
 /* Where the state begins: member 0 writes what all read, or each its own copy. */

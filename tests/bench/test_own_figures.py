@@ -2,11 +2,13 @@
 
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench import fit_overhead, import_time, limits
+import cylstm
+from bench import fit_overhead, import_time, limits, side_by_side
 
 STEPS = dict(import_time.STEPS)
 
@@ -30,6 +32,26 @@ def test_limits(monkeypatch, capsys):
     assert len(printed) == 6
     assert sum("microseconds outside the kernel (limit 5)" in line for line in printed) == 2
     assert sum("denormal numbers" in line for line in printed) == 4
+
+
+def test_a_version_beside_itself(monkeypatch, capsys):
+    shapes = ["--shapes", "1,2,3,4", "2,2,3,4"]
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["side_by_side.py", sys.executable, "--rounds", "2", "--isa", "generic", *shapes],
+    )
+    monkeypatch.setenv("PYTHONPATH", str(Path(cylstm.__file__).parents[1]))
+    assert side_by_side.main() in (0, 1)
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in printed[:2]] == [["step", "1,2,3,4"], ["step", "2,2,3,4"]]
+    assert len(printed) == 7
+    assert all(float(line.split()[2]) > 0 for line in printed[:6])
+    assert printed[6].startswith("geometric mean ")
+
+
+def test_ratios_of_two_versions():
+    assert side_by_side.ratios([3.0, 4.0, 9.0], [2.0, 2.0, 3.0]) == (1.5, 2.0)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
