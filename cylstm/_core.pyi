@@ -66,6 +66,7 @@ class Cell:
         kernel: NDArray[_Real],
         recurrent_kernel: NDArray[_Real],
         bias: NDArray[_Real] | None,
+        *,
         activation: int,
         recurrent_activation: int,
         gemm: object = None,

@@ -160,7 +160,7 @@ cdef class Cell:
     cdef void* packed[2]            # for the forward pass, and transposed for the backward pass
 
     def __cinit__(
-        self, kernel not None, recurrent_kernel not None, bias, int activation,
+        self, kernel not None, recurrent_kernel not None, bias, *, int activation,
         int recurrent_activation, gemm=None,
     ):
         cdef lstm_weights* weights = &self.call.weights
@@ -197,11 +197,7 @@ cdef class Cell:
         let_go(&self.views)
 
     def __reduce__(self):
-        cdef lstm_shape* shape = &self.call.shape
-        if self.gemm is not None:
-            raise TypeError("a cell with a gemm belongs to one process: make it again")
-        weights = self.kernel, self.recurrent_kernel, self.bias
-        return Cell, (*weights, shape.activation, shape.recurrent_activation)
+        raise TypeError("packed weights belong to one process and CPU: make the cell again")
 
     @property
     def input_dim(self):

@@ -145,6 +145,7 @@ class Cell:
         kernel: np.ndarray,
         recurrent_kernel: np.ndarray,
         bias: np.ndarray | None,
+        *,
         activation: Activation,
         recurrent_activation: Activation,
     ) -> None:

@@ -59,12 +59,12 @@ def make_problem(
 
 def cell_of(engine, problem):
     """The cell of an engine or, where it is the core and there is a softmax, of BLAS."""
-    numbers = problem["activation"], problem["recurrent_activation"]
-    arguments = problem["kernel"], problem["recurrent_kernel"], problem["bias"], *numbers
+    names = "kernel", "recurrent_kernel", "bias", "activation", "recurrent_activation"
+    arguments = {name: problem[name] for name in names}
     if engine is _reference:
-        return _reference.Cell(*arguments)
-    softmax = NUMBERS["softmax"] in numbers
-    return _core.Cell(*arguments, _blas.GEMM if engine is _blas or softmax else None)
+        return _reference.Cell(**arguments)
+    softmax = NUMBERS["softmax"] in (problem["activation"], problem["recurrent_activation"])
+    return _core.Cell(**arguments, gemm=_blas.GEMM if engine is _blas or softmax else None)
 
 
 def common_arguments(problem):

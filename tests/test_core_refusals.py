@@ -138,9 +138,9 @@ def test_other_arguments_that_are_refused(engine, which):
 @pytest.mark.parametrize("which", ["activation", "recurrent_activation"])
 def test_the_fused_kernels_refuse_softmax(which):
     arguments = complete_call(_core, "forward") | {which: NUMBERS["softmax"]}
-    numbers = arguments["activation"], arguments["recurrent_activation"]
+    names = [*WEIGHTS, "activation", "recurrent_activation"]
     with pytest.raises(ValueError, match="no softmax: cylstm._blas computes it"):
-        _core.Cell(*(arguments[name] for name in WEIGHTS), *numbers)
+        _core.Cell(**{name: arguments[name] for name in names})
 
 
 def test_gemms_that_are_none():
@@ -148,4 +148,4 @@ def test_gemms_that_are_none():
     weights = [arguments[name] for name in WEIGHTS]
     for gemm in (3, object(), np.zeros(3)):
         with pytest.raises(ValueError, match="invalid PyCapsule"):
-            _core.Cell(*weights, 1, 1, gemm)
+            _core.Cell(*weights, activation=1, recurrent_activation=1, gemm=gemm)

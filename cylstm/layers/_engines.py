@@ -14,6 +14,7 @@ instead wherever it can compute the same: `blas` can what `fused` can, `referenc
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -71,24 +72,20 @@ def require_derivatives(*functions: Any) -> None:
             activations.vjp(function)
 
 
-def made_cell(
-    kernel: np.ndarray,
-    recurrent_kernel: np.ndarray,
-    bias: np.ndarray | None,
-    activation: Any,
-    recurrent_activation: Any,
-) -> Cell:
-    """The cell of these weights and activations, of the engine that is chosen for them."""
+def made_cell(weights: Sequence[Any], activation: Any, recurrent_activation: Any) -> Cell:
+    """The cell of these weights, in its order, of the engine for these activations."""
     engine = choose(activation, recurrent_activation)
-    weights = kernel, recurrent_kernel, bias
     numbers = [_NUMBERS.get(f, f) for f in (activation, recurrent_activation)]
+    options: dict[str, Any] = dict(
+        zip(("activation", "recurrent_activation"), numbers, strict=True)
+    )
     if engine == "reference":
-        return _reference.Cell(*weights, *numbers)
-    if engine == "fused":
-        return _core.Cell(*weights, *numbers)
-    from cylstm import _blas  # SciPy's linear algebra takes longer to import than all the rest
+        return _reference.Cell(*weights, **options)
+    if engine == "blas":
+        from cylstm import _blas  # SciPy's linear algebra takes longer to import than all the rest
 
-    return _core.Cell(*weights, *numbers, _blas.GEMM)
+        options["gemm"] = _blas.GEMM
+    return _core.Cell(*weights, **options)
 
 
 class Run:

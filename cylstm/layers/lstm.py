@@ -360,7 +360,7 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
             or given[1] is not self.recurrent_activation
         ):
             self._cell_activations = given = self.activation, self.recurrent_activation
-            self._cell = cell = _engines.made_cell(kernel, recurrent_kernel, bias, *given)
+            self._cell = cell = _engines.made_cell((kernel, recurrent_kernel, bias), *given)
         return cell
 
     def __getstate__(self) -> dict[str, Any]:
