@@ -90,7 +90,7 @@ def test_no_memory_for_the_pool(monkeypatch):
         for result, right in zip(results(), expected, strict=True):
             np.testing.assert_array_equal(result, right)
         assert _threads.pool() is None
-    assert _threads.pool(1e12).threads == 3
+    assert _threads.pool().threads == 3
 
 
 def test_an_interrupt_while_threads_start_reaches_the_caller(monkeypatch):
