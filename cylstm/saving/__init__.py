@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
 
 from cylstm._storage import DEFAULT_MAX_SIZE, Path
-from cylstm.saving import _atomic
+from cylstm.saving import _atomic, onnx
 from cylstm.saving import _native as native
 from cylstm.saving._errors import FormatError, reading
 from cylstm.saving._files import opened
@@ -70,6 +70,7 @@ class Writer(Format, Protocol):
 
 FORMATS: dict[str, Format] = {
     "native": native,
+    "onnx": onnx,
 }
 
 
@@ -101,7 +102,7 @@ def check_path(filepath: Path, *, overwrite: bool = True) -> None:
     >>> check_path("model.pkl")
     Traceback (most recent call last):
     ...
-    ValueError: No format has the suffix of 'model.pkl'; there are .safetensors.
+    ValueError: No format has the suffix of 'model.pkl'; there are .safetensors, .onnx.
     """
     _check_place(filepath, overwrite, "save")
 
