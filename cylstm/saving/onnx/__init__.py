@@ -14,15 +14,16 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from cylstm.saving import _weights
+from cylstm.saving import _atomic, _weights
 from cylstm.saving._errors import reading
 from cylstm.saving._files import opened
 from cylstm.saving.onnx._document import decode
 from cylstm.saving.onnx._external import Folder
 from cylstm.saving.onnx._reading import model_of
 from cylstm.saving.onnx._wire import leading_fields
+from cylstm.saving.onnx._writing import document_of
 
-__all__ = ["load", "load_weights", "recognises", "require", "suffixes"]
+__all__ = ["load", "load_weights", "recognises", "require", "save", "suffixes"]
 
 suffixes: tuple[str, ...] = (".onnx",)
 
@@ -66,6 +67,12 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, ma
                 )
             data = file.read(size)
         return model_of(decode(data), Folder(path, max_size - size), size)
+
+
+def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
+    """Write a model; see `Model.save`. What it is trained with has no place in the format."""
+    data = document_of(model).encoded()
+    _atomic.write(path, data, overwrite=overwrite)
 
 
 def load_weights(model: Any, path: Path, by_name: bool, max_size: int) -> None:

@@ -70,6 +70,10 @@ class OnnxSlice(Differentiable):
         self._part.indices(1)  # raises for what is no slice
         self.input_spec = [InputSpec(min_ndim=axis + 1)]
 
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """None: a part of a sequence has no mask, whatever the sequence has."""
+        return None
+
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The input shape with the axis as long as the part."""
         size = input_shape[self.axis]
@@ -473,7 +477,7 @@ class _OfLengths(Merge):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """That of the sequences."""
         shapes = self._counted(input_shape)
-        if len(shapes[0]) < 3 or len(shapes[1]) != 1:
+        if len(shapes[0]) < 3 or len(shapes[1]) != 1 and tuple(shapes[1][1:]) != (1,):
             raise self._mismatch(shapes, "expected sequences and one length for each")
         return shapes[0]
 
@@ -496,7 +500,7 @@ class OnnxLengthsMask(_OfLengths):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> np.ndarray:
         """Where a timestep is before the length."""
-        return np.arange(inputs[0].shape[1]) < np.asarray(inputs[1])[:, None]
+        return np.arange(inputs[0].shape[1]) < np.reshape(inputs[1], (-1, 1))
 
     def forward(
         self, inputs: list[np.ndarray], mask: Any, training: bool, keep: bool
@@ -529,7 +533,7 @@ class OnnxZeroPastEnd(_OfLengths):
     ) -> tuple[np.ndarray, Backward | None]:
         """See `Differentiable.forward`."""
         x, lengths = inputs
-        within = np.arange(x.shape[1]) < lengths[:, None]
+        within = np.arange(x.shape[1]) < lengths.reshape(-1, 1)
         within = within.reshape(within.shape + (1,) * (x.ndim - 2))
         return np.where(within, x, 0), lambda d_outputs: (
             [np.where(within, d_outputs, 0), None],

@@ -11,7 +11,7 @@ from cylstm.saving.onnx._arguments import Arguments
 from cylstm.saving.onnx._building import Builder
 from cylstm.saving.onnx._computing import hard_sigmoid_name
 from cylstm.saving.onnx._layers import OnnxLengthsMask, OnnxSlice, OnnxZeroPastEnd
-from cylstm.saving.onnx._operators import constant_tensor, taken
+from cylstm.saving.onnx._parts import constant_tensor, sliced, taken
 from cylstm.saving.onnx._steps import Steps
 from cylstm.saving.onnx._values import Dim, Flow, Group, Known, Made, Source
 
@@ -46,6 +46,7 @@ class _Plan(NamedTuple):
     lengths: Flow | None
     dtype: str
     use_bias: bool
+    key: tuple[int, ...]  # whose weights they are
 
 
 def lstm(a: Arguments, steps: Steps) -> list[Flow]:
@@ -79,6 +80,7 @@ def lstm(a: Arguments, steps: Steps) -> list[Flow]:
         units, direction, activation, recurrent, weights, x,
         _states(a, units, batch, layout, len(weights), steps),
         lengths, x.dtype, a.input(3) is not None,
+        tuple(steps.keep(a.constant(i)) for i in range(1, len(a.inputs[:4])) if a.input(i)),
     )  # fmt: skip
     return _outputs(plan, layout, batch, steps)
 
@@ -257,7 +259,8 @@ def _state(
 def _outputs(plan: _Plan, layout: int, batch: Dim, steps: Steps) -> list[Flow]:
     x = plan.x
     size = x.shape[0]
-    (time,) = x.groups[0] if len(x.groups[0]) == 1 else (Dim(size if type(size) is int else None),)
+    one = len(x.groups[0]) == 1 and plan.direction != "reverse"
+    (time,) = x.groups[0] if one else (Dim(size if isinstance(size, int) else None),)
     unit = Dim(plan.units)
     way = (Dim(2),) if plan.direction == "bidirectional" else ()
     axes = _Axes((batch,), (time,), way, (unit,))
@@ -270,15 +273,19 @@ def _outputs(plan: _Plan, layout: int, batch: Dim, steps: Steps) -> list[Flow]:
 
     sources += steps.add(flows, 5 if way else 3, make)
     if plan.lengths is None:
-        _note_ends(sources, axes, plan.direction == "reverse")
+        _note_ends(sources, axes)
     h, c = sources[1:3]
     if way:
         h, c = (_stacked(sources[i], sources[i + 2], axes, plan.dtype, steps) for i in (1, 2))
     last = [axes.batch, way, axes.unit] if layout else [way, axes.batch, axes.unit]
     order = [axes.batch, axes.time, way, axes.unit]
     order = order if layout else [axes.time, way, axes.batch, axes.unit]
+    y = Flow(sources[0], order, plan.dtype)
+    if plan.direction == "reverse" and plan.lengths is None:
+        y = sliced(y, order.index(axes.time), slice(None, None, -1), steps)
+        y.source.picks[frozenset({(y.groups[order.index(axes.time)][0], 0)})] = (h, {})
     return [
-        Flow(sources[0], order, plan.dtype),
+        y,
         Flow(h, last, plan.dtype),
         Flow(c, last, plan.dtype),
     ]
@@ -291,13 +298,16 @@ class _Axes(NamedTuple):
     unit: Group
 
 
-def _note_ends(sources: list[Source], axes: _Axes, reverse: bool) -> None:
-    """Say that the sequence is, where each direction ends, the final state."""
+def _note_ends(sources: list[Source], axes: _Axes) -> None:
+    """Say that the sequence is, where each direction ends, the final state.
+
+    A layer of one direction gives it in the order in which it reads.
+    """
     (time,) = axes.time
     ends = ((time, -1 if time.size is None else time.size - 1), (time, 0))
     picks = sources[0].picks
     if not axes.way:
-        picks[frozenset({ends[reverse]})] = (sources[1], {})
+        picks[frozenset({ends[0]})] = (sources[1], {})
     for i, dim in enumerate(axes.way * 2):
         picks[frozenset({ends[i], (dim, i)})] = (sources[1 + 2 * i], {})
 
@@ -327,32 +337,29 @@ def _made(b: Builder, plan: _Plan, sources: list[Source], axes: _Axes) -> Made:
     states = [_tensor(b, state, x, plan) for pair in plan.states for state in pair]
     lengths = None
     if plan.lengths is not None:
-        lengths = b.arranged(plan.lengths, plan.lengths.groups)
+        lengths = b.arranged(plan.lengths, [*plan.lengths.groups, ()])
         x = b.layer(OnnxLengthsMask, dtype=plan.dtype)([x, lengths])
-    options = {
+    options: dict[str, Any] = {
         "activation": plan.activation,
         "recurrent_activation": plan.recurrent_activation,
         "use_bias": plan.use_bias,
         "return_sequences": wanted[0],
         "return_state": any(wanted[1:]) if axes.way else wanted[2] or wanted[0] and wanted[1],
     }
-    if axes.way:
-        inner = LSTM(plan.units, name="lstm", dtype=plan.dtype, **options)
-        layer = b.layer(Bidirectional, inner, dtype=plan.dtype)
-    else:
-        backwards = plan.direction != "forward"
-        layer = b.layer(LSTM, plan.units, go_backwards=backwards, dtype=plan.dtype, **options)
+    key = (plan.key, plan.direction, tuple(options.items()))
+    layer = b.shared.get(key)
+    if layer is None:
+        layer = b.shared[key] = _layer(b, plan, options)
     count = 3 if plan.use_bias else 2
     weights = [array for own in plan.weights for array in own[:count]]
     more = {"initial_state": states} if states else {}
     found = b.call(layer, x, weights, **more)
     y, *ends = found if isinstance(found, list) else [found]
     outputs = [y, *(ends or [y])]
-    if wanted[0]:
+    if wanted[0] and lengths is not None:
         if plan.direction == "reverse":
             outputs[0] = b.layer(OnnxSlice, 1, None, None, -1, dtype=plan.dtype)(outputs[0])
-        if lengths is not None:
-            outputs[0] = b.layer(OnnxZeroPastEnd, dtype=plan.dtype)([outputs[0], lengths])
+        outputs[0] = b.layer(OnnxZeroPastEnd, dtype=plan.dtype)([outputs[0], lengths])
     layouts = [[axes.batch, axes.time, (*axes.way, *axes.unit)]]
     layouts += [[axes.batch, axes.unit]] * (len(sources) - 1)
     outputs += [None] * (len(sources) - len(outputs))
@@ -360,6 +367,14 @@ def _made(b: Builder, plan: _Plan, sources: list[Source], axes: _Axes) -> Made:
         (tensor, layout) if needed else None
         for tensor, layout, needed in zip(outputs, layouts, wanted, strict=True)
     ]
+
+
+def _layer(b: Builder, plan: _Plan, options: dict[str, Any]) -> Any:
+    if plan.direction == "bidirectional":
+        inner = LSTM(plan.units, name="lstm", dtype=plan.dtype, **options)
+        return b.layer(Bidirectional, inner, dtype=plan.dtype)
+    backwards = plan.direction != "forward"
+    return b.layer(LSTM, plan.units, go_backwards=backwards, dtype=plan.dtype, **options)
 
 
 def _tensor(b: Builder, state: Any, x: Any, plan: _Plan) -> Any:

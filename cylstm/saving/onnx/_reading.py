@@ -19,17 +19,19 @@ from cylstm.saving.onnx._document import Model as Document
 from cylstm.saving.onnx._external import Folder
 from cylstm.saving.onnx._folding import FOLDED, fold
 from cylstm.saving.onnx._lstm import lstm
-from cylstm.saving.onnx._operators import MOVING
+from cylstm.saving.onnx._moving import MOVING
+from cylstm.saving.onnx._parts import PARTS
 from cylstm.saving.onnx._steps import Steps
 from cylstm.saving.onnx._tensors import array_of, dtype_of
-from cylstm.saving.onnx._values import Dim, Flow, Known, Made, Step
+from cylstm.saving.onnx._values import Dim, Flow, Group, Known, Made, Step, sizes_of
+from cylstm.saving.onnx._windows import WINDOWS
 
 __all__ = ["model_of"]
 
 _VERSIONS = range(7, 28)  # of the operators
 _OWN_DOMAINS = {None, "", "ai.onnx"}
 _DEEPEST = 8  # graphs within graphs
-_READ = {**MOVING, **COMPUTING, "LSTM": lstm}
+_READ = {**MOVING, **PARTS, **COMPUTING, **WINDOWS, "LSTM": lstm}
 _ADVICE = {
     "GRU": "GRU is not among the layers of cylstm",
     "Loop": "a loop is not read: export the recurrent layer as one LSTM node (in Keras without "
@@ -237,8 +239,10 @@ def _input_maker(flow: Flow, name: str) -> Any:
     def make(b: Builder) -> Made:
         batch = b.batch(flow)
         rest = [dim for dim in flow.atoms if dim is not batch]
-        tensor = Input([dim.size for dim in rest], name=b.name(), dtype=flow.dtype)
-        return [(tensor, [(batch,), *((dim,) for dim in rest)])]
+        groups: list[Group] = [(dim,) for dim in rest]
+        groups = groups or [()]  # as in Keras: one number for each sample is an axis of size 1
+        tensor = Input(sizes_of(groups), name=b.name(), dtype=flow.dtype)
+        return [(tensor, [(batch,), *groups])]
 
     return make
 

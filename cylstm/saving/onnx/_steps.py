@@ -24,7 +24,7 @@ class Steps:
         self.uses = uses
         self._title = self._name = ""
         self._kernels: dict[int, int] = {}
-        self._kept: list[Known] = []  # so that an identity stands for one constant only
+        self._kept: list[Known] = []
 
     def enter(self, title: str, name: str) -> None:
         """Say which node the next steps are of."""
@@ -41,6 +41,11 @@ class Steps:
         self.all.append(step)
         return step.outputs
 
+    def keep(self, known: Known) -> int:
+        """The identity of a constant, which from now on stands for no other one."""
+        self._kept.append(known)
+        return id(known)
+
     def use_kernel(self, kernel: Known, inputs: Flow, source: Source) -> None:
         """Note which weights a value was multiplied by.
 
@@ -50,10 +55,7 @@ class Steps:
             If it was computed with the same ones: that is what a recurrent layer looks like whose
             steps are written out one by one.
         """
-        if id(kernel) not in self._kernels:
-            self._kernels[id(kernel)] = 1 << len(self._kernels)
-            self._kept.append(kernel)
-        bit = self._kernels[id(kernel)]
+        bit = self._kernels.setdefault(self.keep(kernel), 1 << len(self._kernels))
         if inputs.source.kernels & bit:
             raise ValueError(
                 "it multiplies what was computed with its own weights: a recurrent layer that is "

@@ -16,7 +16,7 @@ import onnxruntime
 HERE = os.path.dirname(os.path.abspath(__file__))
 DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(int64)": "int64"}
 DTYPES["tensor(int32)"] = "int32"
-OPEN = {"x": (2, 6), "ids": (2, 6), "h": (None, 2), "c": (None, 2), "lengths": (2,)}
+OPEN = {"x": (2, 6), "ids": (2, 6), "h": (2, 2), "c": (2, 2), "lengths": (2,)}
 TIME_FIRST = {"x": (6, 2)}
 
 
