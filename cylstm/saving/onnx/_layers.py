@@ -68,6 +68,7 @@ class OnnxSlice(Differentiable):
         self.begin, self.end, self.step = begin, end, step
         self._part = slice(begin, end, step)
         self._part.indices(1)  # raises for what is no slice
+        self.supports_masking = True
         self.input_spec = [InputSpec(min_ndim=axis + 1)]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
