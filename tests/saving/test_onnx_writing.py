@@ -60,7 +60,7 @@ def test_onnx_runtime_computes_the_same(name, recorded):
 
     def plain(text):
         """A name without the numbers that depend on how many layers there were before."""
-        return re.sub(r"(_\d+)+(?=/|:|$)", "", text)
+        return re.sub(r"_\d+(?![0-9A-Za-z])", "", text)
 
     assert [n.op_type for n in stored.node] == [n.op_type for n in written.node]
     for one, two in zip(stored.node, written.node, strict=True):
@@ -109,10 +109,9 @@ def test_weights_of_a_layer_stand_there_once(tmp_path):
     model = cylstm.Model(x, dense(layer(dense(layer(x)))))
     graph = document_of(model).graph
     assert sum(len(t.dims) > 1 for t in graph.initializer) == 4
-    # It is what an unrolled graph looks like, with one difference: an LSTM between the products.
-    with pytest.raises(cylstm.saving.FormatError, match="unrolled"):
-        model.save(tmp_path / "model.onnx")
-        load_model(tmp_path / "model.onnx")
+    model.save(tmp_path / "model.onnx")
+    again = load_model(tmp_path / "model.onnx")
+    assert len(again.get_weights()) == 5
 
 
 def test_a_layer_that_two_inputs_share_is_one(tmp_path):

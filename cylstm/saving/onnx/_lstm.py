@@ -272,6 +272,8 @@ def _outputs(plan: _Plan, layout: int, batch: Dim, steps: Steps) -> list[Flow]:
         return _made(b, plan, sources, axes)
 
     sources += steps.add(flows, 5 if way else 3, make)
+    for source in sources:
+        source.kernels = 0  # a graph that has such nodes is not unrolled
     if plan.lengths is None:
         _note_ends(sources, axes)
     h, c = sources[1:3]

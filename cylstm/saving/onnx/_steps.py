@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from cylstm.saving.onnx._values import Flow, Known, Made, Source, Step
 
 __all__ = ["Steps"]
+
+_FEW = 3  # times that a layer may be called on what it has given
 
 
 class Steps:
@@ -24,6 +27,7 @@ class Steps:
         self.uses = uses
         self._title = self._name = ""
         self._kernels: dict[int, int] = {}
+        self._products: Counter[int] = Counter()
         self._kept: list[Known] = []
 
     def enter(self, title: str, name: str) -> None:
@@ -52,11 +56,12 @@ class Steps:
         Raises
         ------
         ValueError
-            If it was computed with the same ones: that is what a recurrent layer looks like whose
-            steps are written out one by one.
+            If it was computed with the same ones, again and again: that is what a recurrent layer
+            looks like whose steps are written out one by one.
         """
         bit = self._kernels.setdefault(self.keep(kernel), 1 << len(self._kernels))
-        if inputs.source.kernels & bit:
+        self._products[id(kernel)] += 1
+        if inputs.source.kernels & bit and self._products[id(kernel)] > _FEW:
             raise ValueError(
                 "it multiplies what was computed with its own weights: a recurrent layer that is "
                 "unrolled, step by step, is not read. Export it with one LSTM node: in Keras "
