@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,11 +11,12 @@ import numpy as np
 from cylstm.layers import Permute, Reshape
 from cylstm.saving._limits import Limits, check_count
 from cylstm.saving._weights import unused_name
-from cylstm.saving.onnx._values import Dim, Flow, Group, Source, Step, size_of, sizes_of
+from cylstm.saving.onnx._values import Dim, Flow, Group, Source, Step, sizes_of
 
 __all__ = ["Builder"]
 
 _FLOATS = ("float32", "float64")
+_LARGEST = 2**20  # numbers of a constant that is repeated
 
 
 class Builder:
@@ -206,15 +208,15 @@ def in_layout(data: np.ndarray, groups: Sequence[Group], layout: Sequence[Group]
     ValueError
         If it is another one for each sample.
     """
-    sizes: list[int] = []
+    own_sizes: list[int] = []
     places: dict[Dim, int] = {}
     for size, group in zip(data.shape, groups, strict=True):
         for dim in group:
-            places[dim] = len(sizes)
-            sizes.append(1 if size == 1 else int(size_of((dim,))))  # type: ignore[arg-type]
+            places[dim] = len(own_sizes)
+            own_sizes.append(size if size == 1 or len(group) == 1 else dim.size or 1)
         if not group:
-            sizes.append(size)
-    array = data.reshape(sizes)
+            own_sizes.append(size)
+    array = data.reshape(own_sizes)
     (batch,) = layout[0]
     if array.shape[places[batch]] > 1:
         first = np.take(array, [0], places[batch])
@@ -225,11 +227,13 @@ def in_layout(data: np.ndarray, groups: Sequence[Group], layout: Sequence[Group]
     rest = [i for i in range(array.ndim) if i not in {places[dim] for dim in atoms}]
     array = array.transpose([places[dim] for dim in atoms] + rest)
     array = array.reshape(array.shape[: len(atoms)])  # the rest is of size 1
-    found = []
+    found: list[tuple[list[int], list[Any]]] = []
     for group in layout:
         own = [array.shape[atoms.index(dim)] if dim in places else 1 for dim in group]
         spread = set(own) <= {1}
         found.append((own, [1] * len(own) if spread else [dim.size for dim in group]))
+    sizes = [n for _, full in found for n in full]
+    if None in sizes or math.prod(sizes) > max(_LARGEST, data.size):
+        raise ValueError("it has a constant that is repeated along too large an axis")
     array = array.reshape([n for own, _ in found for n in own])
-    array = np.broadcast_to(array, [n for _, full in found for n in full])
-    return array.reshape([int(np.prod(full)) for _, full in found])[0]
+    return np.broadcast_to(array, sizes).reshape([math.prod(full) for _, full in found])[0]

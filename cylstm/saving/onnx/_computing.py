@@ -269,37 +269,38 @@ def _operation(a: Arguments, steps: Steps) -> Flow:
         if isinstance(found, Flow) and isinstance(value, Flow):
             found = _of_flows(a.op, found, value, steps)
         elif isinstance(found, Flow):
-            found = _with_constant(found, value, a.op, a.node.input[0], steps)
+            found = _with_constant(found, value, a.op, a.node.input[0], a, steps)
         elif isinstance(value, Flow):
             operation = _TURNED.get(a.op, a.op)
             if operation == "Pow":
                 raise ValueError("it raises a constant to a power that is computed")
-            found = _with_constant(value, found, operation, a.node.input[i], steps)
+            found = _with_constant(value, found, operation, a.node.input[i], a, steps)
         else:
             raise ValueError("it computes with constants first: put them last")
     return found
 
 
-def _with_constant(flow: Flow, known: Known, operation: str, name: str, steps: Steps) -> Flow:
+def _with_constant(
+    flow: Flow, known: Known, operation: str, name: str, a: Arguments, steps: Steps
+) -> Flow:
+    """An operation with a constant; `name` is that of the value which is computed."""
     if known.dtype != flow.dtype:
         raise ValueError(f"it has inputs of the dtypes {flow.dtype} and {known.dtype}")
     rank = max(flow.rank, len(known.shape))
     flow = flow.view([()] * (rank - flow.rank) + list(flow.groups))
     data = known.data.reshape((1,) * (rank - known.data.ndim) + known.data.shape)
+    groups, inner = list(flow.groups), list(flow.groups)
     sizes = (1,) * (rank - len(known.shape)) + known.shape
-    groups = list(flow.groups)
-    inner = list(flow.groups)
     for i, (size, own) in enumerate(zip(sizes, flow.shape, strict=True)):
-        if data.shape[i] == 1 and (size == 1 or own != 1):
+        if size == 1 or size is own:
             continue
-        if isinstance(own, int) and own == 1 and isinstance(size, int):
-            data = data if data.shape[i] == size else np.repeat(data, size, i)
-            if any(dim.size is None for dim in groups[i]):
-                raise ValueError("it repeats an axis whose size is not known")
-            inner[i] = (Dim(1),)
-            groups[i] = (Dim(size),)
-        elif own != size:
-            raise ValueError(f"it has a constant of {known.shape}, for a value of {flow.shape}")
+        if own == 1 and isinstance(size, int):  # the value is repeated along the constant
+            a.claim([*data.shape[:i], size, *data.shape[i + 1 :]])
+            data = np.repeat(data, size, i) if data.shape[i] == 1 else data
+            inner[i], groups[i] = (Dim(1),), (Dim(size),)
+        elif isinstance(own, int) or data.shape[i] != 1 and not isinstance(size, int):
+            if own != size:
+                raise ValueError(f"it has a constant of {known.shape}, for a value of {flow.shape}")
     fused = _fused(flow, data, operation, name, steps)
     if fused is not None:
         return fused

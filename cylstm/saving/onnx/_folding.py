@@ -241,7 +241,7 @@ def _constant(arguments: Arguments) -> Known:
 
 
 def _constant_of_shape(arguments: Arguments) -> Known:
-    shape = _sizes(arguments.constant(0))
+    shape = tuple(map(_natural, _sizes(arguments.constant(0))))
     value = arguments.get("value", None)
     data = np.zeros(1, np.float32) if value is None else arguments.tensor(value).array()
     if data.size != 1:

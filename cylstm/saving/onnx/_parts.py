@@ -16,6 +16,7 @@ from cylstm.saving.onnx._steps import Steps
 from cylstm.saving.onnx._values import Dim, Flow, Known, Made, Size, size_of
 
 __all__ = ["PARTS", "constant_tensor", "padded", "sliced", "taken"]
+_LARGEST = 2**31  # of numbers that say how large a result is
 
 
 def _place(index: int, dim: Dim) -> int:
@@ -316,6 +317,8 @@ def _repeated(flow: Flow, wanted: list[Size], steps: Steps, tiled: bool) -> Flow
 
 
 def _repeated_along(flow: Flow, axis: int, n: int, steps: Steps) -> Flow:
+    if n > _LARGEST:
+        raise ValueError(f"it repeats a value {n} times")
     dim = Dim(n)
 
     def make(b: Builder) -> Made:
@@ -347,6 +350,8 @@ def _pad(a: Arguments, steps: Steps) -> Flow:
 def padded(flow: Flow, axis: int, before: int, after: int, steps: Steps) -> Flow:
     """Zeros before and after what there is along an axis."""
     size = size_of(flow.groups[axis])
+    if max(before, after) > _LARGEST:
+        raise ValueError(f"it pads with {before} and {after} zeros")
     dim = Dim(size + before + after if isinstance(size, int) else None)
     group = flow.groups[axis]
 
