@@ -22,7 +22,7 @@ from cylstm.layers import (
     Subtract,
     ThresholdedReLU,
 )
-from cylstm.saving.onnx._arguments import Arguments, axis_of
+from cylstm.saving.onnx._arguments import Arguments, axis_of, scalar
 from cylstm.saving.onnx._building import Builder, in_layout
 from cylstm.saving.onnx._layers import (
     FUNCTIONS,
@@ -261,7 +261,7 @@ _OF_TWO = {"Add": Add, "Sub": Subtract, "Mul": Multiply, "Max": Maximum, "Min": 
 _TURNED = {"Sub": "From", "Div": "Over"}
 
 
-def _operation(a: Arguments, steps: Steps) -> Flow:
+def _operation(a: Arguments, steps: Steps) -> Flow | Known:
     if len(a.inputs) < 2 or None in a.inputs:
         raise ValueError(f"it has {len(a.inputs)} inputs, and must have two or more")
     found = a.inputs[0]
@@ -280,12 +280,18 @@ def _operation(a: Arguments, steps: Steps) -> Flow:
     return found
 
 
+# The numbers with which an operation changes nothing.
+_NOTHING = {"Add": 0, "Sub": 0, "Mul": 1, "Div": 1, "Pow": 1}
+
+
 def _with_constant(
     flow: Flow, known: Known, operation: str, name: str, a: Arguments, steps: Steps
-) -> Flow:
+) -> Flow | Known:
     """An operation with a constant; `name` is that of the value which is computed."""
     if known.dtype != flow.dtype:
         raise ValueError(f"it has inputs of the dtypes {flow.dtype} and {known.dtype}")
+    if operation == "Mul" and flow.dtype.startswith("int") and scalar(known) == 0:
+        return Known(np.zeros((1,) * flow.rank, flow.dtype), flow.shape)
     rank = max(flow.rank, len(known.shape))
     flow = flow.view([()] * (rank - flow.rank) + list(flow.groups))
     data = known.data.reshape((1,) * (rank - known.data.ndim) + known.data.shape)
@@ -304,6 +310,8 @@ def _with_constant(
     fused = _fused(flow, data, operation, name, steps)
     if fused is not None:
         return fused
+    if data.size == 1 and data.reshape(()) == _NOTHING.get(operation):
+        return flow.view(groups)
     if data.size == 1:
         found = _with_number(flow, operation, float(data.reshape(())), steps)
         return found.view(groups)
@@ -397,7 +405,7 @@ def _aligned(
     return layouts[0], layouts[1]
 
 
-COMPUTING: dict[str, Callable[[Arguments, Steps], Flow]] = {
+COMPUTING: dict[str, Callable[[Arguments, Steps], Flow | Known]] = {
     **dict.fromkeys(_ACTIVATIONS, _activation),
     **dict.fromkeys(set(FUNCTIONS) - {"LogSoftmax"}, _function),
     **dict.fromkeys([*_OF_TWO, "Div", "Pow"], _operation),

@@ -55,7 +55,7 @@ def _times(a: Any, b: Any) -> Any:
     if scale == 1 and len(factors) == 1:
         return factors[0]
     if scale < 0:
-        raise Undecided("it depends on the size of an input")
+        raise Undecided
     return Product(factors, scale) if scale else 0
 
 
@@ -66,7 +66,7 @@ def _divided(a: Any, b: Any) -> Any:
         return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
     if b == 1:
         return a
-    raise Undecided("it depends on the size of an input")
+    raise Undecided
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -76,7 +76,7 @@ def _equal(a: Any, b: Any) -> bool:
         return True
     if any(isinstance(value, int) and value < 0 for value in (a, b)):
         return False  # a size never is
-    raise Undecided("it depends on the size of an input")
+    raise Undecided
 
 
 def _number(function: Callable) -> Callable:
@@ -86,7 +86,7 @@ def _number(function: Callable) -> Callable:
         if not isinstance(a, int) or not isinstance(b, int):
             if function is operator.add and 0 in (a, b) or function is operator.sub and b == 0:
                 return a if b == 0 else b
-            raise Undecided("it depends on the size of an input")
+            raise Undecided
         return function(a, b)
 
     return checked
@@ -157,7 +157,7 @@ def _common(a: Size, b: Size) -> Size:
         return a
     if isinstance(a, int) and isinstance(b, int):
         raise ValueError(f"the sizes {a} and {b} do not fit each other")
-    raise Undecided("it depends on the size of an input")
+    raise Undecided
 
 
 def _broadcast(shapes: Sequence[Sequence[Size]]) -> tuple[Size, ...]:
@@ -182,7 +182,7 @@ def _elementwise(arguments: Arguments) -> Known:
 def _of_two(op: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if object in (a.dtype, b.dtype):
         if op not in _OF_SIZES:
-            raise Undecided("it depends on the size of an input")
+            raise Undecided
         function = np.frompyfunc(_OF_SIZES[op], 2, 1)
         return _settled(function(_as_objects(a), _as_objects(b)), op)
     if a.dtype != b.dtype:
@@ -217,7 +217,7 @@ def _settled(array: Any, op: str = "") -> np.ndarray:
 def _of_one(arguments: Arguments) -> Known:
     known = arguments.constant(0)
     if known.data.dtype == object:
-        raise Undecided("it depends on the size of an input")
+        raise Undecided
     with np.errstate(all="ignore"):
         data = np.asarray(_OF_ONE[arguments.op](known.data))
     return Known(data.astype(known.data.dtype, copy=False), known.shape)
@@ -320,7 +320,7 @@ def _cast(arguments: Arguments) -> Known:
     dtype = dtype_of(arguments.get("to", None), "what it casts to")
     if known.data.dtype == object:
         if dtype not in ("int64", "int32"):
-            raise Undecided("it depends on the size of an input")
+            raise Undecided
         return known
     with np.errstate(all="ignore"):
         return Known(known.data.astype(dtype), known.shape)
@@ -376,7 +376,7 @@ def _reshape(arguments: Arguments) -> Known:
     else:
         data = known.data
     if not all(isinstance(size, int) for size in wanted):
-        raise Undecided("it depends on the size of an input")
+        raise Undecided
     return Known(data.reshape(wanted))
 
 
@@ -388,7 +388,7 @@ def _concat(arguments: Arguments) -> Known:
     axis = axis_of(arguments.get("axis", None), rank)
     lengths = [known.shape[axis] for known in inputs]
     if not all(isinstance(length, int) for length in lengths):
-        raise Undecided("it depends on the size of an input")
+        raise Undecided
     shape = list(_broadcast([[*k.shape[:axis], 1, *k.shape[axis + 1 :]] for k in inputs]))
     shape[axis] = sum(length for length in lengths if isinstance(length, int))
     parts = []
@@ -413,7 +413,7 @@ def _slice(arguments: Arguments) -> Known:
         if not isinstance(size, int):
             if part == slice(0, None, 1):
                 continue
-            raise Undecided("it depends on the size of an input")
+            raise Undecided
         shape[axis] = len(range(size)[part])
         if not known.spread[axis]:
             data = data[(slice(None),) * axis + (part,)]
@@ -425,7 +425,7 @@ def _gather(arguments: Arguments) -> Known:
     axis = axis_of(arguments.get("axis", 0), len(known.shape))
     size = known.shape[axis]
     if indices.dtype.kind not in "iu" or not isinstance(size, int):
-        raise Undecided("it depends on the size of an input")
+        raise Undecided
     if indices.size and not -size <= indices.min() <= indices.max() < size:
         raise ValueError(f"it takes {indices.tolist()[:8]} of {size}")
     rest = known.data.shape[:axis] + known.data.shape[axis + 1 :]

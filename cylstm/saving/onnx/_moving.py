@@ -51,6 +51,8 @@ def _squeeze(a: Arguments, steps: Steps) -> Flow:
     else:
         places = {axis_of(axis, flow.rank) for axis in axes}
     for place in places:
+        if isinstance(flow.shape[place], Dim):
+            flow.groups[place][0].fix(1)  # or the file does not work
         if flow.shape[place] != 1:
             raise ValueError(f"it takes out axis {place} of {flow.shape}, which is not of size 1")
     return flow.view([group for i, group in enumerate(flow.groups) if i not in places])

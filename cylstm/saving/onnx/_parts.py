@@ -336,15 +336,40 @@ def _pad(a: Arguments, steps: Steps) -> Flow:
     flow, pads = a.flow(0), a.integers(1, "pads")
     value, axes = a.number(2, "value", 0.0), a.integers(3, "axes")
     axes = list(range(flow.rank)) if axes is None else axes
-    if a.get("mode", "constant") != "constant" or value:
-        raise ValueError(f"it pads with {value} or by the mode {a.get('mode', 'constant')!r}")
+    mode = a.get("mode", "constant")
+    if mode not in ("constant", "reflect") or value:
+        raise ValueError(f"it pads with {value} or by the mode {mode!r}")
     if pads is None or len(pads) != 2 * len(axes) or min(pads) < 0:
         raise ValueError(f"its pads are {pads}, for the axes {axes}")
     for i, axis in enumerate(axes):
         before, after = pads[i], pads[i + len(axes)]
         if before or after:
-            flow = padded(flow, axis_of(axis, flow.rank), before, after, steps)
+            pad = padded if mode == "constant" else _reflected
+            flow = pad(flow, axis_of(axis, flow.rank), before, after, steps)
     return flow
+
+
+def _reflected(flow: Flow, axis: int, before: int, after: int, steps: Steps) -> Flow:
+    """What there is along an axis, with its ends reflected in the first and the last."""
+    size, group = size_of(flow.groups[axis]), flow.groups[axis]
+    known = isinstance(size, int)
+    if isinstance(size, int) and max(before, after) >= size:
+        raise ValueError(f"it reflects {before} and {after} places of {size}")
+    dim = Dim(size + before + after if isinstance(size, int) else None)
+
+    def make(b: Builder) -> Made:
+        tensor, layout = b.with_last(flow, group)
+        place, dtype = len(layout) - 1, _float(flow)
+        parts = [tensor]
+        if before:
+            parts.insert(0, b.layer(OnnxSlice, place, before, 0, -1, dtype=dtype)(tensor))
+        if after:
+            end = None if known and after == size - 1 else -after - 2
+            parts.append(b.layer(OnnxSlice, place, -2, end, -1, dtype=dtype)(tensor))
+        return [(b.layer(Concatenate, -1, dtype=dtype)(parts), [*layout[:-1], (dim,)])]
+
+    (source,) = steps.add([flow], 1, make)
+    return Flow(source, [*flow.groups[:axis], (dim,), *flow.groups[axis + 1 :]], flow.dtype)
 
 
 def padded(flow: Flow, axis: int, before: int, after: int, steps: Steps) -> Flow:

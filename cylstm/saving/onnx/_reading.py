@@ -73,7 +73,7 @@ def model_of(document: Document, folder: Folder, size: int) -> Model:
     outputs = [reader.output(info, scope) for info in graph.output]
     if not outputs:
         raise ValueError("it has no outputs")
-    return reader.built([flow for _, flow in inputs], outputs, graph)
+    return reader.built(dict(inputs), outputs, graph)
 
 
 class _Reader:
@@ -125,8 +125,8 @@ class _Reader:
         if not name or kind is None:
             raise ValueError(f"{what} is no tensor")
         dtype = dtype_of(kind.elem_type, what)
-        if kind.shape is None or not 1 <= len(kind.shape.dim) <= 8:
-            raise ValueError(f"{what} has no shape of 1 to 8 axes")
+        if kind.shape is None or len(kind.shape.dim) > 8:
+            raise ValueError(f"{what} has no shape of at most 8 axes")
         dims = []
         for entry in kind.shape.dim:
             size = entry.value if entry.value is not None and entry.value > 0 else None
@@ -206,15 +206,15 @@ class _Reader:
 
     # ------------------------------------------------------------------ layers
 
-    def built(self, inputs: list[Flow], outputs: list[Flow], graph: Graph) -> Model:
+    def built(self, inputs: dict[str, Flow], outputs: list[Flow], graph: Graph) -> Model:
         """The model, from all the steps."""
-        for flow in inputs:
-            if not any(dim.is_batch for dim in flow.atoms):
+        for flow in inputs.values():
+            if flow.atoms and not any(dim.is_batch for dim in flow.atoms):
                 flow.atoms[0].mark_batch()
             step = flow.source.step
             step.make = _input_maker(flow, step.name)
         limits = self.limits
-        steps = [flow.source.step for flow in inputs] + self.steps.all
+        steps = [flow.source.step for flow in inputs.values()] + self.steps.all
         with _blank.blank_weights(limits.weights, variables=limits.variables, arrays=limits.arrays):
             builder = Builder(steps, outputs, limits)
             tensors = []
@@ -227,16 +227,19 @@ class _Reader:
                         _warn_of_order("output", info.name, flow, batch)
                 except ValueError as error:
                     raise ValueError(f"output {info.name!r}: {error}") from None
-            starts = [flow.source.tensor for flow in inputs if flow.source.tensor is not None]
+            read = {n: flow for n, flow in inputs.items() if flow.source.tensor is not None}
+            starts = [flow.source.tensor for flow in read.values()]
             model = Model(starts, tensors, name=_plain_name(graph.name or "") or None)
-        for flow, info in zip(inputs, graph.input, strict=False):
+        for name, flow in read.items():
             if flow.groups[0] != (builder.batch(flow),):
-                _warn_of_order("input", info.name, flow, builder.batch(flow))
+                _warn_of_order("input", name, flow, builder.batch(flow))
         return model
 
 
 def _input_maker(flow: Flow, name: str) -> Any:
     def make(b: Builder) -> Made:
+        if not flow.atoms:
+            raise ValueError("it is one number for all samples, which no model takes")
         batch = b.batch(flow)
         rest = [dim for dim in flow.atoms if dim is not batch]
         groups: list[Group] = [(dim,) for dim in rest]

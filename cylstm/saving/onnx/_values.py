@@ -34,6 +34,12 @@ __all__ = [
 class Undecided(ValueError):
     """What is asked for depends on a size that is not known before the model runs."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "it depends on the size of an input, which the file leaves open: export the model for "
+            "a fixed size, but for the number of samples"
+        )
+
 
 class Dim:
     """An axis of a computed value.
@@ -158,13 +164,13 @@ class Known:
         """
         if self.data.dtype == object:
             if not all(isinstance(entry, int) for entry in self.data.flat):
-                raise Undecided("it depends on the size of an input")
+                raise Undecided
             return np.broadcast_to(self.data.astype(np.int64), self._sizes())
         return np.broadcast_to(self.data, self._sizes())
 
     def _sizes(self) -> tuple[int, ...]:
         if not all(isinstance(size, int) for size in self.shape):
-            raise Undecided("it is as large as an input")
+            raise Undecided
         return tuple(size for size in self.shape if isinstance(size, int))
 
 

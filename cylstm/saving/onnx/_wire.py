@@ -46,7 +46,7 @@ class Room:
     numbers that it holds.
     """
 
-    def __init__(self, fields: int = 2**16) -> None:
+    def __init__(self, fields: int = 40_000) -> None:
         self.left = fields
 
     def take(self) -> None:

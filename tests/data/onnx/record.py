@@ -16,7 +16,7 @@ import onnxruntime
 HERE = os.path.dirname(os.path.abspath(__file__))
 DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(int64)": "int64"}
 DTYPES["tensor(int32)"] = "int32"
-OPEN = {"x": (2, 6), "ids": (2, 6), "h": (2, 2), "c": (2, 2), "lengths": (2,)}
+OPEN = {"unused": (2, 4), "x": (2, 6), "ids": (2, 6), "h": (2, 2), "c": (2, 2), "lengths": (2,)}
 TIME_FIRST = {"x": (6, 2)}
 
 
@@ -39,14 +39,17 @@ def main():
             shape = [size(entry.name, i, n, time_first) for i, n in enumerate(entry.shape)]
             dtype = DTYPES[entry.type]
             whole = "embedded" in name or "int" in dtype
-            if entry.name == "lengths":
+            if entry.name == "rate":
+                values = np.array(16000)
+            elif entry.name == "lengths":
                 values = np.arange(len(random.normal(size=shape))) + 4
             elif whole:
                 values = random.randint(0, 7, shape)
             else:
                 values = random.normal(size=shape)
             feeds[entry.name] = values.astype(dtype)
-            found["%s/in/%s" % (name, entry.name)] = feeds[entry.name]
+            if entry.name not in ("rate", "unused"):  # which the model does not have
+                found["%s/in/%s" % (name, entry.name)] = feeds[entry.name]
         results = session.run(None, feeds)
         for i, result in enumerate(results):
             found["%s/out/%d" % (name, i)] = result

@@ -209,6 +209,7 @@ def operators():
     out(f.node("Concat", [filler, x], axis=2))
     out(f.node("Pad", [x, f.ints(0, 1, 0, 0, 2, 0)]))
     out(f.node("Pad", [x, f.ints(0, 0, 3, 0, 0, 0), f.constant(np.float32(0))], mode="constant"))
+    out(f.node("Pad", [x, f.ints(0, 2, 1, 0, 5, 0)], mode="reflect"))
     out(f.node("Reshape", [x, f.ints(0, -1)]))
     out(f.node("Reshape", [x, f.ints(0, 3, 8)]))
     out(f.node("Reshape", [x, f.ints(-1, 3, 2, 4)]))
@@ -257,6 +258,20 @@ def operators():
     f.save("operators")
 
 
+def leftovers():
+    """What exporters leave behind: inputs that do nothing, axes of size 1 that nobody names."""
+    f = File([X, ("rate", TensorProto.INT64, []), ("unused", TensorProto.FLOAT, ["batch", 4])])
+    y = f.node("Squeeze", [lstm(f, time_first(f))[0], f.ints(1)])
+    y = f.node("Transpose", [y], perm=[1, 2, 0])
+    nothing = f.node("Cast", [f.node("Mul", ["rate", f.constant(np.int64(0))])], to=1)
+    y = f.node("Add", [y, nothing])
+    y = f.node("Mul", [f.node("Sub", [y, f.constant(np.float32(0))]), f.constant(np.float32(1))])
+    f.output(f.node("Pad", [y, f.ints(0, 0, 1, 0, 0, 3)], mode="reflect"))
+    f.output(f.node("Squeeze", [f.node("Slice", [y, f.ints(-1), f.ints(2**40), f.ints(2)]),
+                                f.ints(2)]))  # fmt: skip
+    f.save("leftovers")
+
+
 def old_operators():
     """What was an attribute in old versions and is an input now; softmax of several axes."""
     f = File([FIXED])
@@ -277,7 +292,7 @@ def old_operators():
 
 
 def main():
-    for write in (variants, lengths, starts, conditions, operators, old_operators):
+    for write in (variants, lengths, starts, conditions, operators, leftovers, old_operators):
         write()
 
 
