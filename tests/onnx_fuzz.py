@@ -82,7 +82,7 @@ def parts_of(message):
 
 def restructured(data, chance):
     """A file with a few changes to what it says, encoded as it should be."""
-    from cylstm.saving.onnx._document import decode
+    from cylstm.saving._onnx._document import decode
 
     document = decode(data)
     for _ in range(chance.choice((1, 1, 2, 3, 6))):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cylstm.saving.onnx._document import (
+from cylstm.saving._onnx._document import (
     Dimension,
     Graph,
     Model,
@@ -14,7 +14,7 @@ from cylstm.saving.onnx._document import (
     ValueInfo,
     attribute,
 )
-from cylstm.saving.onnx._tensors import tensor_of
+from cylstm.saving._onnx._tensors import tensor_of
 
 __all__ = ["graph", "info", "lstm_weights", "model", "node"]
 

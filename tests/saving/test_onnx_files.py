@@ -208,7 +208,7 @@ def test_files_are_known_by_their_contents(tmp_path):
 
 
 def test_gradients_of_the_layers_of_their_own():
-    from cylstm.saving.onnx import _layers
+    from cylstm.saving._onnx import _layers
 
     x = np.random.default_rng(0).normal(0.2, 1, (2, 4, 3))
     kinds = [

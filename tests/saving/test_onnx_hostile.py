@@ -15,8 +15,8 @@ from onnx_graphs import graph, info, lstm_weights, model, node
 
 from cylstm.models import load_model
 from cylstm.saving import FormatError
-from cylstm.saving.onnx._document import Dimension, Entry, Graph, Model, OperatorSet, Tensor
-from cylstm.saving.onnx._tensors import tensor_of
+from cylstm.saving._onnx._document import Dimension, Entry, Graph, Model, OperatorSet, Tensor
+from cylstm.saving._onnx._tensors import tensor_of
 
 FILES = Path(__file__).resolve().parents[1] / "data" / "onnx"
 SECONDS = 0.5  # what a hostile file may take at most, on a busy machine; most take a millisecond
@@ -350,7 +350,7 @@ GRAPHS = {
         model([node("Relu", "x")], inputs=[info("x", ("b", 2**50))]), "axis of size"
     ),
     "an input of 60 axes": (
-        model([node("Relu", "x")], inputs=[info("x", ("b",) * 60)]), "shape of 1 to 8 axes"
+        model([node("Relu", "x")], inputs=[info("x", ("b",) * 60)]), "shape of at most 8 axes"
     ),
     "integers through a layer": (
         model([node("Tanh", "x")], inputs=[info("x", kind=7)]), "the_Tanh.*computes with int64"

@@ -21,8 +21,8 @@ from cylstm.layers import (
     TimeDistributed,
 )
 from cylstm.models import load_model
-from cylstm.saving.onnx._document import decode
-from cylstm.saving.onnx._writing import document_of
+from cylstm.saving._onnx._document import decode
+from cylstm.saving._onnx._writing import document_of
 
 FILES = Path(__file__).resolve().parents[1] / "data" / "onnx"
 CASES = list(onnx_cases.CASES)

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from cylstm.saving.onnx._arguments import Arguments, axes_of, axis_of, slices_of
-from cylstm.saving.onnx._tensors import dtype_of
-from cylstm.saving.onnx._values import Dim, Known, Product, Size, Undecided
+from cylstm.saving._onnx._arguments import Arguments, axes_of, axis_of, slices_of
+from cylstm.saving._onnx._tensors import dtype_of
+from cylstm.saving._onnx._values import Dim, Known, Product, Size, Undecided
 
 __all__ = ["FOLDED", "fold"]
 
@@ -79,7 +79,7 @@ def _equal(a: Any, b: Any) -> bool:
     raise Undecided
 
 
-def _number(function: Callable) -> Callable:
+def _number(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of numbers that refuses sizes that are not known, unless it leaves them as is."""
 
     def checked(a: Any, b: Any) -> Any:
@@ -92,7 +92,7 @@ def _number(function: Callable) -> Callable:
     return checked
 
 
-_OF_SIZES: dict[str, Callable] = {
+_OF_SIZES: dict[str, Callable[..., Any]] = {
     "Add": _number(operator.add),
     "Sub": _number(operator.sub),
     "Mul": _times,
@@ -110,13 +110,13 @@ _OF_SIZES: dict[str, Callable] = {
 
 def _quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.dtype.kind == "f":
-        return a / b
+        return np.asarray(a / b)
     if not b.all():
         raise ValueError("it divides by zero")
-    return np.trunc(np.true_divide(a, b)).astype(a.dtype)
+    return np.asarray(np.abs(a) // np.abs(b) * np.sign(a) * np.sign(b), a.dtype)
 
 
-_OF_ARRAYS: dict[str, Callable] = {
+_OF_ARRAYS: dict[str, Callable[..., Any]] = {
     "Add": np.add,
     "Sub": np.subtract,
     "Mul": np.multiply,
@@ -134,7 +134,7 @@ _OF_ARRAYS: dict[str, Callable] = {
     "Or": np.logical_or,
     "Xor": np.logical_xor,
 }
-_OF_ONE: dict[str, Callable] = {
+_OF_ONE: dict[str, Callable[..., Any]] = {
     "Abs": np.abs,
     "Ceil": np.ceil,
     "Exp": np.exp,
@@ -377,7 +377,7 @@ def _reshape(arguments: Arguments) -> Known:
         data = known.data
     if not all(isinstance(size, int) for size in wanted):
         raise Undecided
-    return Known(data.reshape(wanted))
+    return Known(data.reshape([size for size in wanted if isinstance(size, int)]))
 
 
 def _concat(arguments: Arguments) -> Known:
@@ -390,16 +390,17 @@ def _concat(arguments: Arguments) -> Known:
     if not all(isinstance(length, int) for length in lengths):
         raise Undecided
     shape = list(_broadcast([[*k.shape[:axis], 1, *k.shape[axis + 1 :]] for k in inputs]))
-    shape[axis] = sum(length for length in lengths if isinstance(length, int))
+    shape[axis] = total = sum(length for length in lengths if isinstance(length, int))
     parts = []
     common = np.broadcast_shapes(
         *((*k.data.shape[:axis], 1, *k.data.shape[axis + 1 :]) for k in inputs)
     )
-    arguments.claim((*common[:axis], shape[axis], *common[axis + 1 :]))
+    arguments.claim((*common[:axis], total, *common[axis + 1 :]))
     objects = any(known.data.dtype == object for known in inputs)
     for known, length in zip(inputs, lengths, strict=True):
         data = _as_objects(known.data) if objects else known.data
-        parts.append(np.broadcast_to(data, (*common[:axis], length, *common[axis + 1 :])))
+        shape_of_part: Any = (*common[:axis], length, *common[axis + 1 :])
+        parts.append(np.broadcast_to(data, shape_of_part))
     if not objects and len({part.dtype for part in parts}) > 1:
         raise ValueError("it joins constants of different dtypes")
     return Known(np.concatenate(parts, axis), shape)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from cylstm.saving.onnx._arguments import Arguments, axes_of, axis_of
-from cylstm.saving.onnx._building import Builder
-from cylstm.saving.onnx._steps import Steps
-from cylstm.saving.onnx._tensors import dtype_of
-from cylstm.saving.onnx._values import Dim, Flow, Group, Made, Product, Size
+from cylstm.saving._onnx._arguments import Arguments, axes_of, axis_of
+from cylstm.saving._onnx._building import Builder
+from cylstm.saving._onnx._steps import Steps
+from cylstm.saving._onnx._tensors import dtype_of
+from cylstm.saving._onnx._values import Dim, Flow, Group, Made, Product, Size
 
 __all__ = ["MAX_RANK", "MOVING", "merged"]
 

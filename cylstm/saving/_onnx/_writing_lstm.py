@@ -8,8 +8,8 @@ import numpy as np
 
 from cylstm import activations
 from cylstm.layers import LSTM, Bidirectional
-from cylstm.saving.onnx._emitting import Emitter
-from cylstm.saving.onnx._lstm import GATES
+from cylstm.saving._onnx._emitting import Emitter
+from cylstm.saving._onnx._lstm import GATES
 
 __all__ = ["bidirectional", "lstm"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cylstm.saving.onnx._document import Node, Tensor, attribute_value
-from cylstm.saving.onnx._values import Flow, Known
+from cylstm.saving._onnx._document import Node, Tensor, attribute_value
+from cylstm.saving._onnx._values import Flow, Known
 
 __all__ = ["Arguments", "Numbers", "axes_of", "axis_of", "scalar", "slices_of"]
 
@@ -141,7 +141,8 @@ class Arguments:
         """A number: an attribute in old versions, an input in new ones."""
         value = self.input(index)
         if value is None:
-            return self.get(name, default)
+            found: float | None = self.get(name, default)
+            return found
         array = self.constant(index).array()
         if array.size != 1 or array.dtype.kind not in "fiu":
             raise ValueError(f"its {name} is no number")

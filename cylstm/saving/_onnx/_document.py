@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cylstm.saving.onnx._wire import BYTES, DOUBLE, FLOAT, INT, TEXT, Message, Room, part
+from cylstm.saving._onnx._wire import BYTES, DOUBLE, FLOAT, INT, TEXT, Message, Room, part
 
 __all__ = [
     "Attribute",

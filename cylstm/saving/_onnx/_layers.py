@@ -87,7 +87,7 @@ class OnnxSlice(Differentiable):
         """See `Differentiable.forward`."""
         where = (slice(None),) * self.axis + (self._part,)
 
-        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict]:
+        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict[Any, Any]]:
             d_inputs = np.zeros_like(inputs)
             d_inputs[where] = d_outputs
             return d_inputs, {}
@@ -144,7 +144,7 @@ class OnnxTake(Differentiable):
         self.compute_output_shape(inputs.shape)
         where = (slice(None),) * self.axis + (self.indices,)
 
-        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict]:
+        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict[Any, Any]]:
             d_inputs = np.zeros_like(inputs)
             np.add.at(d_inputs, where, d_outputs)
             return d_inputs, {}
@@ -154,15 +154,15 @@ class OnnxTake(Differentiable):
 
 def _logarithm_of_softmax(x: np.ndarray) -> np.ndarray:
     shifted = x - x.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 def _its_slope(x: np.ndarray, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    return dy - np.exp(y) * dy.sum(axis=-1, keepdims=True)
+    return np.asarray(dy - np.exp(y) * dy.sum(axis=-1, keepdims=True))
 
 
 # Each with its pullback, of x, y and the gradient of y.
-FUNCTIONS: dict[str, tuple[Callable, Callable]] = {
+FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "Abs": (np.abs, lambda x, y, dy: dy * np.sign(x)),
     "Cos": (np.cos, lambda x, y, dy: -dy * np.sin(x)),
     "Exp": (np.exp, lambda x, y, dy: dy * y),
@@ -207,7 +207,7 @@ class OnnxFunction(Differentiable):
         with np.errstate(all="ignore"):
             outputs = function(inputs)
 
-        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict]:
+        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict[Any, Any]]:
             with np.errstate(all="ignore"):
                 return slope(inputs, outputs, d_outputs), {}
 
@@ -215,7 +215,7 @@ class OnnxFunction(Differentiable):
 
 
 # Each with its pullbacks to the input x and the constant c.
-OPERATIONS: dict[str, tuple[Callable, Callable, Callable]] = {
+OPERATIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]] = {
     "Add": (np.add, lambda x, c, dy: dy, lambda x, c, dy: dy),
     "Sub": (np.subtract, lambda x, c, dy: dy, lambda x, c, dy: -dy),
     "From": (lambda x, c: c - x, lambda x, c, dy: -dy, lambda x, c, dy: dy),
@@ -306,7 +306,7 @@ class OnnxOperation(Differentiable):
         with np.errstate(all="ignore"):
             outputs = np.asarray(function(inputs, constant), self._dtype)
 
-        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict]:
+        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict[Any, Any]]:
             with np.errstate(all="ignore"):
                 d_inputs = summed_to(to_input(inputs, constant, d_outputs), inputs.shape)
                 if weight is None:
@@ -372,7 +372,7 @@ class OnnxConstant(Differentiable):
         weight = self.constant
         outputs = np.repeat(weight.value[None], len(inputs), axis=0)
 
-        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict]:
+        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict[Any, Any]]:
             return np.zeros_like(inputs), {weight: d_outputs.sum(axis=0)}
 
         return outputs, backward
@@ -381,18 +381,19 @@ class OnnxConstant(Differentiable):
 def _log_sum_exp(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     greatest = x.max(axis=axes, keepdims=True)
     greatest = np.where(np.isfinite(greatest), greatest, 0)
-    return np.log(np.exp(x - greatest).sum(axis=axes, keepdims=True)) + greatest
+    total = np.exp(x - greatest).sum(axis=axes, keepdims=True)
+    return np.asarray(np.log(total) + greatest)
 
 
 def _shared(x: np.ndarray, y: np.ndarray, dy: np.ndarray, n: int) -> np.ndarray:
     """The gradient of a greatest or least number: shared by those that are it."""
     found = x == y
     axes = tuple(i for i, size in enumerate(y.shape) if size != x.shape[i])
-    return dy * found / found.sum(axis=axes, keepdims=True)
+    return np.asarray(dy * found / found.sum(axis=axes, keepdims=True))
 
 
 # Each with its pullback, of x, y, the gradient of y and how many numbers became one.
-REDUCTIONS: dict[str, tuple[Callable, Callable]] = {
+REDUCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "ReduceMean": (
         lambda x, axes: x.mean(axis=axes, keepdims=True),
         lambda x, y, dy, n: np.broadcast_to(dy / n, x.shape),
@@ -462,7 +463,7 @@ class OnnxReduce(Differentiable):
         with np.errstate(all="ignore"):
             kept = function(inputs, axes)
 
-        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict]:
+        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict[Any, Any]]:
             with np.errstate(all="ignore"):
                 d = slope(inputs, kept, d_outputs.reshape(kept.shape), count)
             return np.asarray(d, inputs.dtype), {}

@@ -16,12 +16,12 @@ from cylstm.layers import (
     LayerNormalization,
     MaxPooling1D,
 )
-from cylstm.saving.onnx._arguments import Arguments, axes_of, axis_of
-from cylstm.saving.onnx._building import Builder
-from cylstm.saving.onnx._layers import REDUCTIONS, OnnxReduce
-from cylstm.saving.onnx._parts import padded
-from cylstm.saving.onnx._steps import Steps
-from cylstm.saving.onnx._values import Dim, Flow, Group, Known, Made, size_of
+from cylstm.saving._onnx._arguments import Arguments, axes_of, axis_of
+from cylstm.saving._onnx._building import Builder
+from cylstm.saving._onnx._layers import REDUCTIONS, OnnxReduce
+from cylstm.saving._onnx._parts import padded
+from cylstm.saving._onnx._steps import Steps
+from cylstm.saving._onnx._values import Dim, Flow, Group, Known, Made, size_of
 
 __all__ = ["WINDOWS"]
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from cylstm.layers import Concatenate, Embedding, RepeatVector, ZeroPadding1D
-from cylstm.saving.onnx._arguments import Arguments, axis_of, slices_of
-from cylstm.saving.onnx._building import Builder, in_layout
-from cylstm.saving.onnx._layers import OnnxConstant, OnnxSlice, OnnxTake
-from cylstm.saving.onnx._moving import MAX_RANK, merged
-from cylstm.saving.onnx._steps import Steps
-from cylstm.saving.onnx._values import Dim, Flow, Known, Made, Size, size_of
+from cylstm.saving._onnx._arguments import Arguments, axis_of, slices_of
+from cylstm.saving._onnx._building import Builder, in_layout
+from cylstm.saving._onnx._layers import OnnxConstant, OnnxSlice, OnnxTake
+from cylstm.saving._onnx._moving import MAX_RANK, merged
+from cylstm.saving._onnx._steps import Steps
+from cylstm.saving._onnx._values import Dim, Flow, Known, Made, Size, size_of
 
 __all__ = ["PARTS", "constant_tensor", "padded", "sliced", "taken"]
 _LARGEST = 2**31  # of numbers that say how large a result is
@@ -220,7 +220,8 @@ def _concat(a: Arguments, steps: Steps) -> Flow:
                 groups = [*first.groups[:axis], (own,), *first.groups[axis + 1 :]]
                 layout = [groups[k] for k in order]
                 data = in_layout(value.data, groups, layout)
-                data = np.broadcast_to(data, [int(size_of(group)) for group in layout[1:]])
+                inner: Any = [size_of(group) for group in layout[1:]]
+                data = np.broadcast_to(data, inner)
                 tensors[i] = constant_tensor(b, data, anchor, first.dtype)
         layer = b.layer(Concatenate, order.index(axis), dtype=_float(first))
         found = layer([tensors[i] for i in range(len(values))])
@@ -352,7 +353,7 @@ def _pad(a: Arguments, steps: Steps) -> Flow:
 def _reflected(flow: Flow, axis: int, before: int, after: int, steps: Steps) -> Flow:
     """What there is along an axis, with its ends reflected in the first and the last."""
     size, group = size_of(flow.groups[axis]), flow.groups[axis]
-    known = isinstance(size, int)
+    last = size - 1 if isinstance(size, int) else None
     if isinstance(size, int) and max(before, after) >= size:
         raise ValueError(f"it reflects {before} and {after} places of {size}")
     dim = Dim(size + before + after if isinstance(size, int) else None)
@@ -364,7 +365,7 @@ def _reflected(flow: Flow, axis: int, before: int, after: int, steps: Steps) -> 
         if before:
             parts.insert(0, b.layer(OnnxSlice, place, before, 0, -1, dtype=dtype)(tensor))
         if after:
-            end = None if known and after == size - 1 else -after - 2
+            end = None if after == last else -after - 2
             parts.append(b.layer(OnnxSlice, place, -2, end, -1, dtype=dtype)(tensor))
         return [(b.layer(Concatenate, -1, dtype=dtype)(parts), [*layout[:-1], (dim,)])]
 

@@ -22,15 +22,15 @@ from cylstm.layers import (
     Subtract,
     ThresholdedReLU,
 )
-from cylstm.saving.onnx._arguments import Arguments, axis_of, scalar
-from cylstm.saving.onnx._building import Builder, in_layout
-from cylstm.saving.onnx._layers import (
+from cylstm.saving._onnx._arguments import Arguments, axis_of, scalar
+from cylstm.saving._onnx._building import Builder, in_layout
+from cylstm.saving._onnx._layers import (
     FUNCTIONS,
     OnnxFunction,
     OnnxOperation,
 )
-from cylstm.saving.onnx._steps import Steps
-from cylstm.saving.onnx._values import Dim, Flow, Group, Known, Made, size_of
+from cylstm.saving._onnx._steps import Steps
+from cylstm.saving._onnx._values import Dim, Flow, Group, Known, Made, size_of
 
 __all__ = ["COMPUTING", "hard_sigmoid_name"]
 
@@ -264,7 +264,7 @@ _TURNED = {"Sub": "From", "Div": "Over"}
 def _operation(a: Arguments, steps: Steps) -> Flow | Known:
     if len(a.inputs) < 2 or None in a.inputs:
         raise ValueError(f"it has {len(a.inputs)} inputs, and must have two or more")
-    found = a.inputs[0]
+    found: Any = a.inputs[0]
     for i, value in enumerate(a.inputs[1:], 1):
         if isinstance(found, Flow) and isinstance(value, Flow):
             found = _of_flows(a.op, found, value, steps)
@@ -277,7 +277,8 @@ def _operation(a: Arguments, steps: Steps) -> Flow | Known:
             found = _with_constant(value, found, operation, a.node.input[i], a, steps)
         else:
             raise ValueError("it computes with constants first: put them last")
-    return found
+    result: Flow | Known = found
+    return result
 
 
 # The numbers with which an operation changes nothing.
@@ -393,16 +394,14 @@ def _aligned(
         return native, b.native(two)[1]
     if (b.batch(one), b.batch(two)) not in pairs:
         raise ValueError("it combines different samples")
-    back = {e: d for d, e in pairs if e is not None}
-    atoms = [dim for group in native for dim in group]
-    order = [(d, same[d]) for d in atoms if d in same]
-    order += [pair for pair in pairs if pair not in order]
-    if set(same) < set(back.values()) or any(d is None for d, _ in pairs):
+    places: dict[Dim | None, int] = {d: i for i, d in enumerate(d for g in native for d in g)}
+    if all(d in places for d, _ in pairs):
+        order = sorted(pairs, key=lambda pair: places[pair[0]])
+    else:
         order = sorted(pairs, key=lambda pair: pair[0] is not b.batch(one))
-    layouts = [
-        [(dim,) if dim is not None else () for dim in column] for column in zip(*order, strict=True)
-    ]
-    return layouts[0], layouts[1]
+    first: list[Group] = [() if d is None else (d,) for d, _ in order]
+    second: list[Group] = [() if e is None else (e,) for _, e in order]
+    return first, second
 
 
 COMPUTING: dict[str, Callable[[Arguments, Steps], Flow | Known]] = {

@@ -11,7 +11,7 @@ import numpy as np
 from cylstm.layers import Permute, Reshape
 from cylstm.saving._limits import Limits, check_count
 from cylstm.saving._weights import unused_name
-from cylstm.saving.onnx._values import Dim, Flow, Group, Source, Step, sizes_of
+from cylstm.saving._onnx._values import Dim, Flow, Group, Source, Step, sizes_of
 
 __all__ = ["Builder"]
 
@@ -155,7 +155,7 @@ class Builder:
             raise ValueError("it leaves out a part of an axis that is needed as a whole")
         dtype = dtype if dtype in _FLOATS else "float32"
         if before != after:
-            apart = [(dim,) for dim in before]
+            apart: list[Group] = [(dim,) for dim in before]
             tensor = self._reshaped(tensor, native, apart, dtype)
             order = tuple(before.index(dim) for dim in after)[1:]
             tensor = self.layer(Permute, order, dtype=dtype)(tensor)
@@ -236,4 +236,5 @@ def in_layout(data: np.ndarray, groups: Sequence[Group], layout: Sequence[Group]
     if None in sizes or math.prod(sizes) > max(_LARGEST, data.size):
         raise ValueError("it has a constant that is repeated along too large an axis")
     array = array.reshape([n for own, _ in found for n in own])
-    return np.broadcast_to(array, sizes).reshape([math.prod(full) for _, full in found])[0]
+    whole = np.broadcast_to(array, sizes).reshape([math.prod(full) for _, full in found])
+    return np.asarray(whole[0])

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cylstm.saving.onnx._values import Flow, Known, Made, Source, Step
+from cylstm.saving._onnx._values import Flow, Known, Made, Source, Step
 
 __all__ = ["Steps"]
 

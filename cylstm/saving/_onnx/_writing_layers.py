@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cylstm import activations, layers
-from cylstm.saving.onnx import _layers as own
-from cylstm.saving.onnx._emitting import Emitter
+from cylstm.saving._onnx import _layers as own
+from cylstm.saving._onnx._emitting import Emitter
 
 __all__ = ["WRITTEN", "Layered"]
 

@@ -17,11 +17,11 @@ from typing import Any
 from cylstm.saving import _atomic, _weights
 from cylstm.saving._errors import reading
 from cylstm.saving._files import opened
-from cylstm.saving.onnx._document import decode
-from cylstm.saving.onnx._external import Folder
-from cylstm.saving.onnx._reading import model_of
-from cylstm.saving.onnx._wire import leading_fields
-from cylstm.saving.onnx._writing import document_of
+from cylstm.saving._onnx._document import decode
+from cylstm.saving._onnx._external import Folder
+from cylstm.saving._onnx._reading import model_of
+from cylstm.saving._onnx._wire import leading_fields
+from cylstm.saving._onnx._writing import document_of
 
 __all__ = ["load", "load_weights", "recognises", "require", "save", "suffixes"]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import struct
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Self, dataclass_transform
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -80,7 +80,6 @@ def part(number: int, kind: Any, *, repeated: bool = False) -> Any:
     return dataclasses.field(default=None, metadata=entry)
 
 
-@dataclass_transform(field_specifiers=(part,))
 class Message:
     """The base of messages: a subclass lists its fields with `part`.
 
@@ -97,6 +96,9 @@ class Message:
     """
 
     _parts: dict[int, tuple[str, Any, bool]]
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        """Replaced in each subclass by one that takes its fields; all may be left out."""
 
     def __init_subclass__(cls) -> None:
         dataclasses.dataclass(cls)
@@ -298,4 +300,4 @@ def _encoded(kind: Any, value: Any) -> bytes:
         content = bytes(value)
     else:
         content = value.encoded()
-    return _varint(len(content)) + content
+    return _varint(len(content)) + bytes(content)

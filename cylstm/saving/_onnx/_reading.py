@@ -11,20 +11,20 @@ from cylstm import _blank, _warning
 from cylstm.layers import Input
 from cylstm.models import Model
 from cylstm.saving._limits import Limits, check_count
-from cylstm.saving.onnx._arguments import Arguments, Numbers
-from cylstm.saving.onnx._building import Builder
-from cylstm.saving.onnx._computing import COMPUTING
-from cylstm.saving.onnx._document import Graph, Node, Tensor, ValueInfo
-from cylstm.saving.onnx._document import Model as Document
-from cylstm.saving.onnx._external import Folder
-from cylstm.saving.onnx._folding import FOLDED, fold
-from cylstm.saving.onnx._lstm import lstm
-from cylstm.saving.onnx._moving import MOVING
-from cylstm.saving.onnx._parts import PARTS
-from cylstm.saving.onnx._steps import Steps
-from cylstm.saving.onnx._tensors import array_of, dtype_of
-from cylstm.saving.onnx._values import Dim, Flow, Group, Known, Made, Step, sizes_of
-from cylstm.saving.onnx._windows import WINDOWS
+from cylstm.saving._onnx._arguments import Arguments, Numbers
+from cylstm.saving._onnx._building import Builder
+from cylstm.saving._onnx._computing import COMPUTING
+from cylstm.saving._onnx._document import Graph, Node, Tensor, ValueInfo
+from cylstm.saving._onnx._document import Model as Document
+from cylstm.saving._onnx._external import Folder
+from cylstm.saving._onnx._folding import FOLDED, fold
+from cylstm.saving._onnx._lstm import lstm
+from cylstm.saving._onnx._moving import MOVING
+from cylstm.saving._onnx._parts import PARTS
+from cylstm.saving._onnx._steps import Steps
+from cylstm.saving._onnx._tensors import array_of, dtype_of
+from cylstm.saving._onnx._values import Dim, Flow, Group, Known, Made, Step, sizes_of
+from cylstm.saving._onnx._windows import WINDOWS
 
 __all__ = ["model_of"]
 
@@ -259,7 +259,7 @@ def _warn_of_order(kind: str, name: str | None, flow: Flow, batch: Dim) -> None:
 
 
 def _version(document: Document) -> int:
-    versions = [s.version for s in document.opset_import if s.domain in _OWN_DOMAINS]
+    versions = [s.version or 0 for s in document.opset_import if s.domain in _OWN_DOMAINS]
     if len(versions) != 1 or versions[0] not in _VERSIONS:
         raise ValueError(
             f"it is of version {versions} of the operators; read are {_VERSIONS[0]} to "

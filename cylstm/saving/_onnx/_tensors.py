@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from cylstm.saving.onnx._document import Tensor
-from cylstm.saving.onnx._external import Folder
+from cylstm.saving._onnx._document import Tensor
+from cylstm.saving._onnx._external import Folder
 
 __all__ = ["DTYPES", "array_of", "dtype_of", "tensor_of", "type_number"]
 

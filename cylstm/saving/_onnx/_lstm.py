@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cylstm.layers import LSTM, Bidirectional, Concatenate
-from cylstm.saving.onnx._arguments import Arguments
-from cylstm.saving.onnx._building import Builder
-from cylstm.saving.onnx._computing import hard_sigmoid_name
-from cylstm.saving.onnx._layers import OnnxLengthsMask, OnnxSlice, OnnxZeroPastEnd
-from cylstm.saving.onnx._parts import constant_tensor, sliced, taken
-from cylstm.saving.onnx._steps import Steps
-from cylstm.saving.onnx._values import Dim, Flow, Group, Known, Made, Source
+from cylstm.saving._onnx._arguments import Arguments
+from cylstm.saving._onnx._building import Builder
+from cylstm.saving._onnx._computing import hard_sigmoid_name
+from cylstm.saving._onnx._layers import OnnxLengthsMask, OnnxSlice, OnnxZeroPastEnd
+from cylstm.saving._onnx._parts import constant_tensor, sliced, taken
+from cylstm.saving._onnx._steps import Steps
+from cylstm.saving._onnx._values import Dim, Flow, Group, Known, Made, Source
 
 __all__ = ["GATES", "lstm"]
 

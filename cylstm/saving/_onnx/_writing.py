@@ -13,7 +13,7 @@ from cylstm.graph import Node as Call
 from cylstm.graph import SymbolicTensor, walk
 from cylstm.layers import LSTM, Bidirectional, InputLayer, TimeDistributed
 from cylstm.saving._limits import Limits, check_count
-from cylstm.saving.onnx._document import (
+from cylstm.saving._onnx._document import (
     Dimension,
     Graph,
     Model,
@@ -24,11 +24,11 @@ from cylstm.saving.onnx._document import (
     Type,
     ValueInfo,
 )
-from cylstm.saving.onnx._emitting import Emitter
-from cylstm.saving.onnx._layers import OnnxLengthsMask, OnnxSlice, OnnxZeroPastEnd
-from cylstm.saving.onnx._tensors import type_number
-from cylstm.saving.onnx._writing_layers import WRITTEN, Layered
-from cylstm.saving.onnx._writing_lstm import bidirectional, lstm
+from cylstm.saving._onnx._emitting import Emitter
+from cylstm.saving._onnx._layers import OnnxLengthsMask, OnnxSlice, OnnxZeroPastEnd
+from cylstm.saving._onnx._tensors import type_number
+from cylstm.saving._onnx._writing_layers import WRITTEN, Layered
+from cylstm.saving._onnx._writing_lstm import bidirectional, lstm
 
 __all__ = ["document_of"]
 
