@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 
 from cylstm._storage import DEFAULT_MAX_SIZE, Path
 from cylstm.saving import _atomic
+from cylstm.saving import _keras2 as keras2
 from cylstm.saving import _native as native
 from cylstm.saving._errors import FormatError, reading
 from cylstm.saving._files import opened
@@ -70,6 +71,7 @@ class Writer(Format, Protocol):
 
 FORMATS: dict[str, Format] = {
     "native": native,
+    "keras 2": keras2,
 }
 
 
@@ -101,7 +103,7 @@ def check_path(filepath: Path, *, overwrite: bool = True) -> None:
     >>> check_path("model.pkl")
     Traceback (most recent call last):
     ...
-    ValueError: No format has the suffix of 'model.pkl'; there are .safetensors.
+    ValueError: No format has the suffix of 'model.pkl'; there are .safetensors, ...
     """
     _check_place(filepath, overwrite, "save")
 
@@ -124,7 +126,7 @@ def check_weights_path(filepath: Path, *, overwrite: bool = True) -> None:
     >>> check_weights_path("weights.pkl")
     Traceback (most recent call last):
     ...
-    ValueError: No format has the suffix of 'weights.pkl'; there are .safetensors.
+    ValueError: No format has the suffix of 'weights.pkl'; there are .safetensors, ...
     """
     _check_place(filepath, overwrite, "save_weights")
 
