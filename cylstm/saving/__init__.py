@@ -16,6 +16,8 @@ from typing import Any, Protocol, cast
 from cylstm._storage import DEFAULT_MAX_SIZE, Path
 from cylstm.saving import _atomic
 from cylstm.saving import _keras2 as keras2
+from cylstm.saving import _keras3 as keras3
+from cylstm.saving import _keras3_weights as keras3_weights
 from cylstm.saving import _native as native
 from cylstm.saving._errors import FormatError, reading
 from cylstm.saving._files import opened
@@ -72,6 +74,8 @@ class Writer(Format, Protocol):
 FORMATS: dict[str, Format] = {
     "native": native,
     "keras 2": keras2,
+    "keras 3": keras3,
+    "keras 3 weights": keras3_weights,
 }
 
 

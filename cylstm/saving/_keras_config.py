@@ -72,9 +72,9 @@ _SO_ANYWAY: dict[str, tuple[Any, ...]] = {
     "time_major": (False,),
     "zero_output_for_mask": (False,),
 }
-# How random numbers are drawn in another framework, where they are others anyway.
-_SEEDS = ("seed", "rng_seed")
-_HOW_COMPUTED = ("use_cudnn",)
+# How it is computed, or random numbers are drawn, which differ between frameworks anyway.
+_HOW_COMPUTED = ("use_cudnn", "seed", "rng_seed")
+_SEEDED = ("Dropout", "SpatialDropout1D", "AlphaDropout")
 _DTYPES = ("float32", "float64", None)
 _MERGES = {
     "sum": "Add",
@@ -172,7 +172,10 @@ Nested = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 def _without_additions(name: str, config: dict[str, Any], layer: str) -> dict[str, Any]:
     """The arguments without those that later versions added and that are so anyway."""
-    config = {k: v for k, v in config.items() if k not in (*_SEEDS, *_HOW_COMPUTED)}
+    seed = config.get("seed")
+    config = {k: v for k, v in config.items() if k not in _HOW_COMPUTED}
+    if name in _SEEDED and isinstance(seed, int):
+        config["seed"] = seed
     for key, allowed in _SO_ANYWAY.items():
         if key in config:
             value = config.pop(key)
@@ -256,8 +259,8 @@ def _check_backward_layer(config: dict[str, Any], layer: str) -> None:
                 f"layer {layer}: Bidirectional with a backward_layer of its own is not offered: "
                 "the layer itself reads backwards, with weights of its own"
             )
-        if not other.get("go_backwards"):
-            raise ValueError(f"layer {layer}: its backward_layer does not read backwards")
+        if bool(other.get("go_backwards")) == bool(inner.get("go_backwards")):
+            raise ValueError(f"layer {layer}: both its layers read in the same direction")
     if isinstance(inner.get("name"), str):
         inner["name"] = inner["name"].removeprefix("forward_")
     config["layer"] = {**forward, "config": inner}
