@@ -17,6 +17,7 @@ from cylstm import _spellings
 from cylstm.saving._translation import activation_from, activation_to
 
 __all__ = [
+    "CYLSTM",
     "KERAS_1",
     "KERAS_2",
     "KERAS_3",
@@ -25,10 +26,12 @@ __all__ = [
     "class_name_of",
     "entry_from",
     "origin_of",
+    "own_entry",
     "without_package",
 ]
 
 KERAS_1, KERAS_2, KERAS_3 = "keras1", "keras2", "keras3"
+CYLSTM = "cylstm"  # to_json of ours, which needs no translation
 Origin = str
 
 _CLASSES = {
@@ -165,6 +168,14 @@ def entry_from(entry: Mapping[str, Any], origin: Origin, nested: Nested) -> dict
         except ValueError as error:
             raise ValueError(f"layer {layer}: {key}: {error}") from None
     return {"class_name": name, "config": found}
+
+
+def own_entry(entry: Mapping[str, Any], nested: Nested) -> dict[str, Any]:
+    """An entry as cylstm writes it, with the layer within it changed by `nested`."""
+    config = entry["config"]
+    if isinstance(config, Mapping) and _is_object(config.get("layer")):
+        config = {**config, "layer": nested(config["layer"])}
+    return {**entry, "config": config}
 
 
 Nested = Callable[[Mapping[str, Any]], dict[str, Any]]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +22,6 @@ _END = b"PK\x05\x06"
 _LONGEST_END = 2**16 + 22  # the last record with its comment
 _LARGEST_LIST = 2**20  # bytes of the list of members
 _MOST_MEMBERS = 4096
-_NAME = re.compile(r"[A-Za-z0-9_.:@+ -]+(/[A-Za-z0-9_.:@+ -]+)*")
 _RATIO = 100  # bytes that come out, to bytes in the file
 _FREE = 2**24  # bytes that may come out of any file
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same contents are the same bytes
@@ -101,7 +99,8 @@ def _check_end(file: BinaryIO, size: int) -> None:
 
 def _check_member(member: zipfile.ZipInfo) -> None:
     name = member.filename
-    if not _NAME.fullmatch(name) or any(part in (".", "..") for part in name.split("/")):
+    parts = name.split("/")
+    if not name.isprintable() or "\\" in name or any(part in ("", ".", "..") for part in parts):
         raise ValueError(f"it has a member of the name {name[:100]!r}, which is not read")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"its member {name!r} is compressed in a way that is not read")

@@ -1,6 +1,5 @@
 """Models and weights as Keras 3 has them: .keras and .weights.h5."""
 
-
 import numpy as np
 import pytest
 from keras_files import CASES, Recorded
