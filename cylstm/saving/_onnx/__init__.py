@@ -16,7 +16,7 @@ from typing import Any
 
 from cylstm.saving import _atomic, _weights
 from cylstm.saving._errors import reading
-from cylstm.saving._files import opened
+from cylstm.saving._files import check_size, opened
 from cylstm.saving._onnx._document import decode
 from cylstm.saving._onnx._external import Folder
 from cylstm.saving._onnx._reading import model_of
@@ -60,11 +60,7 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, ma
     """
     with reading(path):
         with opened(path) as (file, size):
-            if size > max_size:
-                raise ValueError(
-                    f"it has {size} bytes, and at most {max_size} are allowed: give "
-                    f"max_size={size} if you trust it"
-                )
+            check_size(size, max_size)
             data = file.read(size)
         return model_of(decode(data), Folder(path, max_size - size), size)
 

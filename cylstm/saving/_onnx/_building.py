@@ -10,8 +10,8 @@ import numpy as np
 
 from cylstm.layers import Permute, Reshape
 from cylstm.saving._limits import Limits, check_count
-from cylstm.saving._weights import unused_name
 from cylstm.saving._onnx._values import Dim, Flow, Group, Source, Step, sizes_of
+from cylstm.saving._weights import unused_name
 
 __all__ = ["Builder"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from cylstm.saving._weights import unused_name
 from cylstm.saving._onnx._document import Node, Tensor, attribute
 from cylstm.saving._onnx._tensors import tensor_of, type_number
+from cylstm.saving._weights import unused_name
 
 __all__ = ["Emitter"]
 

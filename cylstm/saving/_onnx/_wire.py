@@ -92,7 +92,7 @@ class Message:
     ...     key: str | None = part(1, TEXT)
     ...     counts: list[int] = part(2, INT, repeated=True)
     >>> Entry("a", [1, 300, -1]).encoded().hex()
-    '0a0161080110ac0210ffffffffffffffffff01'
+    '0a0161100110ac0210ffffffffffffffffff01'
     """
 
     _parts: dict[int, tuple[str, Any, bool]]
