@@ -42,7 +42,7 @@ def main():
             if entry.name == "rate":
                 values = np.array(16000)
             elif entry.name == "lengths":
-                values = np.arange(len(random.normal(size=shape))) + 4
+                values = np.array([6, 4])
             elif whole:
                 values = random.randint(0, 7, shape)
             else:

@@ -156,6 +156,21 @@ class Attention(nn.Module):
         return (weights.transpose(1, 2) @ y).squeeze(1)
 
 
+class Packed(nn.Module):
+    """Sequences of different lengths."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(3, 2, num_layers=2, batch_first=True, bidirectional=True)
+        self.linear = nn.Linear(4, 1)
+
+    def forward(self, x, lengths):
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True)
+        y, (h, c) = self.lstm(packed)
+        y, _ = nn.utils.rnn.pad_packed_sequence(y, batch_first=True)
+        return y, self.linear(torch.cat((h[-2], h[-1]), dim=1))
+
+
 def sequence(batch=2, steps=6):
     return torch.randn(batch, steps, 3)
 
@@ -182,6 +197,12 @@ CASES = {
     "zero_start": (ZeroStart, (sequence(),), ["x"], {"x": {0: "batch"}}),
     "squeezed": (Squeezed, (sequence(),), ["x"], {"x": {0: "batch", 1: "time"}}),
     "decoder": (Decoder, (sequence(),), ["x"], {"x": {0: "batch", 1: "time"}}),
+    "packed": (
+        Packed,
+        (sequence(), torch.tensor([6, 4])),
+        ["x", "lengths"],
+        {"x": {0: "batch", 1: "time"}, "lengths": {0: "batch"}},
+    ),
     "attention": (Attention, (sequence(),), ["x"], {"x": {0: "batch", 1: "time"}}),
 }  # fmt: skip
 
@@ -198,6 +219,8 @@ def dynamic(inputs, names, axes):
 def main():
     for name, (module, inputs, names, axes) in CASES.items():
         for exporter in ("dynamo", "script"):
+            if (exporter, name) == ("dynamo", "packed"):
+                continue  # it does not know packed sequences
             torch.manual_seed(5)
             model = module().eval()
             for parameter in model.parameters():
