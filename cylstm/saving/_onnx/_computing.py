@@ -29,13 +29,14 @@ from cylstm.saving._onnx._layers import (
     OnnxFunction,
     OnnxOperation,
 )
+from cylstm.saving._onnx._moving import alike
 from cylstm.saving._onnx._steps import Steps
 from cylstm.saving._onnx._values import Dim, Flow, Group, Known, Made, size_of
 
-__all__ = ["COMPUTING", "hard_sigmoid_name"]
+__all__ = ["COMPUTING", "each", "hard_sigmoid_name"]
 
 
-def _each(flow: Flow, steps: Steps, make_layer: Callable[[Builder], Any]) -> Flow:
+def each(flow: Flow, steps: Steps, make_layer: Callable[[Builder], Any]) -> Flow:
     """A layer that treats every number by itself: axes stay as they are."""
 
     def make(b: Builder) -> Made:
@@ -65,7 +66,7 @@ def _activation(a: Arguments, steps: Steps) -> Flow:
         or abs(a.get("gamma", 1.05070102) - 1.05070102) > 1e-6
     ):
         raise ValueError("its alpha and gamma are not those of selu")
-    return _each(flow, steps, lambda b: b.layer(Activation, name, dtype=flow.dtype))
+    return each(flow, steps, lambda b: b.layer(Activation, name, dtype=flow.dtype))
 
 
 def hard_sigmoid_name(alpha: float, beta: float) -> str | None:
@@ -82,31 +83,31 @@ def _hard_sigmoid(a: Arguments, steps: Steps) -> Flow:
     flow, alpha, beta = a.flow(0), a.get("alpha", 0.2), a.get("beta", 0.5)
     name = hard_sigmoid_name(alpha, beta)
     if name is not None:
-        return _each(flow, steps, lambda b: b.layer(Activation, name, dtype=flow.dtype))
+        return each(flow, steps, lambda b: b.layer(Activation, name, dtype=flow.dtype))
     for operation, number in (("Mul", alpha), ("Add", beta), ("Max", 0.0), ("Min", 1.0)):
         flow = _with_number(flow, operation, number, steps)
     return flow
 
 
 def _with_number(flow: Flow, operation: str, number: float, steps: Steps) -> Flow:
-    return _each(flow, steps, lambda b: b.layer(OnnxOperation, operation, number, dtype=flow.dtype))
+    return each(flow, steps, lambda b: b.layer(OnnxOperation, operation, number, dtype=flow.dtype))
 
 
 def _elu(a: Arguments, steps: Steps) -> Flow:
     flow, alpha = a.flow(0), a.get("alpha", 1.0)
     if alpha == 1:
-        return _each(flow, steps, lambda b: b.layer(Activation, "elu", dtype=flow.dtype))
-    return _each(flow, steps, lambda b: b.layer(ELU, alpha, dtype=flow.dtype))
+        return each(flow, steps, lambda b: b.layer(Activation, "elu", dtype=flow.dtype))
+    return each(flow, steps, lambda b: b.layer(ELU, alpha, dtype=flow.dtype))
 
 
 def _leaky_relu(a: Arguments, steps: Steps) -> Flow:
     flow, alpha = a.flow(0), a.get("alpha", 0.01)
-    return _each(flow, steps, lambda b: b.layer(LeakyReLU, alpha, dtype=flow.dtype))
+    return each(flow, steps, lambda b: b.layer(LeakyReLU, alpha, dtype=flow.dtype))
 
 
 def _thresholded_relu(a: Arguments, steps: Steps) -> Flow:
     flow, alpha = a.flow(0), a.get("alpha", 1.0)
-    return _each(flow, steps, lambda b: b.layer(ThresholdedReLU, alpha, dtype=flow.dtype))
+    return each(flow, steps, lambda b: b.layer(ThresholdedReLU, alpha, dtype=flow.dtype))
 
 
 def _prelu(a: Arguments, steps: Steps) -> Flow:
@@ -149,7 +150,7 @@ def _softmax(a: Arguments, steps: Steps) -> Flow:
 
 def _function(a: Arguments, steps: Steps) -> Flow:
     flow, name = a.flow(0), a.op
-    return _each(flow, steps, lambda b: b.layer(OnnxFunction, name, dtype=flow.dtype))
+    return each(flow, steps, lambda b: b.layer(OnnxFunction, name, dtype=flow.dtype))
 
 
 def _clip(a: Arguments, steps: Steps) -> Flow:
@@ -167,7 +168,7 @@ def _dropout(a: Arguments, steps: Steps) -> Flow:
         raise ValueError("it is exported for training: export the model for inference")
     if not rate:
         return flow
-    return _each(flow, steps, lambda b: b.layer(Dropout, rate, dtype=flow.dtype))
+    return each(flow, steps, lambda b: b.layer(Dropout, rate, dtype=flow.dtype))
 
 
 # ---------------------------------------------------------------------- products
@@ -202,8 +203,7 @@ def _dense(
     flow: Flow, known: Known, kernel: np.ndarray, bias: np.ndarray | None, dim: Dim, steps: Steps
 ) -> Flow:
     """A product with a matrix, of the last axis, which becomes another one."""
-    size = flow.shape[-1]
-    if kernel.dtype != flow.dtype or isinstance(size, int) and size != kernel.shape[0]:
+    if kernel.dtype != flow.dtype or not flow.need(-1, kernel.shape[0]):
         raise ValueError(
             f"it multiplies {flow.dtype} of {flow.shape} by {kernel.dtype} of {kernel.shape}"
         )
@@ -305,8 +305,8 @@ def _with_constant(
             a.claim([*data.shape[:i], size, *data.shape[i + 1 :]])
             data = np.repeat(data, size, i) if data.shape[i] == 1 else data
             inner[i], groups[i] = (Dim(1),), (Dim(size),)
-        elif isinstance(own, int) or data.shape[i] != 1 and not isinstance(size, int):
-            if own != size:
+        elif isinstance(own, int) or isinstance(size, int):
+            if not isinstance(size, int) or not flow.need(i, size):
                 raise ValueError(f"it has a constant of {known.shape}, for a value of {flow.shape}")
     fused = _fused(flow, data, operation, name, steps)
     if fused is not None:
@@ -319,9 +319,9 @@ def _with_constant(
     new = {d: e for g, h in zip(inner, groups, strict=True) for d, e in zip(g, h, strict=True)}
 
     def make(b: Builder) -> Made:
-        if inner == list(flow.groups):
-            tensor, layout = b.native(flow)
-        else:
+        tensor, layout = b.native(flow)
+        whole = all(len(g) == 1 or None not in [d.size for d in g] for g in layout)
+        if inner != list(flow.groups) or not whole:
             layout = b.standard(flow.view(inner))
             tensor = b.arranged(flow, layout)
         constant = in_layout(data, inner, layout)
@@ -351,13 +351,14 @@ def _of_flows(op: str, one: Flow, two: Flow, steps: Steps) -> Flow:
     if one.dtype != two.dtype:
         raise ValueError(f"it has inputs of the dtypes {one.dtype} and {two.dtype}")
     if op == "Div":
-        two = _each(two, steps, lambda b: b.layer(OnnxFunction, "Reciprocal", dtype=one.dtype))
+        two = each(two, steps, lambda b: b.layer(OnnxFunction, "Reciprocal", dtype=one.dtype))
         op = "Mul"
     if op not in _OF_TWO:
         raise ValueError("it computes with two values that are not constants")
     rank = max(one.rank, two.rank)
     one = one.view([()] * (rank - one.rank) + list(one.groups))
     two = two.view([()] * (rank - two.rank) + list(two.groups))
+    one, two = alike(one, two, steps)
     pairs: list[tuple[Dim | None, Dim | None]] = []
     groups: list[Group] = []
     for g, h in zip(one.groups, two.groups, strict=True):

@@ -110,10 +110,9 @@ def _refuse_variants(a: Arguments) -> None:
 def _weights(a: Arguments, x: Flow, directions: int) -> tuple[list[list[np.ndarray]], int]:
     w, r = a.constant(1).array(), a.constant(2).array()
     units = r.shape[-1] if r.ndim == 3 else 0
-    width = x.shape[2]
     if not units or r.shape != (directions, 4 * units, units):
         raise ValueError(f"its R has the shape {r.shape}, of {directions} directions")
-    if w.ndim != 3 or w.shape[:2] != r.shape[:2] or isinstance(width, int) and width != w.shape[2]:
+    if w.ndim != 3 or w.shape[:2] != r.shape[:2] or not x.need(2, w.shape[2]):
         raise ValueError(f"its W has the shape {w.shape}, its R {r.shape}, its input {x.shape}")
     if a.get("hidden_size", units) != units:
         raise ValueError(f"its hidden_size is {a.get('hidden_size', units)}, and R has {units}")
@@ -283,7 +282,7 @@ def _outputs(plan: _Plan, layout: int, batch: Dim, steps: Steps) -> list[Flow]:
     order = [axes.batch, axes.time, way, axes.unit]
     order = order if layout else [axes.time, way, axes.batch, axes.unit]
     y = Flow(sources[0], order, plan.dtype)
-    if plan.direction == "reverse" and plan.lengths is None:
+    if plan.direction == "reverse" and plan.lengths is None and time.size != 1:
         y = sliced(y, order.index(axes.time), slice(None, None, -1), steps)
         y.source.picks[frozenset({(y.groups[order.index(axes.time)][0], 0)})] = (h, {})
     return [

@@ -9,9 +9,9 @@ from cylstm.saving._onnx._arguments import Arguments, axes_of, axis_of
 from cylstm.saving._onnx._building import Builder
 from cylstm.saving._onnx._steps import Steps
 from cylstm.saving._onnx._tensors import dtype_of
-from cylstm.saving._onnx._values import Dim, Flow, Group, Made, Product, Size
+from cylstm.saving._onnx._values import Dim, Flow, Group, Made, Product, Size, Undecided, size_of
 
-__all__ = ["MAX_RANK", "MOVING", "merged"]
+__all__ = ["MAX_RANK", "MOVING", "alike", "as_one", "merged"]
 
 MAX_RANK = 8
 
@@ -137,7 +137,11 @@ def _dealt(size: Size, atoms: list[Dim], end: int) -> Group:
             raise ValueError("its shape needs more numbers than there are")
         dim = atoms.pop(end)
         if dim.size is None and not unknown:
-            dim.fix(scale)  # exporters leave numbers behind of the sequence that they traced
+            # Exporters leave numbers behind of the sequence that they traced.
+            beside = atoms[end].size if atoms else None
+            if beside is not None and beside != 1 and scale % beside == 0:
+                raise Undecided
+            dim.fix(scale)
         if dim.size is None:
             # Which of several is taken does not matter: they are in one axis.
             unknown.remove(dim) if dim in unknown else unknown.pop()
@@ -193,6 +197,39 @@ def _divided(flow: Flow, wanted: Sequence[Size], steps: Steps) -> Flow:
 
     (source,) = steps.add([flow], 1, make)
     return Flow(source, [*groups, *parts], flow.dtype)
+
+
+def as_one(flow: Flow, axis: int, steps: Steps) -> Flow:
+    """The value with one axis that was made of several as an axis of its own."""
+    group = flow.groups[axis]
+    if len(group) == 1:
+        return flow
+    size = size_of(group)
+    dim = Dim(size if isinstance(size, int) else None)
+
+    def make(b: Builder) -> Made:
+        tensor, layout = b.native(flow)
+        if group not in layout:
+            layout = b.standard(flow)
+            tensor = b.arranged(flow, layout)
+        if group not in layout:
+            raise ValueError("it puts the axis of samples together with others")
+        return [(tensor, [(dim,) if g == group else g for g in layout])]
+
+    (source,) = steps.add([flow], 1, make)
+    return Flow(source, [*flow.groups[:axis], (dim,), *flow.groups[axis + 1 :]], flow.dtype)
+
+
+def alike(one: Flow, two: Flow, steps: Steps, but: int | None = None) -> tuple[Flow, Flow]:
+    """Two values of as many axes, with axes of the same parts, but for one axis.
+
+    An axis of size 1 may stand against any other.
+    """
+    for i in range(one.rank):
+        g, h = one.groups[i], two.groups[i]
+        if i != but and len(g) != len(h) and one.shape[i] != 1 and two.shape[i] != 1:
+            one, two = as_one(one, i, steps), as_one(two, i, steps)
+    return one, two
 
 
 MOVING: dict[str, Callable[[Arguments, Steps], Flow]] = {

@@ -11,7 +11,7 @@ from cylstm.layers import Concatenate, Embedding, RepeatVector, ZeroPadding1D
 from cylstm.saving._onnx._arguments import Arguments, axis_of, slices_of
 from cylstm.saving._onnx._building import Builder, in_layout
 from cylstm.saving._onnx._layers import OnnxConstant, OnnxSlice, OnnxTake
-from cylstm.saving._onnx._moving import MAX_RANK, merged
+from cylstm.saving._onnx._moving import MAX_RANK, alike, as_one, merged
 from cylstm.saving._onnx._steps import Steps
 from cylstm.saving._onnx._values import Dim, Flow, Known, Made, Size, size_of
 
@@ -38,7 +38,7 @@ def taken(flow: Flow, axis: int, index: int, steps: Steps) -> Flow:
         if size == 1:
             return flow.view(groups)
     if len(group) != 1:
-        raise ValueError("it takes a part of axes that were put together")
+        return taken(as_one(flow, axis, steps), axis, index, steps)
     (dim,) = group
     whole = flow.of or flow
     places = {**flow.taken, dim: _place(index, dim)}
@@ -189,7 +189,7 @@ def _embedded(a: Arguments, steps: Steps) -> Flow:
 
 
 def _concat(a: Arguments, steps: Steps) -> Flow:
-    values = a.inputs
+    values = list(a.inputs)
     flows = [value for value in values if isinstance(value, Flow)]
     first = flows[0]
     rank = first.rank
@@ -201,8 +201,12 @@ def _concat(a: Arguments, steps: Steps) -> Flow:
     again = _together_again(values, axis)
     if again is not None:
         return again
-    for flow in flows[1:]:
-        _match(first, flow, {axis})
+    for i, value in enumerate(values):
+        if isinstance(value, Flow) and value is not first:
+            first, values[i] = alike(first, value, steps, axis)
+            _match(first, values[i], {axis})
+    values = [first if value is flows[0] else value for value in values]
+    flows = [value for value in values if isinstance(value, Flow)]
     sizes = [value.shape[axis] for value in values]
     known = all(isinstance(size, int) for size in sizes)
     dim = Dim(sum(sizes) if known else None)
@@ -230,8 +234,10 @@ def _concat(a: Arguments, steps: Steps) -> Flow:
     (source,) = steps.add(flows, 1, make)
     if known and all(size == 1 for size in sizes) and len(flows) == len(values):
         for i, flow in enumerate(flows):
-            pairs = zip(_without(first, axis), _without(flow, axis), strict=True)
-            source.picks[frozenset({(dim, i)})] = (flow.source, dict(pairs))
+            one, two = _without(first, axis), _without(flow, axis)
+            if len(one) == len(two):
+                same = dict(zip(one, two, strict=True))
+                source.picks[frozenset({(dim, i)})] = (flow.source, same)
     return Flow(source, [*first.groups[:axis], (dim,), *first.groups[axis + 1 :]], first.dtype)
 
 

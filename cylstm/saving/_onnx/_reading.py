@@ -223,7 +223,7 @@ class _Reader:
                     batch = builder.batch(flow)
                     layout = [(batch,), *(g for g in flow.groups if batch not in g)]
                     tensors.append(builder.arranged(flow, layout))
-                    if flow.groups[0] != (batch,):
+                    if batch not in flow.groups[0]:
                         _warn_of_order("output", info.name, flow, batch)
                 except ValueError as error:
                     raise ValueError(f"output {info.name!r}: {error}") from None
@@ -231,7 +231,7 @@ class _Reader:
             starts = [flow.source.tensor for flow in read.values()]
             model = Model(starts, tensors, name=_plain_name(graph.name or "") or None)
         for name, flow in read.items():
-            if flow.groups[0] != (builder.batch(flow),):
+            if builder.batch(flow) not in flow.groups[0]:
                 _warn_of_order("input", name, flow, builder.batch(flow))
         return model
 

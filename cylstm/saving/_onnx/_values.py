@@ -220,6 +220,15 @@ class Flow:
         """The axes of the source, in the order in which the value has them."""
         return [dim for group in self.groups for dim in group]
 
+    def need(self, axis: int, size: int) -> bool:
+        """Whether an axis is of a size; one that the file leaves open is so from now on."""
+        group = self.groups[axis]
+        unknown = [dim for dim in group if dim.size is None]
+        scale = math.prod(dim.size for dim in group if dim.size is not None)
+        if len(unknown) == 1 and scale and size % scale == 0:
+            unknown[0].fix(size // scale)
+        return size_of(group) == size
+
     def view(self, groups: Sequence[Group]) -> Flow:
         """The same numbers with other axes."""
         return Flow(self.source, groups, self.dtype, self.taken, self.of)

@@ -18,7 +18,8 @@ from cylstm.layers import (
 )
 from cylstm.saving._onnx._arguments import Arguments, axes_of, axis_of
 from cylstm.saving._onnx._building import Builder
-from cylstm.saving._onnx._layers import REDUCTIONS, OnnxReduce
+from cylstm.saving._onnx._computing import each
+from cylstm.saving._onnx._layers import REDUCTIONS, OnnxFunction, OnnxOperation, OnnxReduce
 from cylstm.saving._onnx._parts import padded
 from cylstm.saving._onnx._steps import Steps
 from cylstm.saving._onnx._values import Dim, Flow, Group, Known, Made, size_of
@@ -89,7 +90,7 @@ def _length(size: Any, numbers: list[int], padding: str) -> int | None:
 def _conv(a: Arguments, steps: Steps) -> Flow:
     flow, known = a.flow(0), a.constant(1)
     weights = known.array()
-    if weights.ndim < 3 or a.get("group", 1) != 1 or weights.shape[1] != flow.shape[1]:
+    if weights.ndim < 3 or a.get("group", 1) != 1 or not flow.need(1, weights.shape[1]):
         raise ValueError(
             f"it has weights of {weights.shape} and {a.get('group', 1)} groups, for a value of "
             f"{flow.shape}: only convolutions of all features at once are read"
@@ -201,9 +202,7 @@ def _reduced(flow: Flow, name: str, places: set[int], keep: bool, steps: Steps) 
         g if i not in places else () for i, g in enumerate(flow.groups) if keep or i not in places
     ]
     if not gone:
-        if name not in ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"):
-            raise ValueError("it is of axes of size 1")
-        return flow.view(left)
+        return _of_one(flow.view(left), name, steps)
 
     def make(b: Builder) -> Made:
         if any(dim.is_batch for group in gone for dim in group):
@@ -221,6 +220,15 @@ def _reduced(flow: Flow, name: str, places: set[int], keep: bool, steps: Steps) 
 
     (source,) = steps.add([flow], 1, make)
     return Flow(source, left, flow.dtype)
+
+
+def _of_one(flow: Flow, name: str, steps: Steps) -> Flow:
+    """What a reduction gives of one number."""
+    if name in ("ReduceL1", "ReduceL2"):
+        return each(flow, steps, lambda b: b.layer(OnnxFunction, "Abs", dtype=flow.dtype))
+    if name == "ReduceSumSquare":
+        return each(flow, steps, lambda b: b.layer(OnnxOperation, "Pow", 2.0, dtype=flow.dtype))
+    return flow
 
 
 def _batch_normalization(a: Arguments, steps: Steps) -> Flow:

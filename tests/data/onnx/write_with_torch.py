@@ -156,6 +156,20 @@ class Attention(nn.Module):
         return (weights.transpose(1, 2) @ y).squeeze(1)
 
 
+class Residual(nn.Module):
+    """Two directions, of which each is added to the inputs and read by itself, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 2, batch_first=True, bidirectional=True)
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x):
+        y, (h, c) = self.lstm(x)
+        parts = (x + y, y[:, -1:, :2].expand(-1, 6, -1), y[:, :, 2:] * 2)
+        return self.linear(y + x)[:, 0] - h.transpose(0, 1).reshape(-1, 4), torch.cat(parts, dim=2)
+
+
 class Packed(nn.Module):
     """Sequences of different lengths."""
 
@@ -197,6 +211,7 @@ CASES = {
     "zero_start": (ZeroStart, (sequence(),), ["x"], {"x": {0: "batch"}}),
     "squeezed": (Squeezed, (sequence(),), ["x"], {"x": {0: "batch", 1: "time"}}),
     "decoder": (Decoder, (sequence(),), ["x"], {"x": {0: "batch", 1: "time"}}),
+    "residual": (Residual, (torch.randn(2, 6, 4),), ["x"], {"x": {0: "batch"}}),
     "packed": (
         Packed,
         (sequence(), torch.tensor([6, 4])),
