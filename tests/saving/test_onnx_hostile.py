@@ -209,6 +209,19 @@ def test_data_in_the_folder_are_read(location, length, external, tmp_path):
         np.testing.assert_array_equal(one, two)
 
 
+def test_data_in_other_files_count_as_what_is_held(tmp_path):
+    """A small file may have weights of any size, if these are really there."""
+    weights = lstm_weights(units=150, width=100)
+    document = model([LSTM], weights, [info("x", ("batch", None, 100))])
+    for tensor in document.graph.initializer:
+        (tmp_path / f"{tensor.name}.bin").write_bytes(tensor.raw_data)
+        tensor.raw_data, tensor.data_location = None, 1
+        tensor.external_data = [Entry(key="location", value=f"{tensor.name}.bin")]
+    (tmp_path / "model.onnx").write_bytes(document.encoded())
+    found = load_model(tmp_path / "model.onnx")
+    assert found.count_params() == 600 * 251
+
+
 def _good_in(folder):
     (folder / "good.onnx").write_bytes(GOOD)
     return folder / "good.onnx"

@@ -24,12 +24,8 @@ from cylstm.layers import (
 )
 from cylstm.saving._onnx._arguments import Arguments, axis_of, scalar
 from cylstm.saving._onnx._building import Builder, in_layout
-from cylstm.saving._onnx._layers import (
-    FUNCTIONS,
-    OnnxFunction,
-    OnnxOperation,
-)
 from cylstm.saving._onnx._moving import alike
+from cylstm.saving._onnx._number_layers import FUNCTIONS, OnnxFunction, OnnxOperation
 from cylstm.saving._onnx._steps import Steps
 from cylstm.saving._onnx._values import Dim, Flow, Group, Known, Made, size_of
 

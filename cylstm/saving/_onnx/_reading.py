@@ -85,7 +85,13 @@ class _Reader:
         self.numbers = Numbers(size)
         self.steps = Steps(_uses(graph))
         self.nodes = 0
-        self.limits = Limits(size, len(graph.initializer), size // 4)
+        self._size, self._tensors = size, len(graph.initializer)
+
+    @property
+    def limits(self) -> Limits:
+        """Those of what the file holds, and of what was read from files beside it."""
+        size = self._size + self.folder.taken
+        return Limits(size, self._tensors, size // 4)
 
     # ------------------------------------------------------------------ values
 

@@ -19,7 +19,7 @@ from cylstm.layers import (
 from cylstm.saving._onnx._arguments import Arguments, axes_of, axis_of
 from cylstm.saving._onnx._building import Builder
 from cylstm.saving._onnx._computing import each
-from cylstm.saving._onnx._layers import REDUCTIONS, OnnxFunction, OnnxOperation, OnnxReduce
+from cylstm.saving._onnx._number_layers import REDUCTIONS, OnnxFunction, OnnxOperation, OnnxReduce
 from cylstm.saving._onnx._parts import padded
 from cylstm.saving._onnx._steps import Steps
 from cylstm.saving._onnx._values import Dim, Flow, Group, Known, Made, size_of

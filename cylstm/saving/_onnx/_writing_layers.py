@@ -9,6 +9,7 @@ import numpy as np
 
 from cylstm import activations, layers
 from cylstm.saving._onnx import _layers as own
+from cylstm.saving._onnx import _number_layers as numbers
 from cylstm.saving._onnx._emitting import Emitter
 
 __all__ = ["WRITTEN", "Layered"]
@@ -383,9 +384,9 @@ WRITTEN: dict[type, Callable[[Layered], str]] = {
     layers.UpSampling1D: _up_sampling,
     layers.ZeroPadding1D: _zero_padding,
     own.OnnxConstant: _constant,
-    own.OnnxFunction: _function,
-    own.OnnxOperation: _operation,
-    own.OnnxReduce: _reduce,
+    numbers.OnnxFunction: _function,
+    numbers.OnnxOperation: _operation,
+    numbers.OnnxReduce: _reduce,
     own.OnnxSlice: _slice,
     own.OnnxTake: _take,
 }
