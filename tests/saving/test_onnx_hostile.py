@@ -369,6 +369,29 @@ GRAPHS = {
         model([node("Tanh", "x")], inputs=[info("x", kind=7)]), "the_Tanh.*computes with int64"
     ),
     "a thousand million numbers": (of_shape(10**5, 10**4), "the_Add.*constant of"),
+    "a kernel that nobody sent": (
+        model([node("ConstantOfShape", "s", "k"), node("MatMul", "x k")],
+              {"s": np.array([3, 2**40])}), "the_MatMul.*too large"
+    ),
+    "a product of what nobody sent": (
+        model([node("ConstantOfShape", "s", "k"), node("Gemm", "f k"), ],
+              {"s": np.array([3, 2**40])}, [info("f", ("batch", 3))]), "the_Gemm.*too large"
+    ),
+    "units that nobody sent": (
+        model([node("ConstantOfShape", "w", "W"), node("ConstantOfShape", "r", "R"),
+               node("LSTM", "x W R", layout=1)],
+              {"w": np.array([1, 2**22, 3]), "r": np.array([1, 2**22, 2**20])}),
+        "the_LSTM.*too large"
+    ),
+    "a table that nobody sent": (
+        model([node("ConstantOfShape", "s", "k"), node("Gather", "k x")],
+              {"s": np.array([2**40, 3])}, [info("x", ("batch", 3), 7)]), "the_Gather.*too large"
+    ),
+    "a window that nobody sent": (
+        model([node("ConstantOfShape", "s", "k"), node("Conv", "x k")],
+              {"s": np.array([2**20, 3, 2**20])}, [info("x", ("batch", 3, 9))]),
+        "the_Conv.*too large"
+    ),
     "a shape of negative sizes": (of_shape(-5), "the_ConstantOfShape.*size -5"),
     "a shape of ten axes": (of_shape(*[1] * 10), "shape has 10 axes"),
     "a constant that doubles": (doubled(60), "the_Concat.*too large"),
@@ -500,6 +523,11 @@ def test_half_precision_is_cast(written):
     np.testing.assert_array_equal(
         found.layers[1].kernel.value[:, :2], tensors["W16"][0, :2].T.astype("float32")
     )
+    large = lstm_weights(units=128, width=128)
+    nodes = [node("Cast", f"{n}16", n, to=1) for n in large]
+    tensors = {f"{n}16": a.astype("float16") for n, a in large.items()}
+    document = model([*nodes, LSTM], tensors, [info("x", ("batch", None, 128))])
+    assert load_model(written(document)).count_params() == 512 * 257
     stored = Tensor(
         dims=[1], data_type=10, int32_data=[int(np.float16(1.5).view("uint16"))], name="half"
     )

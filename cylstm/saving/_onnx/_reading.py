@@ -91,7 +91,7 @@ class _Reader:
     def limits(self) -> Limits:
         """Those of what the file holds, and of what was read from files beside it."""
         size = self._size + self.folder.taken
-        return Limits(size, self._tensors, size // 4)
+        return Limits(size, self._tensors, size)  # numbers of 16 bits are cast to 32
 
     # ------------------------------------------------------------------ values
 
