@@ -186,6 +186,10 @@ class _Reader:
         computed = any(isinstance(value, Flow) for value in a.inputs)
         if a.op in FOLDED and (not computed or a.op in ("Shape", "Size")):
             return list(fold(a))
+        if a.op in FOLDED and a.op not in _READ:
+            raise ValueError(
+                "it depends on the inputs, and operators of this kind are read of constants only"
+            )
         if a.op not in _READ:
             raise ValueError(_ADVICE.get(a.op, "operators of this kind are not read"))
         if not computed:
