@@ -203,7 +203,10 @@ def _batch_normalization(c: Layered) -> str:
     ]
     rest = range(1, rank - 1)
     x = c.e.transposed(c.x, 0, rank - 1, *rest) if rank > 2 else c.x
-    options = {"epsilon": float(layer.epsilon), "momentum": float(layer.momentum)}
+    options: dict[str, Any] = {
+        "epsilon": float(layer.epsilon),
+        "momentum": float(layer.momentum),
+    }
     y = str(c.e.main("BatchNormalization", [x, *names], **options))
     return c.e.transposed(y, 0, *range(2, rank), 1) if rank > 2 else y
 
