@@ -81,7 +81,8 @@ def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> No
                 )
     limits = Limits.of(arrays)
     _description.describe(model, limits)  # refuses what could not be loaded
-    text = _json.dump(_json.plain(_keras_graph.written(model), f"The model {model.name}"))
+    architecture = {**_keras_graph.written(model), "name": model.name}
+    text = _json.dump(_json.plain(architecture, f"The model {model.name}"))
     _json.check_count(text, limits.values)
     contents.attributes["model_config"] = text
     _atomic.write(path, _hdf5.encode(contents), overwrite=overwrite)
