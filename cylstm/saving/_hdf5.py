@@ -138,8 +138,8 @@ class _Counted(Bounded):
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         super().__init__(file, size)
-        self._calls = 20_000 + size // 32
-        self._bytes = 2**22 + 2 * size
+        self._calls = 5_000 + size // 32
+        self._bytes = 2**18 + 2 * size
 
     def read(self, count: int = -1) -> bytes:
         data = super().read(count)
@@ -253,6 +253,7 @@ class _Reader:
         self._file = Bounded(file, size)
         self._stored = size  # bytes that no array has claimed: each belongs to one
         self._unpacked = min(max_size, 2**24 + 100 * size)  # bytes that come out of gzip
+        self._arrays: dict[str, np.ndarray] = {}
         self._pyfive = _pyfive()
         with _parsing(""):
             self._opened = self._pyfive.file(_Counted(file, size))
@@ -267,7 +268,12 @@ class _Reader:
         return self._pyfive.group(path, objects, self._opened)
 
     def array(self, objects: Any, path: str) -> np.ndarray:
-        """Read an array whose shape fits what is stored."""
+        """Read an array, once, whose shape fits what is stored."""
+        if path not in self._arrays:
+            self._arrays[path] = self._read(objects, path)
+        return self._arrays[path]
+
+    def _read(self, objects: Any, path: str) -> np.ndarray:
         if objects.find_msg_type(_EXTERNAL_FILES):
             raise ValueError(f"{path} is stored in another file, which is not read")
         dtype, shape = objects.ptype.dtype, objects.shape

@@ -428,3 +428,17 @@ def test_the_training_config_is_that_of_keras_2(tmp_path):
     assert config["optimizer_config"]["class_name"] == "Adam"
     assert config["optimizer_config"]["config"]["lr"] == 0.001
     assert (config["loss"], config["metrics"]) == ("mse", ["mae"])
+
+
+@pytest.mark.parametrize("suffix", MODELS)
+def test_large_arrays(suffix, tmp_path):
+    model = cylstm.Sequential([Dense(1000, input_shape=(500,)), Dense(2)])
+    model.compile("adam", "mse")
+    model.train_on_batch(np.ones((2, 500)), np.ones((2, 2)))
+    model.save(tmp_path / f"m{suffix}")
+    again = load_model(tmp_path / f"m{suffix}")
+    for one, two in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    again.load_weights(tmp_path / f"m{suffix}")
+    with pytest.raises(FormatError, match="give max_size="):
+        load_model(tmp_path / f"m{suffix}", max_size=10**6)

@@ -292,3 +292,40 @@ def test_calls_of_tf_keras_with_states_by_name():
         ["encoder", 0, 1],
         ["encoder", 0, 2],
     ]
+
+
+def test_a_stack_that_only_says_what_it_was_built_for():
+    layers = [entry("LSTM", units=4), entry("Dense", units=2) | {"name": "y"}]
+    config = {"name": "late", "layers": layers, "build_input_shape": [None, 5, 3]}
+    layers[1]["config"]["name"] = "y"
+    document = {"class_name": "Sequential", "config": config, "keras_version": "2.2.4-tf"}
+    model = model_from_json(json.dumps(document))
+    assert (model.name, model.output_shape) == ("late", (None, 2))
+
+
+def test_layers_of_ones_own_are_told_what_they_said():
+    class Own(cylstm.layers.Layer):
+        def __init__(self, size, start, **kwargs):
+            super().__init__(**kwargs)
+            self.size, self.start = size, start
+
+        def call(self, inputs):
+            return inputs
+
+    start = {
+        "module": "keras.initializers",
+        "class_name": "Zeros",
+        "config": {},
+        "registered_name": None,
+    }
+    size = {"class_name": "__tuple__", "items": [1, 2]}
+    own = {
+        "module": None,
+        "class_name": "Own",
+        "registered_name": "Package>Own",
+        "config": {"name": "o", "size": size, "start": start, "batch_input_shape": [None, 3]},
+    }
+    document = {"class_name": "Sequential", "config": [own], "keras_version": "3.1.0"}
+    model = model_from_json(json.dumps(document), {"Own": Own})
+    layer = model.layers[0]
+    assert (layer.size, layer.start) == ([1, 2], {"class_name": "Zeros", "config": {}})
