@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cylstm import _spellings
+from cylstm.layers import serialization
 from cylstm.saving._translation import activation_from, activation_to
 
 __all__ = [
@@ -184,6 +185,15 @@ Nested = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 def _without_additions(name: str, config: dict[str, Any], layer: str) -> dict[str, Any]:
     """The arguments without those that later versions added and that are so anyway."""
+    if "batch_shape" in config:
+        config["batch_input_shape"] = config.pop("batch_shape")
+    policy = config.pop("dtype_policy", None)
+    if policy is not None:
+        config.setdefault("dtype", policy)
+    if "dtype" in config:
+        config["dtype"] = _dtype_from(name, config["dtype"], layer)
+    if not serialization.is_registered(name):
+        return config  # one of the caller's own, with arguments of its own
     seed = config.get("seed")
     config = {k: v for k, v in config.items() if k not in _HOW_COMPUTED}
     if name in _SEEDED and isinstance(seed, int):
@@ -200,13 +210,6 @@ def _without_additions(name: str, config: dict[str, Any], layer: str) -> dict[st
         config.pop("implementation", None)
     if not config.get("renorm"):
         config = {k: v for k, v in config.items() if not k.startswith("renorm_")}
-    if "batch_shape" in config:
-        config["batch_input_shape"] = config.pop("batch_shape")
-    policy = config.pop("dtype_policy", None)
-    if policy is not None:
-        config.setdefault("dtype", policy)
-    if "dtype" in config:
-        config["dtype"] = _dtype_from(name, config["dtype"], layer)
     axis = config.get("axis")
     if isinstance(axis, list) and len(axis) == 1 and name.endswith("Normalization"):
         config["axis"] = axis[0]
