@@ -96,7 +96,7 @@ def save_weights(model: Any, path: Path, overwrite: bool) -> None:
 
 def _contents_of_weights(stored: list[Stored]) -> Contents:
     for entry in stored:
-        if "/" in entry.layer or entry.layer in ("", ".", ".."):
+        if not {"", ".", ".."}.isdisjoint(entry.layer.split("/")):
             raise ValueError(
                 f"Layer {entry.layer!r} cannot be stored in HDF5, where that is no name: give it "
                 "another one."
