@@ -20,7 +20,6 @@ from cylstm.saving._translation import activation_to
 __all__ = ["compiled", "model_to"]
 
 _NOT_THERE = ("ThresholdedReLU", "Lambda")
-_MODELS = ("Sequential", "Model")
 _KINDS = {
     "initializer": "keras.initializers",
     "regularizer": "keras.regularizers",
@@ -86,7 +85,7 @@ def _object_to(entry: Mapping[str, Any]) -> dict[str, Any]:
     title = str(config.get("name"))
     if name in _NOT_THERE:
         raise ValueError(f"Layer {title} is a {name}, which Keras 3 does not have.")
-    if name in layers._LAYERS:
+    if layers.is_registered(name):
         module: str | None = "keras.layers"
         config = {k: v for k, v in config.items() if k not in _DROPPED}
         if name == "LeakyReLU":

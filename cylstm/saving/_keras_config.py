@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cylstm import _spellings
+from cylstm.layers import serialization
 from cylstm.saving._translation import activation_from, activation_to
 
 __all__ = [
@@ -39,6 +40,7 @@ _CLASSES = {
     "Convolution1D": "Conv1D",
     "TimeDistributedDense": "Dense",
     "CuDNNLSTM": "LSTM",
+    "UnifiedLSTM": "LSTM",
     "MaxPool1D": "MaxPooling1D",
     "AvgPool1D": "AveragePooling1D",
     "GlobalMaxPool1D": "GlobalMaxPooling1D",
@@ -183,6 +185,15 @@ Nested = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 def _without_additions(name: str, config: dict[str, Any], layer: str) -> dict[str, Any]:
     """The arguments without those that later versions added and that are so anyway."""
+    if "batch_shape" in config:
+        config["batch_input_shape"] = config.pop("batch_shape")
+    policy = config.pop("dtype_policy", None)
+    if policy is not None:
+        config.setdefault("dtype", policy)
+    if "dtype" in config:
+        config["dtype"] = _dtype_from(name, config["dtype"], layer)
+    if not serialization.is_registered(name):
+        return config  # one of the caller's own, with arguments of its own
     seed = config.get("seed")
     config = {k: v for k, v in config.items() if k not in _HOW_COMPUTED}
     if name in _SEEDED and isinstance(seed, int):
@@ -199,13 +210,6 @@ def _without_additions(name: str, config: dict[str, Any], layer: str) -> dict[st
         config.pop("implementation", None)
     if not config.get("renorm"):
         config = {k: v for k, v in config.items() if not k.startswith("renorm_")}
-    if "batch_shape" in config:
-        config["batch_input_shape"] = config.pop("batch_shape")
-    policy = config.pop("dtype_policy", None)
-    if policy is not None:
-        config.setdefault("dtype", policy)
-    if "dtype" in config:
-        config["dtype"] = _dtype_from(name, config["dtype"], layer)
     axis = config.get("axis")
     if isinstance(axis, list) and len(axis) == 1 and name.endswith("Normalization"):
         config["axis"] = axis[0]
@@ -311,7 +315,21 @@ def _value_from(key: str, value: Any, origin: Origin, nested: Nested) -> Any:
         return _regularizer_from(value)
     if key.endswith("constraint") and isinstance(value, Mapping):
         return _constraint_from(value)
-    return value
+    return _plain_from(value)
+
+
+def _plain_from(value: Any) -> Any:
+    """A value without what Keras 3 says of classes and of tuples, however deep: of own layers."""
+    if isinstance(value, list):
+        return [_plain_from(entry) for entry in value]
+    if not isinstance(value, Mapping):
+        return value
+    if value.get("class_name") == "__tuple__":
+        return _plain_from(value.get("items"))
+    if _is_object(value):
+        name, config = without_package(value["class_name"]), _plain_from(value["config"])
+        return {"class_name": name, "config": config}
+    return {key: _plain_from(entry) for key, entry in value.items()}
 
 
 def _is_object(value: Any) -> bool:

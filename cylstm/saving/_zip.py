@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from cylstm.saving._files import check_size, opened
+from cylstm.saving._files import Bounded, check_size, opened
 
 __all__ = ["Archive", "encode", "first_name", "opened_archive"]
 
@@ -53,7 +53,7 @@ class Archive:
     def __init__(self, file: BinaryIO, size: int, max_size: int) -> None:
         _check_end(file, size)
         try:
-            self._zip = zipfile.ZipFile(file)
+            self._zip = zipfile.ZipFile(Bounded(file, size))
         except zipfile.BadZipFile as error:
             raise ValueError(f"it is no zip archive or cut off: {error}") from None
         members = self._zip.infolist()
