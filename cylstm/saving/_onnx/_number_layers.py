@@ -175,6 +175,7 @@ class OnnxOperation(Differentiable):
         self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
     ) -> tuple[np.ndarray, Backward | None]:
         """See `Differentiable.forward`."""
+        self.compute_output_shape(inputs.shape)
         function, to_input, to_constant = OPERATIONS[self.operation]
         weight = self.constant
         constant = self._dtype.type(self.number) if weight is None else weight.value

@@ -3,7 +3,7 @@
 Run with onnx, onnxruntime and numpy installed, in this folder:
 
     python write_random.py           # the 80 that are stored
-    python write_random.py 3000 7 /tmp/more.npz   # others, for ONNX_GRAPHS=/tmp/more.npz pytest ...
+    python write_random.py 3000 7 more.npz   # others, for ONNX_GRAPHS=more.npz pytest ...
 
 Each is a few operators on an input (samples, 6, 4), whose second size half of them leave open. The
 axis of the samples, which operators move about, is stored for each output.
