@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 DATA = Path(__file__).parent / "data" / "keras_files"
-ORIGINS = ("tf_1_4", "keras1", "keras2", "tf_keras", "keras3")
+ORIGINS = ("tf_1_4", "keras1", "keras2", "tf_keras", "keras3", "masks")
 
 
 @functools.cache
