@@ -265,36 +265,29 @@ def _own_masks(layers: list[_Calls]) -> dict[str, Any]:
 
     Operations that join several masks are none of them: Keras 3 joins them in other ways.
     """
-    sources = []  # what is masked, and by which value
+    values: dict[str, list[Any]] = {}  # by what is masked, the values that are
     for layer in layers:
-        config = layer.entry["config"]
-        if layer.entry["class_name"] == "Embedding" and config.get("mask_zero"):
-            sources += [(tensors, 0) for tensors, _ in layer.calls]
-        if layer.entry["class_name"] == "Masking":
-            sources += [(tensors, config.get("mask_value", 0)) for tensors, _ in layer.calls]
+        config, kind = layer.entry["config"], layer.entry["class_name"]
+        if kind == "Masking" or (kind == "Embedding" and config.get("mask_zero")):
+            for tensors, _ in layer.calls:
+                known = values.setdefault(repr(tensors), [])
+                value = [config.get("mask_value", 0)]
+                known += [] if value in known else [value]
     found: dict[str, Any] = {}
     nothing: set[str] = set()
-    waiting = [e for e in layers if e.entry.get("operation") and len(e.calls) == 1]
-    for _ in range(len(waiting)):
-        left = []
-        for layer in waiting:
-            tensors, arguments = layer.calls[0]
-            kind = layer.entry["class_name"]
-            if kind in _NO_MASK:
-                nothing.add(layer.name)
-            elif kind == "NotEqual" and arguments.get("args") in [
-                [value] for places, value in sources if places == tensors
-            ]:
-                found[layer.name] = tensors
-            elif kind in _SAME_MASK and all(t[0] in found or t[0] in nothing for t in tensors):
-                of = [found[t[0]] for t in tensors if t[0] in found]
-                if of and all(one == of[0] for one in of):
-                    found[layer.name] = of[0]
-            else:
-                left.append(layer)
-        if len(left) == len(waiting):
-            break
-        waiting = left
+    for layer in layers:  # each stands behind those that it reads
+        if not layer.entry.get("operation") or len(layer.calls) != 1:
+            continue
+        tensors, arguments = layer.calls[0]
+        kind = layer.entry["class_name"]
+        if kind in _NO_MASK:
+            nothing.add(layer.name)
+        elif kind == "NotEqual" and arguments.get("args") in values.get(repr(tensors), []):
+            found[layer.name] = tensors
+        elif kind in _SAME_MASK and all(t[0] in found or t[0] in nothing for t in tensors):
+            of = [found[t[0]] for t in tensors if t[0] in found]
+            if of and all(one == of[0] for one in of):
+                found[layer.name] = of[0]
     return found | dict.fromkeys(nothing if found else ())
 
 
