@@ -131,5 +131,12 @@ __all__ = [
 ]
 
 _layer_names.LAYERS.add("cylstm.models", {"model": "Model", "sequential": "Sequential"})
+_layer_names.LAYERS.add(
+    "cylstm.saving._onnx",
+    {
+        "_layers": "OnnxConstant OnnxLengthsMask OnnxSlice OnnxTake OnnxZeroPastEnd",
+        "_number_layers": "OnnxFunction OnnxOperation OnnxReduce",
+    },
+)
 _storage.provide_later(lambda: _import_module("cylstm.saving"))
 _keras_names.install()

@@ -22,7 +22,10 @@ class Storage(Protocol):
     """What writes and reads models: the functions of `cylstm.saving`, which describes them."""
 
     def check_path(self, filepath: Path, *, overwrite: bool = True) -> None:
-        """Raise now what saving would raise later because of the path."""
+        """Raise now what saving a model would raise later because of the path."""
+
+    def check_weights_path(self, filepath: Path, *, overwrite: bool = True) -> None:
+        """Raise now what saving weights would raise later because of the path."""
 
     def save_model(
         self, model: Any, filepath: Path, overwrite: bool = True, include_optimizer: bool = True
@@ -51,6 +54,12 @@ class Storage(Protocol):
         max_size: int = DEFAULT_MAX_SIZE,
     ) -> None:
         """Take the weights of a model from a file."""
+
+    def config_from_json(self, document: Any) -> dict[str, Any]:
+        """The configuration of a model, from parsed JSON of any Keras."""
+
+    def config_to_json(self, model: Any) -> dict[str, Any]:
+        """The class name and the configuration of a model as Keras 2 writes them."""
 
 
 _provided: list[Callable[[], Storage]] = []

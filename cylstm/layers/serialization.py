@@ -12,6 +12,11 @@ from cylstm.layers.layer import Layer
 __all__ = ["deserialize", "serialize"]
 
 
+def is_registered(name: str) -> bool:
+    """Whether a layer of the package has this class name."""
+    return name in LAYERS
+
+
 def serialize(layer: Layer) -> dict[str, Any]:
     """Return the class name and the config of a layer.
 
@@ -69,4 +74,11 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         )
     if isinstance(config.get("config"), list):  # a stack of layers, as Keras writes it
         config = {**config, "config": {"layers": config["config"]}}
-    return _registry.deserialize_object(config, LAYERS, custom_objects, "layer")
+    try:
+        return _registry.deserialize_object(config, LAYERS, custom_objects, "layer")
+    except (TypeError, ValueError) as error:
+        own = config.get("config")
+        name = own.get("name") if isinstance(own, Mapping) else None
+        if not isinstance(name, str) or type(error) not in (TypeError, ValueError):
+            raise
+        raise type(error)(f"layer {name}: {error}") from error

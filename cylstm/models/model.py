@@ -11,6 +11,7 @@ import numpy as np
 from cylstm import _checks, _spellings
 from cylstm._arguments import near
 from cylstm._methods import delegated
+from cylstm._storage import storage
 from cylstm._version import __version__
 from cylstm.graph import Node, SymbolicTensor, walk
 from cylstm.layers._losses import as_list
@@ -411,6 +412,7 @@ class Model(Nested):
     save_weights = _savable.save_weights
     load_weights = _savable.load_weights
     _check_path = _savable.check_path
+    _check_weights_path = _savable.check_weights_path
 
     # ------------------------------------------------------------------ config
 
@@ -436,12 +438,11 @@ class Model(Nested):
         return cls(inputs, outputs, name=config.get("name"))
 
     def to_json(self, **options: Any) -> str:
-        """The architecture as a JSON text; `options` go to `json.dumps`."""
+        """The architecture as a JSON text of Keras 2; `options` go to `json.dumps`."""
         import json
 
         content = {
-            "class_name": type(self).__name__,
-            "config": self.get_config(),
+            **storage().config_to_json(self),
             "keras_version": "2.0.8-tf",
             "backend": f"cylstm {__version__}",
         }

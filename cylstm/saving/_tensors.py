@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from cylstm.saving import _json
-from cylstm.saving._files import opened
+from cylstm.saving._files import check_size, opened
 from cylstm.saving._limits import Limits, check_count
 
 __all__ = ["DTYPES", "decode", "encode", "recognises", "require"]
@@ -112,11 +112,7 @@ def decode(
     """
     library = _library()
     with opened(path) as (file, size):
-        if size > max_size:
-            raise ValueError(
-                f"it has {size} bytes, and at most {max_size} are allowed: give max_size={size} "
-                "if you trust it"
-            )
+        check_size(size, max_size)
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= min(MAX_HEADER, size - 8):
             raise ValueError(
