@@ -25,6 +25,7 @@ __all__ = [
     "evaluate",
     "get",
     "hard_sigmoid",
+    "hard_sigmoid_6",
     "linear",
     "relu",
     "selu",
@@ -372,6 +373,36 @@ def hard_sigmoid(x: np.ndarray) -> np.ndarray:
     [0.0, 0.5, 0.7]
     """
     return np.clip(0.2 * np.asarray(x) + 0.5, 0, 1)
+
+
+def _hard_sigmoid_6_vjp(x: Any, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
+    return np.where((y > 0) & (y < 1), dy / 6, 0)
+
+
+@_builtin(_hard_sigmoid_6_vjp)
+def hard_sigmoid_6(x: np.ndarray) -> np.ndarray:
+    """Return x / 6 + 0.5, cut off at 0 and 1: what Keras 3 and PyTorch call hard_sigmoid.
+
+    Files of theirs are read with this one in its place. It is no function of Keras 2, which has
+    `hard_sigmoid`.
+
+    Parameters
+    ----------
+    x : array
+        The values.
+
+    Returns
+    -------
+    array
+        Of the shape and dtype of x.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> hard_sigmoid_6(np.array([-3.0, 0.0, 1.5])).tolist()
+    [0.0, 0.5, 0.75]
+    """
+    return np.clip(np.asarray(x) / 6 + 0.5, 0, 1)
 
 
 def _linear_vjp(x: Any, y: np.ndarray, dy: np.ndarray) -> np.ndarray:

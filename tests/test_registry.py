@@ -17,7 +17,8 @@ from cylstm._registry import (
 )
 
 NAMES = {
-    activations: "elu hard_sigmoid linear relu selu sigmoid softmax softplus softsign tanh",
+    activations: "elu hard_sigmoid hard_sigmoid_6 linear relu selu sigmoid softmax softplus "
+    "softsign tanh",
     initializers: "zero zeros Zeros one ones Ones constant Constant uniform random_uniform "
     "RandomUniform normal random_normal RandomNormal truncated_normal TruncatedNormal orthogonal "
     "Orthogonal identity Identity VarianceScaling lecun_uniform lecun_normal glorot_uniform "

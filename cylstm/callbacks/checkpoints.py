@@ -107,7 +107,9 @@ class ModelCheckpoint(Monitor):
         if not complete:
             names = [_name(field) for field in _fields(self.filepath)]
             example.update((name, _Anything()) for name in names if name not in example)
-        self.model._check_path(self._path(0, example))
+        weights = self.save_weights_only
+        check = self.model._check_weights_path if weights else self.model._check_path
+        check(self._path(0, example))
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Save the model, if it is its turn."""

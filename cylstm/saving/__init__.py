@@ -1,9 +1,8 @@
 """Models and weights in files: what `Model.save`, `load_model` and their kin do.
 
-A format is a module with ``suffixes``, ``recognises(first bytes)``, ``require()``, ``save``,
-``load``, ``save_weights`` and ``load_weights``, and one line in `FORMATS`. To write,
-the suffix says which one is meant (none: the native one); to read, the first bytes do, then the
-suffix.
+A format is a module that has what `Format` asks for, and one line in `FORMATS`. One that is
+written, too, has `save`, `save_weights` or both; one that is only read has neither. To write, the
+suffix says which one is meant (none: the native one); to read, the first bytes do, then the suffix.
 
 Nothing read from a file is executed, and a file that is damaged or hostile raises `FormatError`.
 """
@@ -11,8 +10,8 @@ Nothing read from a file is executed, and a file that is damaged or hostile rais
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, cast
 
 from cylstm._storage import DEFAULT_MAX_SIZE, Path
 from cylstm.saving import _atomic
@@ -24,14 +23,16 @@ __all__ = [
     "FORMATS",
     "Format",
     "FormatError",
+    "Writer",
     "check_path",
+    "check_weights_path",
     "load_model",
     "load_weights",
     "save_model",
     "save_weights",
 ]
 
-_RECOGNISED_BY = 64  # first bytes
+_RECOGNISED_BY = 2**16  # first bytes: some formats have no magic number and are known by a header
 
 
 class Format(Protocol):
@@ -40,24 +41,31 @@ class Format(Protocol):
     suffixes: tuple[str, ...]
 
     def recognises(self, head: bytes) -> bool:
-        """Whether a file that begins like this is of the format."""
+        """Whether a file that begins like this is of the format: its first 64 KiB, or all of it.
+
+        Where two formats recognise a file, the one that stands first in `FORMATS` gets it.
+        """
 
     def require(self) -> None:
         """Raise an ImportError that says what to install where a package is missing."""
 
-    def save(self, model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
-        """Write a model."""
-
     def load(
         self, path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, max_size: int
     ) -> Any:
-        """Make the model that a file holds."""
+        """Make the model that a file holds; a FormatError where it holds none."""
+
+    def load_weights(self, model: Any, path: Path, by_name: bool, max_size: int) -> None:
+        """Take the weights from a file; a FormatError where it holds none."""
+
+
+class Writer(Format, Protocol):
+    """What the module of a format has, too, if it writes; without one of the two, it does not."""
+
+    def save(self, model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
+        """Write a model."""
 
     def save_weights(self, model: Any, path: Path, overwrite: bool) -> None:
         """Write the weights of a model."""
-
-    def load_weights(self, model: Any, path: Path, by_name: bool, max_size: int) -> None:
-        """Take the weights from a file."""
 
 
 FORMATS: dict[str, Format] = {
@@ -66,7 +74,7 @@ FORMATS: dict[str, Format] = {
 
 
 def check_path(filepath: Path, *, overwrite: bool = True) -> None:
-    """Raise now what `save_model` and `save_weights` would raise later because of a path.
+    """Raise now what `save_model` would raise later because of a path.
 
     Nothing is written, and nothing about the path is changed.
 
@@ -95,8 +103,35 @@ def check_path(filepath: Path, *, overwrite: bool = True) -> None:
     ...
     ValueError: No format has the suffix of 'model.pkl'; there are .safetensors.
     """
-    _of_suffix(filepath).require()
-    _atomic.check(filepath, overwrite=overwrite)
+    _check_place(filepath, overwrite, "save")
+
+
+def check_weights_path(filepath: Path, *, overwrite: bool = True) -> None:
+    """Raise now what `save_weights` would raise later because of a path; see `check_path`.
+
+    Parameters
+    ----------
+    filepath, overwrite
+        As for `check_path`.
+
+    Raises
+    ------
+    FileExistsError, ValueError, ImportError, OSError
+        As `check_path` does.
+
+    Examples
+    --------
+    >>> check_weights_path("weights.pkl")
+    Traceback (most recent call last):
+    ...
+    ValueError: No format has the suffix of 'weights.pkl'; there are .safetensors.
+    """
+    _check_place(filepath, overwrite, "save_weights")
+
+
+def _check_place(path: Path, overwrite: bool, action: str) -> None:
+    _writer(path, action).require()
+    _atomic.check(path, overwrite=overwrite)
 
 
 def save_model(
@@ -111,7 +146,7 @@ def save_model(
     filepath, overwrite, include_optimizer
         As for `Model.save`.
     """
-    _of_suffix(filepath).save(model, filepath, overwrite, include_optimizer)
+    _writer(filepath, "save").save(model, filepath, overwrite, include_optimizer)
 
 
 def load_model(
@@ -158,7 +193,7 @@ def save_weights(model: Any, filepath: Path, overwrite: bool = True) -> None:
     filepath, overwrite
         As for `Model.save_weights`.
     """
-    _of_suffix(filepath).save_weights(model, filepath, overwrite)
+    _writer(filepath, "save_weights").save_weights(model, filepath, overwrite)
 
 
 def load_weights(
@@ -176,16 +211,31 @@ def load_weights(
     _of_file(filepath).load_weights(model, filepath, by_name, max_size)
 
 
-def _of_suffix(path: Path) -> Format:
-    suffix = os.path.splitext(os.fspath(path))[1].lower()
-    if not suffix:
-        return FORMATS["native"]
-    for module in FORMATS.values():
-        if suffix in module.suffixes:
-            return module
+_WRITTEN = {"save": "models", "save_weights": "weights"}
+
+
+def _writer(path: Path, action: str) -> Writer:
+    """The format that a path has the suffix of, and that has what is to be called."""
+    if not os.path.splitext(os.fspath(path))[1]:
+        return cast(Writer, FORMATS["native"])
+    writers = [module for module in FORMATS.values() if hasattr(module, action)]
+    module = _of_suffix(path, writers)
+    if module is not None:
+        return cast(Writer, module)
+    name, there = os.fspath(path), _suffixes(writers)
+    if _of_suffix(path, FORMATS.values()) is None:
+        raise ValueError(f"No format has the suffix of {name!r}; there are {there}.")
     raise ValueError(
-        f"No format has the suffix of {os.fspath(path)!r}; there are {_all_suffixes()}."
+        f"No {_WRITTEN[action]} are written under the suffix of {name!r}; under these they are: "
+        f"{there}."
     )
+
+
+def _of_suffix(path: Path, formats: Iterable[Format]) -> Format | None:
+    """The format with the longest suffix that a path ends in: .weights.h5 is not .h5."""
+    name = os.path.basename(os.fspath(path)).lower()
+    found = [(len(s), module) for module in formats for s in module.suffixes if name.endswith(s)]
+    return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
 def _of_file(path: Path) -> Format:
@@ -195,12 +245,11 @@ def _of_file(path: Path) -> Format:
         for module in FORMATS.values():
             if module.recognises(head):
                 return module
-        suffix = os.path.splitext(os.fspath(path))[1].lower()
-        for module in FORMATS.values():
-            if suffix in module.suffixes:
-                return module  # it will say what is wrong with the file
-        raise ValueError(f"its format is unknown; known are those of {_all_suffixes()}")
+        found = _of_suffix(path, FORMATS.values())
+        if found is not None:
+            return found  # it will say what is wrong with the file
+        raise ValueError(f"its format is unknown; known are those of {_suffixes(FORMATS.values())}")
 
 
-def _all_suffixes() -> str:
-    return ", ".join(suffix for module in FORMATS.values() for suffix in module.suffixes)
+def _suffixes(formats: Iterable[Format]) -> str:
+    return ", ".join(suffix for module in formats for suffix in module.suffixes)

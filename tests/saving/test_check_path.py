@@ -3,13 +3,15 @@
 import os
 import stat
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 import cylstm
+from cylstm import saving
 from cylstm.layers import LSTM
-from cylstm.saving import check_path
+from cylstm.saving import check_path, check_weights_path
 
 
 @pytest.fixture
@@ -99,3 +101,67 @@ def test_a_package_that_is_missing(folder, monkeypatch):
 def test_what_is_no_path(path):
     with pytest.raises((TypeError, ValueError)):
         check_path(path)
+
+
+class Notes:
+    """A format that is only read, known by what stands far from the beginning."""
+
+    suffixes = (".notes",)
+
+    def recognises(self, head):
+        return b"notes" in head
+
+    def require(self):
+        pass
+
+    def load(self, path, custom_objects, compile, max_size):
+        return "read"
+
+    def load_weights(self, model, path, by_name, max_size):
+        model.append("read")
+
+
+class LongNotes(Notes):
+    """Weights that are written under a longer suffix."""
+
+    suffixes = (".long.notes",)
+
+    def save_weights(self, model, path, overwrite):
+        model.append("written")
+
+
+def test_a_format_may_read_only(tmp_path, monkeypatch):
+    monkeypatch.setitem(saving.FORMATS, "notes", Notes())
+    (tmp_path / "x").write_bytes(bytes(60_000) + b"notes")
+    assert saving.load_model(tmp_path / "x") == "read"
+    model = cylstm.Sequential([LSTM(2, input_shape=(None, 3))])
+    message = r"No {} are written under the suffix of '.*x\.notes'; .*: \.safetensors"
+    for action in (check_path, model.save):
+        with pytest.raises(ValueError, match=message.format("models")):
+            action(tmp_path / "x.notes")
+    for action in (check_weights_path, model.save_weights):
+        with pytest.raises(ValueError, match=message.format("weights")):
+            action(tmp_path / "x.notes")
+
+
+def test_the_longest_suffix_counts(tmp_path, monkeypatch):
+    monkeypatch.setitem(saving.FORMATS, "notes", Notes())
+    monkeypatch.setitem(saving.FORMATS, "long notes", LongNotes())
+    calls = []
+    saving.save_weights(calls, tmp_path / "x.LONG.notes")
+    assert calls == ["written"]
+    check_weights_path(tmp_path / "x.long.notes")
+    with pytest.raises(ValueError, match="No models are written"):
+        check_path(tmp_path / "x.long.notes")
+
+
+def test_checkpoints_of_weights_ask_for_weights(tmp_path, monkeypatch):
+    monkeypatch.setitem(saving.FORMATS, "long notes", LongNotes())
+    model = cylstm.Sequential([LSTM(2, input_shape=(None, 3))])
+    for weights_only, raised in ((True, False), (False, True)):
+        checkpoint = cylstm.callbacks.ModelCheckpoint(
+            tmp_path / "x.long.notes", save_weights_only=weights_only
+        )
+        checkpoint.set_model(model)
+        with pytest.raises(ValueError, match="No models") if raised else nullcontext():
+            checkpoint._check((), True)

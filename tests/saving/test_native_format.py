@@ -83,7 +83,7 @@ def test_without_the_package_the_error_says_how_to_install_it(saved, tmp_path, m
 
 
 def test_every_format_has_what_a_format_needs():
-    functions = ("recognises", "require", "save", "load", "save_weights", "load_weights")
+    functions = ("recognises", "require", "load", "load_weights")
     suffixes = [suffix for module in FORMATS.values() for suffix in module.suffixes]
     assert len(set(suffixes)) == len(suffixes)
     for module in FORMATS.values():
