@@ -38,7 +38,9 @@ preprocessing
 utils
     `set_random_seed`, `to_categorical`, `Sequence`, `custom_object_scope`.
 saving
-    The file format, and `FormatError`.
+    The file formats, and `FormatError`; `load_tensors` and `save_tensors`: named arrays.
+from_torch, to_torch
+    Layers from a PyTorch state dict or its file, without PyTorch, and back.
 testing
     `gradient_error`: checks the gradients of a layer of your own. To be imported by name.
 set_num_threads, get_num_threads
@@ -81,6 +83,7 @@ from cylstm import (
     saving,
     utils,
 )
+from cylstm._from_torch import from_torch, to_torch
 from cylstm._threads import get_num_threads, set_num_threads
 from cylstm.layers import LSTM, Input, Layer
 from cylstm.models import Model, Sequential
@@ -98,6 +101,7 @@ __all__ = [
     "backend",
     "callbacks",
     "constraints",
+    "from_torch",
     "get_num_threads",
     "initializers",
     "layers",
@@ -109,6 +113,7 @@ __all__ = [
     "regularizers",
     "saving",
     "set_num_threads",
+    "to_torch",
     "utils",
 ]
 

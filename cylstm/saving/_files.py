@@ -8,7 +8,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-__all__ = ["opened"]
+__all__ = ["check_size", "opened"]
+
+
+def check_size(size: int, max_size: int) -> None:
+    """Refuse a file that is larger than allowed.
+
+    Parameters
+    ----------
+    size, max_size : int
+        How many bytes it has, and may have.
+
+    Raises
+    ------
+    ValueError
+        If it is larger.
+    """
+    if size > max_size:
+        raise ValueError(
+            f"it has {size} bytes, and at most {max_size} are allowed: give max_size={size} "
+            "if you trust it"
+        )
 
 
 @contextmanager
