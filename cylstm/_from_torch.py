@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cylstm import models, saving
+from cylstm._blank import blank_weights
 from cylstm._checks import described
 from cylstm._storage import DEFAULT_MAX_SIZE, Path
 from cylstm.saving import _torch_export, _torch_modules
@@ -50,7 +51,8 @@ def from_torch(
     Returns
     -------
     dict
-        By the path of the module, in the order of the state dict ("" is the model itself):
+        By the path of the module, in the order of the state dict, which safetensors files have
+        sorted ("" is the model itself):
 
         =========== ==========================================================================
         nn.LSTM     `LSTM`, or `Bidirectional` around one; of several levels a `Sequential` of
@@ -243,6 +245,7 @@ def _made(
     if level.build_shape is None:
         return level.make(name=name, weights=level.weights, **{**level.arguments, **options})
     layer = level.make(name=name, **{**level.arguments, **options})
-    layer.build(level.build_shape)
+    with blank_weights(sum(array.size for array in level.weights)):
+        layer.build(level.build_shape)
     layer.set_weights(level.weights)
     return layer

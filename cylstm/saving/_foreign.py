@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -45,6 +46,13 @@ def load_weights(model: Any, path: Path, by_name: bool, max_size: int) -> None:
     """Take the weights of PyTorch's modules for such layers; see `Model.load_weights`."""
     with reading(path):
         state = tensors(path, max_size)
+    modules = {name.rpartition(".")[0] for name in state}
+    if not by_name and len(modules) > 1:
+        raise ValueError(
+            f"Cannot load the weights of {os.fspath(path)!r} in order: safetensors files of others "
+            "have their tensors sorted by name. Give the layers the names of the modules, and "
+            "by_name=True."
+        )
     _torch_modules.load_into(model, state, path, by_name)
 
 

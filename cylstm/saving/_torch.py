@@ -137,20 +137,17 @@ def _read_archive(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
 def _root(archive: Archive) -> str:
     """The folder of the archive that all is in; it is called after the file that was saved."""
     parts = [name.split("/") for name in archive.names]
-    for folder, inner in ((part[0], part[1]) for part in parts if len(part) > 1):
-        if inner in ("code", "constants.pkl"):
-            raise ValueError(
-                "it is TorchScript, which holds code: in PyTorch, torch.save(torch.jit.load(path)"
-                ".state_dict(), other_path)"
-            )
-        if inner in ("models", "archive_format"):
-            raise ValueError(f"it is an exported program, which holds code: {ADVICE}")
-        if inner == "data.pkl":
-            found = folder
-            break
-    else:
+    folders = {part[1]: part[0] for part in reversed(parts) if len(part) > 1}
+    if "code" in folders or "constants.pkl" in folders:
+        raise ValueError(
+            "it is TorchScript, which holds code: in PyTorch, torch.save(torch.jit.load(path)"
+            ".state_dict(), other_path)"
+        )
+    if "models" in folders:
+        raise ValueError(f"it is an exported program, which holds code: {ADVICE}")
+    if "data.pkl" not in folders:
         raise ValueError("it is a zip archive, but torch.save did not write it: it has no data.pkl")
-    return found
+    return folders["data.pkl"]
 
 
 def _read_stream(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
@@ -255,7 +252,7 @@ def _numbers(data: bytes, storage: Storage, order: str) -> np.ndarray:
 
 def _view(numbers: np.ndarray, tensor: Tensor) -> np.ndarray:
     if 0 in tensor.shape:
-        return np.zeros(tensor.shape, numbers.dtype)
+        return numbers[:0].reshape(tensor.shape)
     strides = [
         stride * numbers.itemsize if length > 1 else 0
         for length, stride in zip(tensor.shape, tensor.strides, strict=True)

@@ -328,7 +328,9 @@ def _level(
     for end in names:
         found += [tensors[f"weight_ih{end}"].T, tensors[f"weight_hh{end}"].T]
         if use_bias:
-            found.append(np.add(*_float(tensors[f"bias_ih{end}"], tensors[f"bias_hh{end}"])))
+            biases = _float(tensors[f"bias_ih{end}"], tensors[f"bias_hh{end}"])
+            with np.errstate(all="ignore"):  # a file may hold infinities
+                found.append(np.add(*biases))
     weights = _float(*found)
     arguments = {
         "units": weights[1].shape[0],

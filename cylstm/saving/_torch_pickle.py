@@ -146,14 +146,15 @@ class _Reader:
                 if count > most:
                     most = self._most(_OPCODES, _BYTES_PER_OPCODE)
                     check_count(count, most, "are {} opcodes")
-            [value] = self.stack
+            if len(self.stack) != 1:
+                raise ValueError(f"it ends with {len(self.stack)} values, and not one")
         except ValueError as error:
             raise ValueError(f"at byte {place - self.start} of its pickle {error}") from None
         except (IndexError, KeyError, TypeError, AttributeError, struct.error) as error:
             raise ValueError(
                 f"at byte {place - self.start} its pickle is damaged ({type(error).__name__})"
             ) from None
-        return value
+        return self.stack[0]
 
     def _most(self, base: int, share: int) -> int:
         """How much of something may be asked for by now."""

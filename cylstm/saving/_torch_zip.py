@@ -71,16 +71,12 @@ class Archive:
         return list(self._entries)
 
     def size(self, name: str) -> int:
-        """How many bytes an entry has; a ValueError if there is none."""
+        """How many bytes an entry has; a ValueError if there is none, or it is compressed."""
         return self._entry(name).size
 
     def read(self, name: str) -> bytes:
         """All bytes of an entry; a ValueError if it is compressed, or its checksum is wrong."""
         entry = self._entry(name)
-        if not entry.is_plain:
-            raise ValueError(
-                f"its entry {name!r} is compressed or encrypted, which PyTorch's are not"
-            )
         head = self._at(entry.place, _LOCAL.size)
         signature, *_, name_length, extra_length = _LOCAL.unpack(head)
         start = entry.place + _LOCAL.size + name_length + extra_length
@@ -98,7 +94,12 @@ class Archive:
     def _entry(self, name: str) -> _Entry:
         if name not in self._entries:
             raise ValueError(f"it has no entry {name[:200]!r}")
-        return self._entries[name]
+        entry = self._entries[name]
+        if not entry.is_plain:
+            raise ValueError(
+                f"its entry {name!r} is compressed or encrypted, which PyTorch's are not"
+            )
+        return entry
 
     def _at(self, place: int, count: int) -> bytes:
         self._file.seek(place)
