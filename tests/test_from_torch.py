@@ -270,7 +270,7 @@ ONES = np.ones
         ({"weight": ONES((4, 3), "int8"), "bias": ONES(4)}, "quantized"),
         ({"weight_g": ONES((4, 1)), "weight_v": ONES((4, 3))}, "remove_weight_norm"),
         (
-            {"c.parametrizations.weight.original0": ONES(1)},
+            {"c.bias": ONES(2), "c.parametrizations.weight.original0": ONES(1)},
             "remove_parametrizations",
         ),
         ({"scale": ONES(1), "zero_point": ONES(1)}, "quantized"),

@@ -96,6 +96,12 @@ def modules_of(
     for name, array in state.items():
         path, _, attribute = name.rpartition(".")
         groups.setdefault(path, {})[attribute] = array
+    for path in groups:
+        if "parametrizations" in path.split("."):
+            raise ValueError(
+                f"{path!r} is of a parametrized module: call torch.nn.utils.parametrize."
+                "remove_parametrizations on it before you save it."
+            )
     kinds = kinds or {}
     missing = [path for path in kinds if path not in groups]
     if missing:
@@ -211,20 +217,15 @@ def _kind(path: str, tensors: Mapping[str, np.ndarray]) -> str:
     if "weight" in names and names <= {"weight", "bias"}:
         return _plain_kind(path, **tensors)
     whole = ", ".join(f"{path}.{name}" if path else name for name in tensors)
-    reason = _refused(path, names) or "are of no module that is known here"
+    reason = _refused(names) or "are of no module that is known here"
     raise ValueError(
         f"{whole[:300]} {reason}. Name what is to be left out, skip=[{next(iter(tensors))!r}] for "
         "example, or give a prefix."
     )
 
 
-def _refused(path: str, names: set[str]) -> str | None:
+def _refused(names: set[str]) -> str | None:
     """What to say of modules that are known, and not to be had."""
-    if "parametrizations" in path.split("."):
-        return (
-            "are of a parametrized module: call torch.nn.utils.parametrize.remove_parametrizations "
-            "on it before you save it"
-        )
     if any(name.endswith(("_g", "_v")) for name in names):
         return "have weight norm: call torch.nn.utils.remove_weight_norm(module) before you save it"
     if "in_proj_weight" in names:
