@@ -6,6 +6,7 @@ import re
 import runpy
 import subprocess
 import sys
+import wave
 import zipfile
 from collections import Counter
 from datetime import date
@@ -14,11 +15,13 @@ from pydoc_data.topics import topics
 
 import numpy as np
 import pytest
+from voices import made_voice
 
 import cylstm
 from cylstm.testing import gradient_error
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+sys.path.append(str(EXAMPLES))  # they import each other, as they do when they are run
 
 
 def run(name, *arguments, cwd):
@@ -474,3 +477,119 @@ def test_another_package_of_that_name_is_refused(fetcher, tmp_path):
 
 def test_fetch_weights(tmp_path):
     assert len(run("fetch_weights.py", "--list", cwd=tmp_path)) == 6
+
+
+# ---------------------------------------------------------------------- who_speaks.py
+
+
+def hum(pitch, centers, seconds, random):
+    """Harmonics of a pitch that wavers, loud around some frequencies: a voice of a kind."""
+    t = np.arange(int(16000 * seconds)) / 16000
+    phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.03 * np.sin(6 * t + random.random()))) / 16000
+    harmonics = np.arange(1, int(7500 / pitch))
+    near = [np.exp(-(((harmonics * pitch - center) / 300) ** 2)) for center in centers]
+    found = np.sin(np.outer(phase, harmonics)) @ (sum(near) + 0.01)
+    return found / np.abs(found).max() * 0.3
+
+
+def write_wav(path, samples, rate=16000, width=2, channels=1):
+    data = np.repeat(np.asarray(samples)[:, np.newaxis], channels, axis=1)
+    if width == 1:
+        content = np.uint8(data * 127 + 128).tobytes()
+    else:
+        whole = np.int64(data * (2 ** (8 * width - 1) - 1)).astype("<i8")
+        content = whole.view("u1").reshape(*whole.shape, 8)[..., :width].tobytes()
+    with wave.open(str(path), "wb") as file:
+        file.setparams((channels, width, rate, 0, "NONE", ""))
+        file.writeframes(content)
+
+
+@pytest.mark.parametrize(("width", "channels"), [(1, 1), (2, 2), (3, 1), (4, 1)])
+def test_samples_of_wav_files(width, channels, tmp_path):
+    samples = np.sin(np.arange(3200) / 5) * 0.9
+    write_wav(tmp_path / "a.wav", samples, width=width, channels=channels)
+    found = load("who_speaks.py")["read"](tmp_path / "a.wav")
+    np.testing.assert_allclose(found, samples, atol=2.0 ** (2 - 8 * width) + 1e-9)
+
+
+def test_other_rates_are_resampled(tmp_path):
+    t = np.arange(44100) / 44100
+    write_wav(tmp_path / "a.wav", 0.5 * np.sin(2 * np.pi * 440 * t), rate=44100)
+    found = load("who_speaks.py")["read"](tmp_path / "a.wav")
+    assert len(found) == 16000
+    wanted = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
+    np.testing.assert_allclose(found[200:-200], wanted[200:-200], atol=5e-3)
+
+
+def test_silence_is_dropped_and_soft_speech_amplified():
+    example = load("who_speaks.py")
+    random = np.random.default_rng(1)
+    sound = random.normal(size=4800) * 0.001
+    found = example["without_silence"](np.concatenate([np.zeros(9600), sound, np.zeros(4800)]))
+    assert len(found) == 4800
+    assert np.sqrt(np.square(found).mean()) > 0.03
+    assert len(example["without_silence"](np.zeros(4800))) == 0
+
+
+def test_the_spectrogram_is_that_of_librosa():
+    """As data/record_resemblyzer.py asked it."""
+    with np.load(Path(__file__).parent / "data" / "resemblyzer.npz") as arrays:
+        wanted = arrays["mel_of_voice"]
+    found = load("who_speaks.py")["spectrogram"](made_voice())[::20]
+    np.testing.assert_allclose(found, wanted, atol=1e-6 * wanted.max())
+
+
+@pytest.mark.parametrize(("samples", "count"), [(800, 1), (16000, 1), (46400, 3), (160000, 12)])
+def test_windows_of_an_utterance(samples, count):
+    found = load("who_speaks.py")["windows_of"](np.ones(samples))
+    assert found.shape == (count, 160, 40)
+
+
+def test_groups_of_voices():
+    similarity = np.array(
+        [[1, 0.5, 0.9, 0.4], [0.5, 1, 0.6, 0.8], [0.9, 0.6, 1, 0.5], [0.4, 0.8, 0.5, 1]]
+    )
+    groups = load("who_speaks.py")["groups_of"]
+    assert groups(similarity, 0.7) == [[0, 2], [1, 3]]
+    assert groups(similarity, 0.85) == [[0, 2], [1], [3]]
+    assert groups(similarity, 0.1) == [[0, 1, 2, 3]]
+
+
+@pytest.fixture
+def small_encoder(tmp_path):
+    """An encoder as the example reads it, of 8 units and random weights."""
+    cylstm.utils.set_random_seed(7)
+    gates = {"recurrent_activation": "sigmoid", "return_sequences": True}
+    lstm = cylstm.Sequential([cylstm.LSTM(8, input_shape=(None, 40), **gates)])
+    linear = cylstm.layers.Dense(16, input_shape=(8,))
+    linear.build((None, 8))
+    state = cylstm.to_torch({"lstm": lstm, "linear": linear})
+    state |= {"similarity_weight": np.ones(1), "similarity_bias": np.ones(1)}
+    cylstm.saving.save_tensors(state, tmp_path / "encoder.safetensors")
+    return tmp_path / "encoder.safetensors"
+
+
+def test_who_speaks(small_encoder, tmp_path):
+    random = np.random.default_rng(3)
+    for number in range(2):
+        for name, pitch, centers in (("low", 90, (300, 900)), ("high", 230, (800, 2500, 4000))):
+            samples = hum(pitch, centers, 1.5 + number, random)
+            write_wav(tmp_path / f"{name}{number}.wav", samples, rate=(16000, 22050)[number])
+    files = [f"{name}{number}.wav" for name in ("low", "high") for number in range(2)]
+    command = ["--weights", small_encoder, "--threshold", "0.99", "--picture", "voices.png"]
+    lines = run("who_speaks.py", *map(str, command), *files, cwd=tmp_path)
+    assert len([line for line in lines if ".wav " in line and "Voice" not in line]) == 4
+    assert number_in(lines, "s of speech in") < 5
+    pictures = [path.name for path in tmp_path.glob("*.png")]
+    assert pictures == (["voices.png"] if lines[-1].startswith("Picture: ") else [])
+    assert "Voice 1: " in "".join(lines)
+
+
+def test_who_speaks_says_what_is_no_sound(small_encoder, tmp_path, monkeypatch):
+    (tmp_path / "no.wav").write_bytes(b"RIFF")
+    write_wav(tmp_path / "silent.wav", np.zeros(1600))
+    for name, message in (("no.wav", "no WAV file"), ("silent.wav", "is silent")):
+        arguments = ["who_speaks.py", "--weights", str(small_encoder), str(tmp_path / name)]
+        monkeypatch.setattr(sys, "argv", arguments)
+        with pytest.raises(SystemExit, match=message):
+            load("who_speaks.py")["main"]()
