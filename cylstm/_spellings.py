@@ -86,7 +86,33 @@ class Spellings:
         return respelled  # type: ignore[return-value]
 
     def _respell(self, title: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Spell the named arguments as the function does."""
+        """Spell the named arguments as the function does, and warn if they were of Keras 1."""
+        if self._renamed(title, args, kwargs):
+            call = ", ".join(
+                [*map(_shown, args[1:]), *(f"{n}={_shown(v)}" for n, v in kwargs.items())]
+            )
+            _warning.warn(
+                f"This call of {title} is spelt as in Keras 1. In Keras 2 it is "
+                f"{title}({call}).{self.hint}",
+                UserWarning,
+            )
+
+    def respelled(self, title: str, named: Mapping[str, Any]) -> dict[str, Any]:
+        """The named arguments as the function spells them, without a warning: those of a file.
+
+        Parameters
+        ----------
+        title : str
+            What the function is called in errors.
+        named : dict
+            Not changed.
+        """
+        kwargs = dict(named)
+        self._renamed(title, (), kwargs)
+        return kwargs
+
+    def _renamed(self, title: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Rename in place, and tell whether anything was spelt as in Keras 1."""
         given = [name for name in kwargs if name in self.old]
         converted = self.rewrite is not None and self.rewrite(args, kwargs)
         for name, (allowed, advice) in self.fixed.items():
@@ -106,15 +132,7 @@ class Spellings:
             value = kwargs.get(name, self)
             if value is None or isinstance(value, str):
                 kwargs[name] = spellings.get(value, value)
-        if given or converted:
-            call = ", ".join(
-                [*map(_shown, args[1:]), *(f"{n}={_shown(v)}" for n, v in kwargs.items())]
-            )
-            _warning.warn(
-                f"This call of {title} is spelt as in Keras 1. In Keras 2 it is "
-                f"{title}({call}).{self.hint}",
-                UserWarning,
-            )
+        return bool(given) or converted
 
 
 def _equal(value: Any, allowed: Any) -> bool:

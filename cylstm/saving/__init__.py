@@ -19,6 +19,7 @@ import numpy.typing as npt
 from cylstm._storage import DEFAULT_MAX_SIZE, Path
 from cylstm.saving import _atomic
 from cylstm.saving import _foreign as foreign
+from cylstm.saving import _keras2 as keras2
 from cylstm.saving import _native as native
 from cylstm.saving import _torch as torch
 from cylstm.saving._errors import FormatError, reading
@@ -79,6 +80,7 @@ FORMATS: dict[str, Format] = {
     "safetensors": foreign,
     "native": native,
     "torch": torch,
+    "keras 2": keras2,
 }
 
 
@@ -110,7 +112,7 @@ def check_path(filepath: Path, *, overwrite: bool = True) -> None:
     >>> check_path("model.pkl")
     Traceback (most recent call last):
     ...
-    ValueError: No format has the suffix of 'model.pkl'; there are .safetensors.
+    ValueError: No format has the suffix of 'model.pkl'; there are .safetensors, ...
     """
     _check_place(filepath, overwrite, "save")
 
@@ -133,7 +135,7 @@ def check_weights_path(filepath: Path, *, overwrite: bool = True) -> None:
     >>> check_weights_path("weights.pkl")
     Traceback (most recent call last):
     ...
-    ValueError: No format has the suffix of 'weights.pkl'; there are .safetensors.
+    ValueError: No format has the suffix of 'weights.pkl'; there are .safetensors, ...
     """
     _check_place(filepath, overwrite, "save_weights")
 

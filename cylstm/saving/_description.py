@@ -17,6 +17,7 @@ __all__ = [
     "describe",
     "describe_training",
     "rebuild",
+    "rebuild_config",
     "resume_training",
 ]
 
@@ -68,7 +69,7 @@ def _check_model(document: dict[str, Any], limits: Limits) -> None:
     """Refuse an architecture that takes more than it holds, or is none in form."""
     entry = {name: part for name, part in document.items() if name != "input_shapes"}
     _check(entry, limits)
-    shapes = document["input_shapes"]
+    shapes = document.get("input_shapes")
     for shape in shapes if isinstance(shapes, list) else []:
         _check(shape, limits, "input_shape")
 
@@ -203,17 +204,56 @@ def rebuild(
     if not isinstance(shapes, list) or not shapes or not all(map(_is_shape, shapes)):
         raise ValueError(f"the shapes of the inputs are {shapes!r}")
     shapes = [tuple(shape) for shape in shapes]
+    model = _built(document, shapes[0], custom_objects, limits)
+    if [tuple(tensor.shape) for tensor in model.inputs] != shapes:
+        raise ValueError(f"the inputs of the model do not have the shapes {shapes}")
+    return model
+
+
+def rebuild_config(
+    config: dict[str, Any], custom_objects: Mapping[str, Any] | None, limits: Limits
+) -> Any:
+    """The model that a configuration of Keras describes, with zeros as weights.
+
+    Parameters
+    ----------
+    config : dict
+        ``{"class_name": ..., "config": ..., "name": ...}``, of which the name may be None; it may
+        be hostile.
+    custom_objects, limits
+        As for `rebuild`.
+
+    Raises
+    ------
+    ValueError, Exception
+        As `rebuild` does; also if the shapes of the inputs are not part of it.
+    """
+    _check_model({name: part for name, part in config.items() if part is not None}, limits)
+    model = _built(config, None, custom_objects, limits)
+    if not model.built:
+        raise ValueError(
+            "it does not say the shapes of the inputs: make the model, build it, and call its "
+            "load_weights(path)"
+        )
+    return model
+
+
+def _built(
+    document: dict[str, Any],
+    shape: tuple[int | None, ...] | None,
+    custom_objects: Mapping[str, Any] | None,
+    limits: Limits,
+) -> Any:
     config = {"class_name": document["class_name"], "config": document["config"]}
     with (
         _registry.custom_object_scope(custom_objects or {}),
         _blank.blank_weights(limits.weights, variables=limits.variables, arrays=limits.arrays),
     ):
         model = models.model_from_config(config)
-        if not model.built:
-            model.build(shapes[0])
-        model.name = document["name"]  # that of a Sequential is not part of its config
-    if [tuple(tensor.shape) for tensor in model.inputs] != shapes:
-        raise ValueError(f"the inputs of the model do not have the shapes {shapes}")
+        if not model.built and shape is not None:
+            model.build(shape)
+        if document["name"] is not None:
+            model.name = document["name"]  # that of a Sequential is not part of its config
     for layer in [model, *model.layers]:
         if not isinstance(layer.name, str):
             raise ValueError(f"the name of a layer is {layer.name!r}")

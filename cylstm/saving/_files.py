@@ -11,26 +11,6 @@ from typing import BinaryIO
 __all__ = ["check_size", "opened"]
 
 
-def check_size(size: int, max_size: int) -> None:
-    """Refuse a file that is larger than allowed.
-
-    Parameters
-    ----------
-    size, max_size : int
-        How many bytes it has, and may have.
-
-    Raises
-    ------
-    ValueError
-        If it is larger.
-    """
-    if size > max_size:
-        raise ValueError(
-            f"it has {size} bytes, and at most {max_size} are allowed: give max_size={size} "
-            "if you trust it"
-        )
-
-
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, int]]:
     """Open a file for reading.
@@ -66,3 +46,23 @@ def _check_regular(mode: int) -> None:
         raise ValueError("it is a folder, not a file")
     if not stat.S_ISREG(mode):
         raise ValueError("it is no regular file")
+
+
+def check_size(size: int, max_size: int) -> None:
+    """Refuse a file that is larger than allowed.
+
+    Parameters
+    ----------
+    size, max_size : int
+        How many bytes it has, and may have.
+
+    Raises
+    ------
+    ValueError
+        If there are more.
+    """
+    if size > max_size:
+        raise ValueError(
+            f"it has {size} bytes, and at most {max_size} are allowed: give max_size={size} "
+            "if you trust it"
+        )

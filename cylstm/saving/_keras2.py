@@ -1,0 +1,189 @@
+"""Models and weights in HDF5, as Keras 1 and 2, tf.keras and tf_keras have them; also Keras 3's.
+
+The outermost group of a model's file has the attributes ``model_config``, ``training_config`` and
+``keras_version``, and the groups ``model_weights`` and ``optimizer_weights``; that of a file of
+weights is what ``model_weights`` is: ``layer_names``, and a group for each layer with
+``weight_names``, which are the paths of its arrays.
+
+Weights of today's Keras are in HDF5, too (`_keras3`): what is in a file tells.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cylstm.saving import (
+    _atomic,
+    _description,
+    _hdf5,
+    _json,
+    _keras_graph,
+    _keras_training,
+    _keras_weights,
+    _weights,
+)
+from cylstm.saving._errors import reading
+from cylstm.saving._hdf5 import Contents, Group, require
+from cylstm.saving._keras_config import KERAS_1, origin_of
+from cylstm.saving._limits import Limits, check_count
+from cylstm.saving._weights import Stored
+
+__all__ = [
+    "load",
+    "load_weights",
+    "recognises",
+    "require",
+    "save",
+    "save_weights",
+    "suffixes",
+]
+
+suffixes: tuple[str, ...] = (".h5", ".hdf5")
+
+# What TensorFlow 1.4 says; standalone Keras 2 and all later ones read it, too.
+_VERSION = {"keras_version": "2.0.8-tf", "backend": "tensorflow"}
+
+Path = str | os.PathLike[str]
+
+
+def recognises(head: bytes) -> bool:
+    """Whether a file is in HDF5."""
+    return head.startswith(_hdf5.MAGIC)
+
+
+# ---------------------------------------------------------------------------- writing
+
+
+def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
+    """Write a model; see `Model.save`."""
+    stored = _keras_weights.as_stored(model)
+    contents = Contents(
+        {**_VERSION, "model_config": ""}, {"model_weights": _contents_of_weights(stored)}
+    )
+    arrays = [array for entry in stored for array in entry.values]
+    if include_optimizer:
+        training, state = _description.describe_training(model)
+        arrays += state
+        if training is not None:
+            _description.check_training(training, len(model.outputs), Limits.of(arrays))
+            names = _keras_training.optimizer_names(training, state)
+            contents.attributes["training_config"] = _json.dump(
+                _keras_training.training_to(training)
+            )
+            if state:
+                contents.members["optimizer_weights"] = Contents(
+                    {"weight_names": names}, dict(zip(names, state, strict=True))
+                )
+    limits = Limits.of(arrays)
+    _description.describe(model, limits)  # refuses what could not be loaded
+    text = _json.dump(_json.plain(_keras_graph.written(model), f"The model {model.name}"))
+    _json.check_count(text, limits.values)
+    contents.attributes["model_config"] = text
+    _atomic.write(path, _hdf5.encode(contents), overwrite=overwrite)
+
+
+def save_weights(model: Any, path: Path, overwrite: bool) -> None:
+    """Write the weights of a model; see `Model.save_weights`."""
+    contents = _contents_of_weights(_keras_weights.as_stored(model))
+    _atomic.write(path, _hdf5.encode(contents), overwrite=overwrite)
+
+
+def _contents_of_weights(stored: list[Stored]) -> Contents:
+    for entry in stored:
+        if "/" in entry.layer or entry.layer in ("", ".", ".."):
+            raise ValueError(
+                f"Layer {entry.layer!r} cannot be stored in HDF5, where that is no name: give it "
+                "another one."
+            )
+    return Contents(
+        {**_VERSION, "layer_names": [entry.layer for entry in stored]},
+        {
+            entry.layer: Contents(
+                {"weight_names": entry.names}, dict(zip(entry.names, entry.values, strict=True))
+            )
+            for entry in stored
+        },
+    )
+
+
+# ---------------------------------------------------------------------------- reading
+
+
+def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, max_size: int) -> Any:
+    """Make the model that a file holds; see `cylstm.models.load_model`."""
+    with reading(path), _hdf5.opened_tree(path, max_size) as file:
+        text = file.text("model_config")
+        if text is None or "model_weights" not in file:
+            raise ValueError(
+                "it holds weights only: make the model and call its load_weights(path)"
+            )
+        origin = origin_of(file.text("keras_version"))
+        stored = _stored(file.group("model_weights"))
+        state = _state(file) if compile else []
+        arrays = [a for entry in stored for a in entry.values] + [array for _, array in state]
+        limits = Limits.of(arrays)
+        _json.check_count(text, limits.values)
+        document = _keras_graph.model_from(_parsed(text), origin)
+        model = _description.rebuild_config(document, custom_objects, limits)
+        pairs = _keras_weights.fitted(model, stored, by_name=False, keras_1=origin == KERAS_1)
+        _weights.assign(pairs)
+        training = file.text("training_config")
+        if compile and training is not None:
+            _json.check_count(training, limits.values)
+            found, slots = _keras_training.training_from(
+                _json.parse(training), state, model, stored, origin
+            )
+            _description.resume_training(model, found, slots, custom_objects, limits)
+        return model
+
+
+def _parsed(text: str) -> Mapping[str, Any]:
+    document = _json.parse(text)
+    if not isinstance(document, Mapping):
+        raise ValueError("the architecture is no JSON object")
+    return document
+
+
+def load_weights(model: Any, path: Path, by_name: bool, max_size: int) -> None:
+    """Take the weights of a file; see `Model.load_weights`."""
+    with reading(path), _hdf5.opened_tree(path, max_size) as file:
+        group = file.group("model_weights") if "model_weights" in file else file
+        stored = _stored(group)
+        version = group.text("keras_version") or file.text("keras_version")
+        keras_1 = origin_of(version) == KERAS_1
+    try:
+        pairs = _keras_weights.fitted(model, stored, by_name=by_name, keras_1=keras_1)
+    except ValueError as error:
+        raise ValueError(f"Cannot load the weights of {os.fspath(path)!r}: {error}.") from None
+    _weights.assign(pairs)
+
+
+def _stored(group: Group) -> list[Stored]:
+    """The weights of all layers of a file."""
+    layers = group.texts("layer_names")
+    if layers is None:
+        raise ValueError(f"{group.path or 'the file'} does not list the names of layers")
+    check_count(len(set(layers)), len(group.names), "{} layers are listed")
+    found = []
+    for layer in layers:
+        names, arrays = _arrays(group.group(layer))
+        found.append(Stored(layer, names, arrays))
+    return found
+
+
+def _state(file: Group) -> list[tuple[str, np.ndarray]]:
+    """The variables of the optimizer, if there are any."""
+    if "optimizer_weights" not in file:
+        return []
+    return list(zip(*_arrays(file.group("optimizer_weights")), strict=True))
+
+
+def _arrays(group: Group) -> tuple[list[str], list[np.ndarray]]:
+    names = group.texts("weight_names")
+    if names is None:
+        raise ValueError(f"{group.path} does not list the names of weights")
+    return names, [group.array(name) for name in names]
