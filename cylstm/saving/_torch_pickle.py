@@ -20,7 +20,7 @@ __all__ = ["ADVICE", "Storage", "Tensor", "read", "read_magic"]
 ADVICE = "in PyTorch, save the weights alone: torch.save(model.state_dict(), path)"
 # What every file may ask for is read in less than a tenth of a second; beyond that, a share of the
 # data that the file holds beside the pickle.
-_OPCODES, _BYTES_PER_OPCODE = 2**16, 64
+_OPCODES, _BYTES_PER_OPCODE = 2**15, 64
 _TEXT, _BYTES_PER_TEXT = 2**22, 8
 _LONGEST_NAME = 200
 _MAX_RANK = 8
