@@ -44,7 +44,8 @@ def from_torch(
         is taken for an "Embedding" if its name has "emb" in it, else for a "Linear".
     options : mapping of mappings, optional
         By path: further arguments of the layer, which a state dict does not know: strides and
-        padding of a Conv1D, the activation of a Dense, the epsilon of a normalization.
+        padding of a Conv1D, the activation of a Dense, the epsilon of a normalization; for an LSTM
+        return_sequences, return_state, or stateful with the batch_size.
     max_size : int, default 2**30
         How many bytes a file may have.
 
@@ -246,6 +247,6 @@ def _made(
         return level.make(name=name, weights=level.weights, **{**level.arguments, **options})
     layer = level.make(name=name, **{**level.arguments, **options})
     with blank_weights(sum(array.size for array in level.weights)):
-        layer.build(level.build_shape)
+        layer.build((options.get("batch_size"), *level.build_shape[1:]))
     layer.set_weights(level.weights)
     return layer

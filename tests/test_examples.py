@@ -593,3 +593,102 @@ def test_who_speaks_says_what_is_no_sound(small_encoder, tmp_path, monkeypatch):
         monkeypatch.setattr(sys, "argv", arguments)
         with pytest.raises(SystemExit, match=message):
             load("who_speaks.py")["main"]()
+
+
+# ---------------------------------------------------------------------- voice_activity.py
+
+
+@pytest.fixture(scope="session")
+def detector_weights(tmp_path_factory):
+    """A detector as the example reads it: the sizes of the published one, random weights."""
+    random = np.random.default_rng(5)
+    shapes = {"stft_conv": (258, 1, 256), "conv1": (128, 129, 3), "conv2": (64, 128, 3)}
+    shapes |= {"conv3": (64, 64, 3), "conv4": (128, 64, 3), "final_conv": (1, 128, 1)}
+    state = {}
+    for name, shape in shapes.items():
+        scale = np.sqrt(2 / np.prod(shape[1:]))
+        state[f"{name}.weight"] = random.normal(size=shape) * scale
+        if name != "stft_conv":
+            state[f"{name}.bias"] = random.normal(size=shape[0]) * 0.1
+    for name in ("ih", "hh"):
+        state[f"lstm_cell.weight_{name}"] = random.normal(size=(512, 128)) * 0.3
+        state[f"lstm_cell.bias_{name}"] = random.normal(size=512) * 0.1
+    path = tmp_path_factory.mktemp("detector") / "detector.safetensors"
+    cylstm.saving.save_tensors({n: a.astype("float32") for n, a in state.items()}, path)
+    return path
+
+
+def test_the_detector_computes_as_layers_do(detector_weights):
+    """Its two layers of NumPy against Conv1D, Dense and the rest, of the same weights."""
+    example, layers = load("voice_activity.py"), cylstm.layers
+    relu = {"activation": "relu"}
+    same, halved = {"padding": "same", **relu}, {"strides": 2, **relu}
+    parts = cylstm.from_torch(
+        detector_weights,
+        options={
+            "stft_conv": {"strides": 128},
+            "conv1": same,
+            "conv2": halved,
+            "conv3": halved,
+            "conv4": same,
+            "final_conv": {"activation": "sigmoid"},
+        },
+    )
+    samples = np.random.default_rng(6).normal(size=5000)
+    frames = example["frames_of"](samples)
+    assert frames.shape == (10, 576)
+    x = np.concatenate([frames, frames[:, -2:-66:-1]], axis=1)[:, :, np.newaxis]
+    x = parts["stft_conv"](x)
+    x = parts["conv1"](np.hypot(x[..., :129], x[..., 129:]))
+    before = layers.ZeroPadding1D((1, 0))
+    x = parts["conv4"](parts["conv3"](before(parts["conv2"](before(x)))))
+    wanted = parts["final_conv"](np.maximum(parts["lstm_cell"](x.transpose(1, 0, 2)), 0))
+    found = example["in_blocks"](example["load_detector"](detector_weights), frames)
+    np.testing.assert_allclose(found, wanted[0, :, 0], atol=1e-6)
+
+
+def test_blocks_and_single_frames_have_the_same_bits(detector_weights):
+    example = load("voice_activity.py")
+    model = example["load_detector"](detector_weights)
+    frames = example["frames_of"](np.random.default_rng(7).normal(size=200 * 512) * 0.1)
+    likely = example["in_blocks"](model, frames)
+    np.testing.assert_array_equal(example["one_by_one"](model, frames), likely)
+    np.testing.assert_array_equal(example["in_blocks"](model, frames), likely)
+    assert np.ptp(likely) > 0.1
+
+
+def test_frames_begin_with_the_end_of_the_last():
+    frames = load("voice_activity.py")["frames_of"](np.arange(1, 1100, dtype="float32"))
+    assert frames.shape == (3, 576)
+    assert frames[0, :65].tolist() == [0] * 64 + [1]
+    np.testing.assert_array_equal(frames[1, :64], frames[0, -64:])
+    assert frames[2, 64:].tolist() == [*range(1025, 1100), *[0] * 437]
+
+
+@pytest.mark.parametrize(
+    ("likely", "pieces"),
+    [
+        ([0.1] * 20, []),
+        ([0.9] * 20, [(0, 0.64)]),
+        ([0.1] * 5 + [0.9] * 10 + [0.1] * 5, [(0.13, 0.51)]),
+        ([0.9] * 10 + [0.4] * 9 + [0.9] * 3 + [0.1] * 5, [(0, 0.734)]),  # not below 0.35
+        ([0.9] * 10 + [0.1] * 2 + [0.9] * 10, [(0, 0.704)]),  # too short a silence
+        ([0.9] * 10 + [0.1] * 9 + [0.9] * 10, [(0, 0.35), (0.578, 0.928)]),
+        ([0.1] * 5 + [0.9] * 7 + [0.1] * 9, []),  # too short for speech
+    ],
+)
+def test_pieces_of_speech(likely, pieces):
+    found = list(load("voice_activity.py")["speech_in"](np.array(likely), 0.5))
+    np.testing.assert_allclose(np.reshape(found, (-1, 2)), np.reshape(pieces, (-1, 2)), atol=1e-9)
+
+
+@pytest.mark.parametrize("options", [[], ["--stream", "--picture", "speech.png"]])
+def test_voice_activity(options, detector_weights, tmp_path):
+    sound = hum(120, (500, 1500), 1.0, np.random.default_rng(3))
+    write_wav(tmp_path / "a.wav", np.concatenate([np.zeros(8000), sound]))
+    command = ["a.wav", "--weights", str(detector_weights), "--threshold", "0.2", *options]
+    lines = run("voice_activity.py", *command, cwd=tmp_path)
+    assert len(lines[0]) == 2 + 47
+    assert number_in(lines, "Speech: ") == 1.5
+    assert number_in(lines, "microseconds a frame") == 32
+    assert (tmp_path / "speech.png").exists() == lines[-1].startswith("Picture")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["made_voice"]
+__all__ = ["a_minute_of", "made_voice"]
 
 
 def made_voice(pitch: float = 120.0, seconds: float = 2.9) -> np.ndarray:
@@ -17,3 +17,10 @@ def made_voice(pitch: float = 120.0, seconds: float = 2.9) -> np.ndarray:
         )
         found += loud * np.sin(2 * np.pi * frequency * t + harmonic)
     return np.asarray(found / np.abs(found).max() * 0.5, np.float32)
+
+
+def a_minute_of(speech: np.ndarray) -> np.ndarray:
+    """The recording of data/silero.npz as samples, over and over, behind 64 of silence."""
+    samples = np.copysign(np.expm1(np.abs(speech / 127.0) * np.log(256)) / 255, speech)
+    minute = np.resize(samples, 60 * 16000 // 512 * 512)
+    return np.concatenate([np.zeros(64), minute]).astype(np.float32)
