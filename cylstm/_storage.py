@@ -54,6 +54,12 @@ class Storage(Protocol):
     ) -> None:
         """Take the weights of a model from a file."""
 
+    def config_from_json(self, document: Any) -> dict[str, Any]:
+        """The configuration of a model, from parsed JSON of any Keras."""
+
+    def config_to_json(self, model: Any) -> dict[str, Any]:
+        """The class name and the configuration of a model as Keras 2 writes them."""
+
 
 _provided: list[Storage] = []
 

@@ -78,4 +78,11 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         )
     if isinstance(config.get("config"), list):  # a stack of layers, as Keras writes it
         config = {**config, "config": {"layers": config["config"]}}
-    return _registry.deserialize_object(config, _LAYERS, custom_objects, "layer")
+    try:
+        return _registry.deserialize_object(config, _LAYERS, custom_objects, "layer")
+    except (TypeError, ValueError) as error:
+        own = config.get("config")
+        name = own.get("name") if isinstance(own, Mapping) else None
+        if not isinstance(name, str) or type(error) not in (TypeError, ValueError):
+            raise
+        raise type(error)(f"layer {name}: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
+from cylstm._storage import storage
 from cylstm.layers import serialization
 from cylstm.models._cloning import clone_model
 from cylstm.models._savable import load_model, save_model
@@ -47,14 +48,14 @@ def model_from_json(text: str, custom_objects: dict[str, Any] | None = None) -> 
     Parameters
     ----------
     text : str
-        The JSON text; also that of tf.keras 1.4.
+        The JSON text; also that of Keras 1, 2 and 3.
     custom_objects : dict, optional
         Names of layers and functions that are not cylstm's.
 
     Raises
     ------
     ValueError
-        If it is no JSON, or describes no model.
+        If it is no JSON, describes no model, or says what cylstm does not have.
 
     Examples
     --------
@@ -64,7 +65,11 @@ def model_from_json(text: str, custom_objects: dict[str, Any] | None = None) -> 
     >>> cylstm.models.model_from_json(model.to_json()).output_shape
     (None, 4)
     """
-    return model_from_config(json.loads(text), custom_objects)
+    config = storage().config_from_json(json.loads(text))
+    model = model_from_config(config, custom_objects)
+    if config["name"] is not None:
+        model.name = config["name"]  # that of a Sequential is not part of its config
+    return model
 
 
 def model_from_yaml(text: str, custom_objects: dict[str, Any] | None = None) -> NoReturn:

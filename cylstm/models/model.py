@@ -11,6 +11,7 @@ import numpy as np
 
 from cylstm import _checks, _spellings, streaming
 from cylstm._arguments import near
+from cylstm._storage import storage
 from cylstm._version import __version__
 from cylstm.graph import Node, SymbolicTensor, walk
 from cylstm.layers._turns import in_turn
@@ -379,10 +380,9 @@ class Model(Trainer, Savable, Nested):
         return cls(inputs, outputs, name=config.get("name"))
 
     def to_json(self, **options: Any) -> str:
-        """The architecture as a JSON text; `options` go to `json.dumps`."""
+        """The architecture as a JSON text of Keras 2; `options` go to `json.dumps`."""
         content = {
-            "class_name": type(self).__name__,
-            "config": self.get_config(),
+            **storage().config_to_json(self),
             "keras_version": "2.0.8-tf",
             "backend": f"cylstm {__version__}",
         }

@@ -17,10 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cylstm._storage import DEFAULT_MAX_SIZE, Path
-from cylstm.saving import _atomic
+from cylstm.saving import _architecture as architecture_json
+from cylstm.saving import _atomic, _keras_graph
 from cylstm.saving import _foreign as foreign
 from cylstm.saving import _keras2 as keras2
+from cylstm.saving import _keras3 as keras3
+from cylstm.saving import _keras3_weights as keras3_weights
 from cylstm.saving import _native as native
+from cylstm.saving import _npz as npz
 from cylstm.saving import _torch as torch
 from cylstm.saving._errors import FormatError, reading
 from cylstm.saving._files import opened
@@ -32,6 +36,8 @@ __all__ = [
     "Writer",
     "check_path",
     "check_weights_path",
+    "config_from_json",
+    "config_to_json",
     "load_model",
     "load_tensors",
     "load_weights",
@@ -79,8 +85,12 @@ class Writer(Format, Protocol):
 FORMATS: dict[str, Format] = {
     "safetensors": foreign,
     "native": native,
-    "torch": torch,
     "keras 2": keras2,
+    "keras 3": keras3,
+    "keras 3 weights": keras3_weights,
+    "numpy": npz,
+    "torch": torch,
+    "json": architecture_json,
 }
 
 
@@ -222,6 +232,56 @@ def load_weights(
     _of_file(filepath).load_weights(model, filepath, by_name, max_size)
 
 
+def config_from_json(document: Any) -> dict[str, Any]:
+    """The configuration that `models.model_from_config` takes, from parsed JSON of any Keras.
+
+    Parameters
+    ----------
+    document : dict
+        What `Model.to_json` returned, here or in Keras 1, 2 or 3, as parsed.
+
+    Returns
+    -------
+    dict
+        With class_name, config and name.
+
+    Raises
+    ------
+    ValueError
+        If it describes no model, or what cylstm does not have: with the names of layer and
+        argument.
+
+    Examples
+    --------
+    >>> layer = {"class_name": "CuDNNLSTM", "config": {"units": 4, "name": "a"}}
+    >>> config = config_from_json({"class_name": "Sequential", "config": [layer],
+    ...                            "keras_version": "2.1.5"})
+    >>> config["config"][0]["config"]["recurrent_activation"]
+    'sigmoid'
+    """
+    return _keras_graph.architecture(document)
+
+
+def config_to_json(model: Any) -> dict[str, Any]:
+    """The class name and the configuration of a model as Keras 2 writes them.
+
+    Parameters
+    ----------
+    model : Model
+        Any.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ValueError
+        If Keras 2 has no such activation.
+    """
+    return _keras_graph.written(model)
+
+
 def load_tensors(filepath: Path, *, max_size: int = DEFAULT_MAX_SIZE) -> dict[str, np.ndarray]:
     """Read the named tensors of a file: of PyTorch, or of safetensors whoever wrote them.
 
@@ -312,12 +372,13 @@ def _writer(path: Path, action: str) -> Writer:
     module = _of_suffix(path, writers)
     if module is not None:
         return cast(Writer, module)
-    name, there = os.fspath(path), _suffixes(writers)
+    name = os.fspath(path)
     if _of_suffix(path, FORMATS.values()) is None:
-        raise ValueError(f"No format has the suffix of {name!r}; there are {there}.")
+        written = [m for m in FORMATS.values() if any(hasattr(m, a) for a in _WRITTEN)]
+        raise ValueError(f"No format has the suffix of {name!r}; there are {_suffixes(written)}.")
     raise ValueError(
         f"No {_WRITTEN[action]} are written under the suffix of {name!r}; under these they are: "
-        f"{there}."
+        f"{_suffixes(writers)}."
     )
 
 

@@ -21,6 +21,7 @@ from cylstm.saving import (
     _description,
     _hdf5,
     _json,
+    _keras3_tree,
     _keras_graph,
     _keras_training,
     _keras_weights,
@@ -132,11 +133,11 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, ma
         pairs = _keras_weights.fitted(model, stored, by_name=False, keras_1=origin == KERAS_1)
         _weights.assign(pairs)
         training = file.text("training_config")
-        if compile and training is not None:
+        if training is not None:
             _json.check_count(training, limits.values)
-            found, slots = _keras_training.training_from(
-                _json.parse(training), state, model, stored, origin
-            )
+        config = None if training is None else _json.parse(training)
+        if compile and _keras_training.is_compiled(config):
+            found, slots = _keras_training.training_from(config, state, model, stored, origin)
             _description.resume_training(model, found, slots, custom_objects, limits)
         return model
 
@@ -151,6 +152,9 @@ def _parsed(text: str) -> Mapping[str, Any]:
 def load_weights(model: Any, path: Path, by_name: bool, max_size: int) -> None:
     """Take the weights of a file; see `Model.load_weights`."""
     with reading(path), _hdf5.opened_tree(path, max_size) as file:
+        if _keras3_tree.is_tree(file):
+            _weights.assign(_keras3_tree.read(model, file, by_name=by_name))
+            return
         group = file.group("model_weights") if "model_weights" in file else file
         stored = _stored(group)
         version = group.text("keras_version") or file.text("keras_version")

@@ -17,6 +17,7 @@ from cylstm import _spellings
 from cylstm.saving._translation import activation_from, activation_to
 
 __all__ = [
+    "CYLSTM",
     "KERAS_1",
     "KERAS_2",
     "KERAS_3",
@@ -25,10 +26,12 @@ __all__ = [
     "class_name_of",
     "entry_from",
     "origin_of",
+    "own_entry",
     "without_package",
 ]
 
 KERAS_1, KERAS_2, KERAS_3 = "keras1", "keras2", "keras3"
+CYLSTM = "cylstm"  # to_json of ours, which needs no translation
 Origin = str
 
 _CLASSES = {
@@ -72,9 +75,9 @@ _SO_ANYWAY: dict[str, tuple[Any, ...]] = {
     "time_major": (False,),
     "zero_output_for_mask": (False,),
 }
-# How random numbers are drawn in another framework, where they are others anyway.
-_SEEDS = ("seed", "rng_seed")
-_HOW_COMPUTED = ("use_cudnn",)
+# How it is computed, or random numbers are drawn, which differ between frameworks anyway.
+_HOW_COMPUTED = ("use_cudnn", "seed", "rng_seed")
+_SEEDED = ("Dropout", "SpatialDropout1D", "AlphaDropout")
 _DTYPES = ("float32", "float64", None)
 _MERGES = {
     "sum": "Add",
@@ -167,12 +170,23 @@ def entry_from(entry: Mapping[str, Any], origin: Origin, nested: Nested) -> dict
     return {"class_name": name, "config": found}
 
 
+def own_entry(entry: Mapping[str, Any], nested: Nested) -> dict[str, Any]:
+    """An entry as cylstm writes it, with the layer within it changed by `nested`."""
+    config = entry["config"]
+    if isinstance(config, Mapping) and _is_object(config.get("layer")):
+        config = {**config, "layer": nested(config["layer"])}
+    return {**entry, "config": config}
+
+
 Nested = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 def _without_additions(name: str, config: dict[str, Any], layer: str) -> dict[str, Any]:
     """The arguments without those that later versions added and that are so anyway."""
-    config = {k: v for k, v in config.items() if k not in (*_SEEDS, *_HOW_COMPUTED)}
+    seed = config.get("seed")
+    config = {k: v for k, v in config.items() if k not in _HOW_COMPUTED}
+    if name in _SEEDED and isinstance(seed, int):
+        config["seed"] = seed
     for key, allowed in _SO_ANYWAY.items():
         if key in config:
             value = config.pop(key)
@@ -256,8 +270,8 @@ def _check_backward_layer(config: dict[str, Any], layer: str) -> None:
                 f"layer {layer}: Bidirectional with a backward_layer of its own is not offered: "
                 "the layer itself reads backwards, with weights of its own"
             )
-        if not other.get("go_backwards"):
-            raise ValueError(f"layer {layer}: its backward_layer does not read backwards")
+        if bool(other.get("go_backwards")) == bool(inner.get("go_backwards")):
+            raise ValueError(f"layer {layer}: both its layers read in the same direction")
     if isinstance(inner.get("name"), str):
         inner["name"] = inner["name"].removeprefix("forward_")
     config["layer"] = {**forward, "config": inner}

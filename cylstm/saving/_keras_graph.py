@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from cylstm.saving._keras_config import (
+    CYLSTM,
     Origin,
     check_activations,
     class_name_of,
     entry_from,
     origin_of,
+    own_entry,
 )
 
 __all__ = ["architecture", "model_from", "written"]
@@ -45,6 +47,8 @@ def architecture(document: Any) -> dict[str, Any]:
     """
     if not isinstance(document, Mapping):
         raise ValueError("the architecture is no JSON object")
+    if str(document.get("backend")).startswith("cylstm"):
+        return model_from(document, CYLSTM)
     version = document.get("keras_version")
     if version is None:
         version = "3" if "module" in document else "1"
@@ -72,6 +76,8 @@ def model_from(entry: Mapping[str, Any], origin: Origin) -> dict[str, Any]:
     def nested(entry: Mapping[str, Any]) -> dict[str, Any]:
         if class_name_of(entry) in _MODELS:
             return model_from(entry, origin)
+        if origin == CYLSTM:
+            return own_entry(entry, nested)
         return entry_from(entry, origin, nested)
 
     def layer(entry: Any) -> dict[str, Any]:
@@ -330,8 +336,8 @@ def _as_in_keras_2(config: Any) -> Any:
     return {**config, "layers": layers, **ends}
 
 
-def _entry_as_in_keras_2(entry: dict[str, Any]) -> dict[str, Any]:
+def _entry_as_in_keras_2(entry: Mapping[str, Any]) -> dict[str, Any]:
     if entry["class_name"] in _MODELS:
         return {**entry, "config": _as_in_keras_2(entry["config"])}
     check_activations(entry, "keras2")
-    return entry
+    return own_entry(entry, _entry_as_in_keras_2)

@@ -12,12 +12,19 @@ from typing import Any
 import numpy as np
 
 from cylstm import _warning, losses, metrics, optimizers
-from cylstm.saving._keras_config import KERAS_1, KERAS_3, Origin, without_package
+from cylstm.saving._keras_config import KERAS_1, KERAS_2, KERAS_3, Origin, without_package
 from cylstm.saving._keras_weights import converted
 from cylstm.saving._weights import Stored
 from cylstm.variables import Variable
 
-__all__ = ["NOT_COMPILED", "optimizer_names", "training_from", "training_to"]
+__all__ = [
+    "NOT_COMPILED",
+    "interleaved",
+    "is_compiled",
+    "optimizer_names",
+    "training_from",
+    "training_to",
+]
 
 NOT_COMPILED = "load_model(path, compile=False) loads the model without what it was compiled with"
 _AVERAGING = ("ema_momentum", "ema_overwrite_frequency")
@@ -35,6 +42,21 @@ _FORMS = {
     for module in (losses, metrics)
 }
 Named = tuple[str, np.ndarray]
+
+
+def is_compiled(config: Any) -> bool:
+    """Whether a file says how a model was compiled; a warning where it only says a part of it."""
+    if not config:
+        return False
+    if isinstance(config, Mapping) and not (
+        config.get("optimizer_config") or config.get("optimizer")
+    ):
+        _warning.warn(
+            "The file does not say which optimizer the model was compiled with, as some of Keras 3 "
+            "do not: compile the model before you train it."
+        )
+        return False
+    return True
 
 
 def training_from(
@@ -69,7 +91,7 @@ def training_from(
         raise ValueError("what the model was compiled with is no JSON object")
     try:
         found = config.get("optimizer_config", config.get("optimizer"))
-        optimizer, start = _optimizer_from(found, origin)
+        optimizer, start = _optimizer_from(found, KERAS_2 if "cylstm" in config else origin)
         document = {
             "optimizer": optimizer,
             "loss": _functions_from(config.get("loss"), losses),
@@ -281,6 +303,20 @@ def training_to(document: Mapping[str, Any]) -> dict[str, Any]:
         **{name: document[name] for name in _COMPILED},
         "cylstm": {"iterations": document["iterations"]},
     }
+
+
+def interleaved(state: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
+    """The slots of a state of ours in the order of today's Keras: variable by variable.
+
+    Parameters
+    ----------
+    state : list of ndarray
+        Of an optimizer; empty before the first update.
+    count : int
+        How many variables it is of.
+    """
+    slots = list(state[len(state) % count :]) if count else []
+    return [slot for i in range(count) for slot in slots[i::count]]
 
 
 def optimizer_names(document: Mapping[str, Any], state: Sequence[np.ndarray]) -> list[str]:

@@ -22,7 +22,7 @@ from cylstm.saving._files import check_size, opened
 from cylstm.saving._limits import check_count
 from cylstm.saving._tensors import itemsize, unpacked
 from cylstm.saving._torch_pickle import ADVICE, Storage, Tensor
-from cylstm.saving._torch_zip import Archive
+from cylstm.saving._zip import Archive, first_name
 
 __all__ = ["load", "load_weights", "recognises", "require", "suffixes", "tensors"]
 
@@ -33,11 +33,13 @@ _STREAM = b"\x80\x02\x8a\x0a" + _MAGIC
 _ZIP = b"PK\x03\x04"
 # Of the archives of torch.save, torch.jit.save and torch.export.save, in the folder of the first
 # entry.
-_FIRST = (b"data.pkl", b"data", b"code", b"constants.pkl", b"version", b"byteorder", b"models")
+_FIRST = ("data.pkl", "data", "code", "constants.pkl", "version", "byteorder", "models")
 _VERSION = 1001
 _PICKLE, _BYTES_PER_BYTE = 2**22, 8  # how long the pickle may be, by the data beside it
+_MEMBERS, _BYTES_PER_MEMBER = 2_048, 128
 _DEPTH = 4  # of dicts in a checkpoint
-_VIEWED, _VIEWS = 2**20, 4  # how much larger than the file its tensors may be, as views
+# How much larger than the file its tensors may be: as views, and as entries that were compressed.
+_VIEWED, _VIEWS = 2**20, 4
 
 
 def recognises(head: bytes) -> bool:
@@ -48,9 +50,9 @@ def recognises(head: bytes) -> bool:
     >>> recognises(b"\\x80\\x02\\x8a\\nl\\xfc\\x9cF\\xf9 j\\xa8P\\x19."), recognises(b"PK")
     (True, False)
     """
-    if head.startswith(_ZIP):
-        name = head[30 : 30 + int.from_bytes(head[26:28], "little")].split(b"/")
-        return len(name) > 1 and name[1] in _FIRST
+    name = first_name(head)
+    if name is not None:
+        return name.partition("/")[2].partition("/")[0] in _FIRST
     return head.startswith(_STREAM)
 
 
@@ -103,7 +105,7 @@ def tensors(path: Path, max_size: int) -> dict[str, np.ndarray]:
         if head == _STREAM:
             return _read_stream(file, size)
         if head.startswith(_ZIP):
-            return _read_archive(file, size)
+            return _read_archive(file, size, max_size)
     if head[:1] == b"\x80":
         raise ValueError(f"it is a pickle, but torch.save did not write it: {ADVICE}")
     raise ValueError("it is no file of torch.save, or its beginning is damaged")
@@ -112,8 +114,8 @@ def tensors(path: Path, max_size: int) -> dict[str, np.ndarray]:
 # ---------------------------------------------------------------------- the two containers
 
 
-def _read_archive(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
-    archive = Archive(file, size)
+def _read_archive(file: BinaryIO, size: int, max_size: int) -> dict[str, np.ndarray]:
+    archive = Archive(file, size, max_size, _MEMBERS + size // _BYTES_PER_MEMBER)
     root = _root(archive)
     length = archive.size(f"{root}/data.pkl")
     most = _PICKLE + (size - length) // _BYTES_PER_BYTE
@@ -235,6 +237,9 @@ def _arrays(
     """The tensors as views of their storages, each of which is read once."""
     total = sum(math.prod(t.shape) * itemsize(t.storage.dtype) for t in wanted.values())
     check_count(total, _VIEWED + _VIEWS * size, "its tensors take {} bytes")
+    used = {t.storage for t in wanted.values()}
+    stored = sum(storage.count * itemsize(storage.dtype) for storage in used)
+    check_count(stored, _VIEWED + _VIEWS * size, "its storages take {} bytes")
     storages: dict[str, np.ndarray] = {}
     found = {}
     for name, tensor in wanted.items():

@@ -141,12 +141,12 @@ def main():
         arrays.update({'y_%d' % i: y for i, y in enumerate(predictions(model, inputs))})
         arrays['t_0'] = targets
         path = os.path.join(out, build.__name__)
+        if WHICH in ('tf_keras', 'keras3'):
+            model.save(path + '.keras')  # first: to save .h5 makes Keras 3 forget the optimizer
+            model.save_weights(path + '.weights.h5')
         model.save(path + '.h5')
         if WHICH != 'keras3':
             model.save_weights(path + '_w.h5')
-        if WHICH in ('tf_keras', 'keras3'):
-            model.save(path + '.keras')
-            model.save_weights(path + '.weights.h5')
         if options is not None:
             model.train_on_batch(inputs if len(inputs) > 1 else inputs[0], targets)
             arrays.update({'z_%d' % i: z for i, z in enumerate(predictions(model, inputs))})

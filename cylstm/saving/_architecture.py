@@ -1,0 +1,58 @@
+"""Architectures in JSON, ``.json``: what `Model.to_json` returns, of every Keras.
+
+It is written as Keras 2 does. A model that is read from such a file has initial weights, and is not
+compiled.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from cylstm import models
+from cylstm.saving import _atomic, _description, _json, _keras_graph
+from cylstm.saving._errors import FormatError, reading
+from cylstm.saving._files import check_size, opened
+from cylstm.saving._limits import Limits
+
+__all__ = ["load", "load_weights", "recognises", "require", "save", "suffixes"]
+
+suffixes: tuple[str, ...] = (".json",)
+
+_LARGEST = 2**22  # bytes; what a safetensors header may have
+
+Path = str | os.PathLike[str]
+
+
+def recognises(head: bytes) -> bool:
+    """Whether a file begins as the JSON of a model."""
+    return head.lstrip()[:1] == b"{" and b'"class_name"' in head
+
+
+def require() -> None:
+    """Nothing is missing."""
+
+
+def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
+    """Write the architecture of a model; see `Model.save`."""
+    _atomic.write(path, model.to_json().encode(), overwrite=overwrite)
+
+
+def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, max_size: int) -> Any:
+    """Make the model that a file describes; see `cylstm.models.load_model`."""
+    with reading(path):
+        with opened(path) as (file, size):
+            check_size(size, min(max_size, _LARGEST))
+            text = file.read(size)
+        limits = Limits(max_size, max_size // 2**12, max_size // 4)
+        _json.check_count(text, limits.values)
+        config = _keras_graph.architecture(_json.parse(text))
+        # Without numbers first: to see that it is a model, and no larger than allowed.
+        _description.rebuild_config(config, custom_objects, limits)
+        return models.model_from_config(config, dict(custom_objects or {}))
+
+
+def load_weights(model: Any, path: Path, by_name: bool, max_size: int) -> NoReturn:
+    """Refused: such a file holds no weights."""
+    raise FormatError(f"Cannot read {os.fspath(path)!r}: it holds an architecture without weights")
