@@ -15,7 +15,7 @@ product of its own in both, by `numpy.matmul`.
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from who_speaks import RATE, read
 
 import cylstm
 from cylstm.layers import Conv1D, Differentiable, InputLayer
+from cylstm.streaming import FrameStream
 
 SAMPLES, CONTEXT = 512, 64  # of a frame; of the frame before, which are read again
 WINDOW, HOP, REFLECTED = 256, 128, 64  # of the spectrum; samples that are mirrored at the end
@@ -38,64 +39,143 @@ LEVELS = " .:-=+*#%@"
 # ---------------------------------------------------------------------- the model
 
 
-class Encoder(Differentiable):
-    """What a frame sounds like, (batch, frames, 128) of (batch, frames, 576 samples).
+Computation = Callable[[np.ndarray], np.ndarray]
 
-    The convolutions are Conv1D layers, of which it takes the weights. It predicts and does not
-    train.
+
+class Framewise(Differentiable):
+    """A layer that computes each frame by itself, of many frames or of one: with the same bits.
+
+    It predicts and does not train.
     """
 
     framewise = True
 
+    def computation(self, count: int) -> Computation:
+        """Return what computes so many frames, (count, features), into arrays of its own."""
+        raise NotImplementedError
+
+    def forward(self, inputs: np.ndarray, mask: Any, training: bool, keep: bool) -> tuple[Any, Any]:
+        """Compute all frames of all sequences."""
+        if keep:
+            raise ValueError("The detector of voices predicts, and does not train.")
+        frames = inputs.reshape(-1, inputs.shape[-1])
+        outputs = self.computation(len(frames))(frames)
+        return outputs.reshape(*inputs.shape[:-1], -1), None
+
+    def stream(self, batch_size: int = 1) -> FrameStream:
+        """A stream, whose arrays are made once."""
+        return PreparedStream(self, batch_size)
+
+
+class PreparedStream(FrameStream):
+    """The stream of such a layer; the next frame overwrites what it returns."""
+
+    def __init__(self, layer: Framewise, batch_size: int) -> None:
+        super().__init__(layer)
+        self._made_of = layer, batch_size
+        self._compute = layer.computation(batch_size)
+
+    def __call__(self, frame: Any) -> np.ndarray:
+        return self._compute(frame)
+
+    def copy(self) -> FrameStream:
+        """Another one, with arrays of its own."""
+        return PreparedStream(*self._made_of)
+
+
+class Encoder(Framewise):
+    """What a frame sounds like, (batch, frames, 128) of (batch, frames, 576 samples).
+
+    The convolutions are Conv1D layers, of which it takes the weights.
+    """
+
     def __init__(self, convolutions: dict[str, Conv1D], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        kernels = {name: layer.kernel.value for name, layer in convolutions.items()}
-        # (places in a window, features, filters): a window of all features is one row.
-        self._basis = kernels["stft_conv"].reshape(WINDOW, -1)
-        self._kernels = [kernels[f"conv{i}"] for i in (1, 2, 3)]
-        self._kernels = [kernel.reshape(-1, kernel.shape[2]) for kernel in self._kernels]
-        self._kernels.append(kernels["conv4"][1])  # of one place, all else is padding
+        # (places, features, filters): the places of a window side by side are one row.
+        self._basis = as_matrix(convolutions["stft_conv"].kernel.value)
+        kernels = [convolutions[f"conv{i}"].kernel.value for i in (1, 2, 3, 4)]
+        kernels[3] = kernels[3][1:2]  # what is left and right of its one place is padding
+        self._kernels = [as_matrix(kernel) for kernel in kernels]
         self._biases = [bias_of(convolutions[f"conv{i}"]) for i in (1, 2, 3, 4)]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """(batch, frames, 128)."""
         return (*input_shape[:-1], self._kernels[-1].shape[1])
 
-    def forward(self, inputs: np.ndarray, mask: Any, training: bool, keep: bool) -> tuple[Any, Any]:
-        """Compute the spectrum, then the convolutions, each with one place of padding before."""
-        if keep:
-            raise ValueError("The encoder of voices predicts, and does not train.")
-        frames = inputs.reshape(-1, SAMPLES + CONTEXT)
-        count = len(frames)
-        padded = np.concatenate([frames, frames[:, -2 : -2 - REFLECTED : -1]], axis=1)
-        z = np.matmul(self._windows(padded, 4, WINDOW, HOP), self._basis)
-        np.square(z, out=z)
-        bands = z.shape[2] // 2
-        x = np.zeros((count, 6, bands), np.float32)  # a place more before and after
-        np.add(z[:, :, :bands], z[:, :, bands:], out=x[:, 1:5])
-        np.sqrt(x, out=x)
-        x = self._convolved(0, self._windows(x.reshape(count, -1), 4, 3 * bands, bands), 1)
-        x = self._convolved(1, self._windows(x.reshape(count, -1), 2, 384, 256), 1)
-        x = self._convolved(2, x.reshape(count, 1, -1), 0)
-        x = self._convolved(3, x, 0)
-        return x.reshape(*inputs.shape[:-1], -1), None
+    def computation(self, count: int) -> Computation:
+        """The spectrum of 4 windows, then convolutions to 4, 2, 1 and 1 places."""
+        bands = self._basis.shape[1] // 2
+        filters = [kernel.shape[1] for kernel in self._kernels]
+        # With places of zeros where a convolution reaches beyond the ends: they are never written.
+        samples = np.zeros((count, SAMPLES + CONTEXT + REFLECTED), np.float32)
+        spectrum = np.zeros((count, 6, bands), np.float32)
+        places = [
+            np.zeros((count, n, size), np.float32)
+            for n, size in zip((5, 3, 1, 1), filters, strict=True)
+        ]
+        inner = [places[0][:, 1:], places[1][:, 1:], places[2], places[3]]
+        views = [
+            windows(samples, 4, WINDOW, HOP),
+            windows(spectrum, 4, 3 * bands, bands),
+            windows(places[0], 2, 3 * filters[0], 2 * filters[0]),
+            windows(places[1], 1, 3 * filters[1], 0),
+            windows(places[2], 1, filters[2], 0),
+        ]
+        rows = [np.empty(view.shape, np.float32) for view in views]
+        z = np.empty((count, 4, 2 * bands), np.float32)
+        real, imaginary, magnitude = z[:, :, :bands], z[:, :, bands:], spectrum[:, 1:5]
+        whole, mirror = samples[:, :-REFLECTED], samples[:, -REFLECTED:]
 
-    def _windows(self, rows: np.ndarray, count: int, length: int, step: int) -> np.ndarray:
-        """Copies of `count` windows of each row of a contiguous array."""
-        shape = (len(rows), count, length)
-        strides = (rows.strides[0], step * rows.itemsize, rows.itemsize)
-        return np.ndarray(shape, rows.dtype, rows, strides=strides).copy()
+        def compute(frames: np.ndarray) -> np.ndarray:
+            np.copyto(whole, frames)
+            np.copyto(mirror, whole[:, -2 : -2 - REFLECTED : -1])
+            np.copyto(rows[0], views[0])
+            np.matmul(rows[0], self._basis, out=z)
+            np.square(z, out=z)
+            np.add(real, imaginary, out=magnitude)
+            np.sqrt(magnitude, out=magnitude)
+            for view, row, kernel, bias, found in zip(
+                views[1:], rows[1:], self._kernels, self._biases, inner, strict=True
+            ):
+                np.copyto(row, view)
+                np.matmul(row, kernel, out=found)
+                np.add(found, bias, out=found)
+                np.maximum(found, 0, out=found)
+            return places[3][:, 0]
 
-    def _convolved(self, number: int, windows: np.ndarray, before: int) -> np.ndarray:
-        """The products of a convolution's windows, where positive, behind places of zeros."""
-        kernel, bias = self._kernels[number], self._biases[number]
-        count, places, _ = windows.shape
-        found = np.zeros((count, before + places, kernel.shape[1]), np.float32)
-        inner = found[:, before:]
-        np.matmul(windows, kernel, out=inner)
-        np.add(inner, bias, out=inner)
-        np.maximum(inner, 0, out=inner)
-        return found
+        return compute
+
+
+class Decision(Framewise):
+    """How likely someone speaks, (batch, frames, 1) of what the LSTM says."""
+
+    def __init__(self, convolution: Conv1D, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._kernel, self._bias = as_matrix(convolution.kernel.value), bias_of(convolution)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """(batch, frames, 1)."""
+        return (*input_shape[:-1], 1)
+
+    def computation(self, count: int) -> Computation:
+        """Sigmoid of a bias and a weighted sum of what is positive."""
+
+        def compute(frames: np.ndarray) -> np.ndarray:
+            z = np.matmul(np.maximum(frames, 0)[:, np.newaxis], self._kernel)[:, 0]
+            return np.asarray(1 / (1 + np.exp(-(z + self._bias))))
+
+        return compute
+
+
+def windows(array: np.ndarray, count: int, length: int, step: int) -> np.ndarray:
+    """Return a view of `count` windows over each row, which begin `step` numbers apart."""
+    strides = (array.strides[0], step * array.itemsize, array.itemsize)
+    return np.ndarray((len(array), count, length), array.dtype, array, strides=strides)
+
+
+def as_matrix(kernel: np.ndarray) -> np.ndarray:
+    """Return the kernel of a convolution as what a window is multiplied with."""
+    return np.ascontiguousarray(kernel.reshape(-1, kernel.shape[2]))
 
 
 def bias_of(convolution: Conv1D) -> np.ndarray:
@@ -103,28 +183,6 @@ def bias_of(convolution: Conv1D) -> np.ndarray:
     if convolution.bias is None:
         raise SystemExit(f"{convolution.name} has no bias: these are no weights of Silero VAD.")
     return convolution.bias.value
-
-
-class Decision(Differentiable):
-    """How likely someone speaks, (batch, frames, 1) of what the LSTM says."""
-
-    framewise = True
-
-    def __init__(self, convolution: Conv1D, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._kernel, self._bias = convolution.kernel.value[0], bias_of(convolution)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """(batch, frames, 1)."""
-        return (*input_shape[:-1], 1)
-
-    def forward(self, inputs: np.ndarray, mask: Any, training: bool, keep: bool) -> tuple[Any, Any]:
-        """Sigmoid of a weighted sum of what is positive, and a bias."""
-        if keep:
-            raise ValueError("The detector of voices predicts, and does not train.")
-        rows = np.maximum(inputs, 0).reshape(-1, 1, inputs.shape[-1])
-        z = np.matmul(rows, self._kernel) + self._bias
-        return (1 / (1 + np.exp(-z))).reshape(*inputs.shape[:-1], 1), None
 
 
 def load_detector(path: Path) -> cylstm.Sequential:
