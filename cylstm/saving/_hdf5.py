@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from cylstm.saving._files import check_size, opened
+from cylstm.saving._files import Bounded, check_size, opened
 
 __all__ = ["MAGIC", "Contents", "Group", "encode", "opened_tree", "require", "tree"]
 
@@ -133,22 +133,16 @@ def _parsing(path: str) -> Iterator[None]:
         ) from error
 
 
-class _Counted:
+class _Counted(Bounded):
     """A file that gives a reader as much as an honest one needs, and then no more."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file = file
-        self._calls = 20_000 + size // 32
-        self._bytes = 2**22 + 2 * size
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
+        super().__init__(file, size)
+        self._calls = 5_000 + size // 32
+        self._bytes = 2**18 + 2 * size
 
     def read(self, count: int = -1) -> bytes:
-        data = self._file.read(count)
+        data = super().read(count)
         self._calls -= 1
         self._bytes -= len(data)
         if self._calls < 0 or self._bytes < 0:
@@ -256,10 +250,10 @@ class _Reader:
     """An open file, and what its arrays may still take."""
 
     def __init__(self, file: BinaryIO, size: int, max_size: int) -> None:
-        self._file = file
-        self._size = size
+        self._file = Bounded(file, size)
         self._stored = size  # bytes that no array has claimed: each belongs to one
         self._unpacked = min(max_size, 2**24 + 100 * size)  # bytes that come out of gzip
+        self._arrays: dict[str, np.ndarray] = {}
         self._pyfive = _pyfive()
         with _parsing(""):
             self._opened = self._pyfive.file(_Counted(file, size))
@@ -274,7 +268,12 @@ class _Reader:
         return self._pyfive.group(path, objects, self._opened)
 
     def array(self, objects: Any, path: str) -> np.ndarray:
-        """Read an array whose shape fits what is stored."""
+        """Read an array, once, whose shape fits what is stored."""
+        if path not in self._arrays:
+            self._arrays[path] = self._read(objects, path)
+        return self._arrays[path]
+
+    def _read(self, objects: Any, path: str) -> np.ndarray:
         if objects.find_msg_type(_EXTERNAL_FILES):
             raise ValueError(f"{path} is stored in another file, which is not read")
         dtype, shape = objects.ptype.dtype, objects.shape
@@ -304,8 +303,6 @@ class _Reader:
         if not needed:
             return b""
         self._claim(needed, path, shape)
-        if address + needed > self._size:
-            raise ValueError(f"{path} of shape {shape} goes beyond the end of the file")
         self._file.seek(address)
         return self._file.read(needed)
 

@@ -30,7 +30,7 @@ from cylstm.saving import (
 from cylstm.saving._errors import reading
 from cylstm.saving._hdf5 import Contents, Group, require
 from cylstm.saving._keras_config import KERAS_1, origin_of
-from cylstm.saving._limits import Limits, check_count
+from cylstm.saving._limits import Limits
 from cylstm.saving._weights import Stored
 
 __all__ = [
@@ -81,7 +81,8 @@ def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> No
                 )
     limits = Limits.of(arrays)
     _description.describe(model, limits)  # refuses what could not be loaded
-    text = _json.dump(_json.plain(_keras_graph.written(model), f"The model {model.name}"))
+    architecture = {**_keras_graph.written(model), "name": model.name}
+    text = _json.dump(_json.plain(architecture, f"The model {model.name}"))
     _json.check_count(text, limits.values)
     contents.attributes["model_config"] = text
     _atomic.write(path, _hdf5.encode(contents), overwrite=overwrite)
@@ -171,12 +172,8 @@ def _stored(group: Group) -> list[Stored]:
     layers = group.texts("layer_names")
     if layers is None:
         raise ValueError(f"{group.path or 'the file'} does not list the names of layers")
-    check_count(len(set(layers)), len(group.names), "{} layers are listed")
-    found = []
-    for layer in layers:
-        names, arrays = _arrays(group.group(layer))
-        found.append(Stored(layer, names, arrays))
-    return found
+    _check_unique(layers, group)
+    return [Stored(layer, *_arrays(group.group(layer))) for layer in layers]
 
 
 def _state(file: Group) -> list[tuple[str, np.ndarray]]:
@@ -190,4 +187,10 @@ def _arrays(group: Group) -> tuple[list[str], list[np.ndarray]]:
     names = group.texts("weight_names")
     if names is None:
         raise ValueError(f"{group.path} does not list the names of weights")
+    _check_unique(names, group)
     return names, [group.array(name) for name in names]
+
+
+def _check_unique(names: list[str], group: Group) -> None:
+    if len(set(names)) < len(names):
+        raise ValueError(f"{group.path or 'the file'} lists a name twice")

@@ -39,6 +39,7 @@ _CLASSES = {
     "Convolution1D": "Conv1D",
     "TimeDistributedDense": "Dense",
     "CuDNNLSTM": "LSTM",
+    "UnifiedLSTM": "LSTM",
     "MaxPool1D": "MaxPooling1D",
     "AvgPool1D": "AveragePooling1D",
     "GlobalMaxPool1D": "GlobalMaxPooling1D",
@@ -311,7 +312,21 @@ def _value_from(key: str, value: Any, origin: Origin, nested: Nested) -> Any:
         return _regularizer_from(value)
     if key.endswith("constraint") and isinstance(value, Mapping):
         return _constraint_from(value)
-    return value
+    return _plain_from(value)
+
+
+def _plain_from(value: Any) -> Any:
+    """A value without what Keras 3 says of classes and of tuples, however deep: of own layers."""
+    if isinstance(value, list):
+        return [_plain_from(entry) for entry in value]
+    if not isinstance(value, Mapping):
+        return value
+    if value.get("class_name") == "__tuple__":
+        return _plain_from(value.get("items"))
+    if _is_object(value):
+        name, config = without_package(value["class_name"]), _plain_from(value["config"])
+        return {"class_name": name, "config": config}
+    return {key: _plain_from(entry) for key, entry in value.items()}
 
 
 def _is_object(value: Any) -> bool:

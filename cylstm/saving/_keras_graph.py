@@ -97,10 +97,19 @@ def model_from(entry: Mapping[str, Any], origin: Origin) -> dict[str, Any]:
         raise ValueError(f"the configuration of a {name} holds no list of layers")
     title = config.get("name")
     if "input_layers" not in config:
-        return {"class_name": name, "config": [layer(e) for e in entries], "name": title}
+        stack = [layer(e) for e in entries]
+        _tell_shape(stack, config.get("build_input_shape"))
+        return {"class_name": name, "config": stack, "name": title}
     calls = _without_masks([_Calls.of(entry, layer(entry)) for entry in entries])
     graph = _counted_from_0(calls, [config.get("input_layers"), config.get("output_layers")])
     return {"class_name": name, "config": {"name": title, **graph}, "name": title}
+
+
+def _tell_shape(stack: list[dict[str, Any]], shape: Any) -> None:
+    """Give the first layer the shape that a Sequential was built for, where only that says it."""
+    first = stack[0]["config"] if stack else None
+    if isinstance(shape, list) and isinstance(first, dict) and "layers" not in first:
+        first.setdefault("batch_input_shape", shape)
 
 
 class _Calls:

@@ -19,10 +19,20 @@ __all__ = ["Objects", "chunks", "file", "group"]
 _LINKS = {1: "a soft link", 64: "an external link"}
 _PER_REFERENCE = 16  # bytes of an attribute for each of its texts, which stand elsewhere
 _UNDEFINED = 2**64 - 1
+_MOST_MESSAGES = 2**12  # in the header of a group or data set; Keras needs some 20
 
 
 class Objects(DataObjects):  # type: ignore[misc]
     """The header of a group or data set."""
+
+    @staticmethod
+    def _parse_v1_objects(fh: Any) -> Any:
+        start = fh.tell()
+        count = int.from_bytes(fh.read(4)[2:], "little")
+        if count > _MOST_MESSAGES:
+            raise ValueError(f"an object is described by {count} messages")
+        fh.seek(start)
+        return DataObjects._parse_v1_objects(fh)
 
     def get_links(self) -> dict[str, int]:
         """Where what is in a group begins, by name."""

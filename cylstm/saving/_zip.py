@@ -6,16 +6,14 @@ take as much as they say, and not far more than is stored.
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from cylstm.saving._files import check_size, opened
+from cylstm.saving._files import Bounded, check_size, opened
 
 __all__ = ["Archive", "encode", "first_name", "opened_archive"]
 
@@ -68,9 +66,8 @@ class Archive:
     ) -> None:
         _check_end(file, size)
         try:
-            self._zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, OSError) as error:
-            _check_place(error)
+            self._zip = zipfile.ZipFile(Bounded(file, size))
+        except zipfile.BadZipFile as error:
             raise ValueError(f"it is no zip archive or cut off: {error}") from None
         members = self._zip.infolist()
         self.names = [member.filename for member in members]
@@ -91,10 +88,7 @@ class Archive:
         try:
             with self._zip.open(member) as file:
                 data = file.read(member.file_size + 1)
-        except (
-            zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError
-        ) as error:  # fmt: skip
-            _check_place(error)
+        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
             raise ValueError(f"its member {name!r} is damaged or cut off: {error}") from None
         if len(data) != member.file_size:
             raise ValueError(f"its member {name!r} has not the {member.file_size} bytes it says")
@@ -122,12 +116,6 @@ def _check_end(file: BinaryIO, size: int) -> None:
     listed = int.from_bytes(end[at + 12 : at + 16], "little")
     if listed > _LARGEST_LIST:
         raise ValueError(f"the list of its members takes {listed} bytes")
-
-
-def _check_place(error: Exception) -> None:
-    """Raise an error of the disk; that of a place before the beginning is the archive's fault."""
-    if isinstance(error, OSError) and error.errno != errno.EINVAL:
-        raise error
 
 
 def _check_member(member: zipfile.ZipInfo) -> None:

@@ -7,13 +7,11 @@ import io
 import pickle
 import shutil
 import struct
-import sys
 import time
 import tracemalloc
 import zipfile
 from pathlib import Path
 
-import fuzz
 import numpy as np
 import pytest
 
@@ -468,10 +466,10 @@ DIRECTORY = GOOD.index(b"PK\x01\x02")
 ARCHIVES = {
     "cut off": (GOOD[:-1], "cut off"),
     "only its beginning": (GOOD[:40], "cut off"),
-    "a directory behind the end": (changed(-6, "<I", 2**31), "cut off"),
+    "a directory behind the end": (changed(-6, "<I", 2**31), "refers to byte"),
     "a directory that is too long": (changed(-10, "<I", 2**31), "list of its members"),
-    "64 bits, and no record of them": (changed(-6, "<I", 2**32 - 1), "cut off"),
-    "an entry behind the end": (changed(DIRECTORY + 42, "<I", 2**31), "cut off"),
+    "64 bits, and no record of them": (changed(-6, "<I", 2**32 - 1), "refers to byte"),
+    "an entry behind the end": (changed(DIRECTORY + 42, "<I", 2**31), "refers to byte"),
     "an entry that is too long": (changed(DIRECTORY + 20, "<II", 2**31, 2**31), "larger than"),
     "an entry that is in the directory": (changed(DIRECTORY + 42, "<I", DIRECTORY), "damaged"),
     "a name that is too long": (changed(DIRECTORY + 28, "<H", 65535), "not read|cut off"),
@@ -548,22 +546,3 @@ def test_too_large_for_what_is_allowed(tmp_path):
         load_tensors(FILES / "views.pt", max_size=100)
     shutil.copy(FILES / "views.pt", tmp_path / "copy.PT")
     assert len(load_tensors(tmp_path / "copy.PT")) == len(load_tensors(FILES / "views.pt"))
-
-
-@pytest.mark.parametrize("reader", ["torch", "safetensors"])
-def test_mutated_files(reader, tmp_path):
-    """The long run is `python tests/fuzz.py READER --files 20000`."""
-    counts = fuzz.run(reader, 600, 3, tmp_path)
-    assert set(counts) == {"loaded", "refused"}
-    assert counts["refused"] > 200
-
-
-def test_the_watch_of_the_fuzz_test_sees():
-    watch = fuzz.Watch()
-    watch.active = True
-    exec("pass")
-    with open(sys.executable, "rb"):
-        pass
-    watch.active = False
-    assert any(event.startswith("exec") for event in watch.events)
-    assert not any(event.startswith("open") for event in watch.events)
