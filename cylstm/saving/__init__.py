@@ -25,6 +25,7 @@ from cylstm.saving import _keras3 as keras3
 from cylstm.saving import _keras3_weights as keras3_weights
 from cylstm.saving import _native as native
 from cylstm.saving import _npz as npz
+from cylstm.saving import _onnx as onnx
 from cylstm.saving import _torch as torch
 from cylstm.saving._errors import FormatError, reading
 from cylstm.saving._files import opened
@@ -91,6 +92,7 @@ FORMATS: dict[str, Format] = {
     "numpy": npz,
     "torch": torch,
     "json": architecture_json,
+    "onnx": onnx,
 }
 
 
