@@ -4,10 +4,10 @@
     python tests/data/record_silero.py /usr/share/pocketsphinx/test/data/librivox/*0930.wav
 
 The ONNX files of that package are of the same architecture, but their weights are others than those
-of the safetensors file (they differ by up to 55; the STFT alone is the same). So the graph of
-`silero_vad_16k_op15.onnx` is given the weights of the safetensors file before it runs. The recording
-is one of Debian's pocketsphinx-testdata (BSD-2, Carnegie Mellon University; read from LibriVox), kept
-in 8 bits (silero_speech.LICENSE); silero.npz has it as "speech" and what is said of a minute of it, looped, as "likely".
+of the safetensors file (they differ by up to 18; the STFT alone is the same). So the graph of
+`silero_vad_16k_op15.onnx` is given the weights of the safetensors file before it runs. The
+recording is one of Debian's pocketsphinx-testdata (read from LibriVox; silero_speech.LICENSE), kept
+in 8 bits; silero.npz has it as "speech", and as "likely" what is said of a minute of it, looped.
 """
 
 import sys
