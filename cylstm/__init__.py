@@ -38,7 +38,9 @@ preprocessing
 utils
     `set_random_seed`, `to_categorical`, `Sequence`, `custom_object_scope`.
 saving
-    The file format, and `FormatError`.
+    The file formats, and `FormatError`; `load_tensors` and `save_tensors`: named arrays.
+from_torch, to_torch
+    Layers from a PyTorch state dict or its file, without PyTorch, and back.
 testing
     `gradient_error`: checks the gradients of a layer of your own. To be imported by name.
 set_num_threads, get_num_threads
@@ -87,6 +89,7 @@ if TYPE_CHECKING:
         utils,
     )
     from cylstm import graph as graph
+    from cylstm._from_torch import from_torch, to_torch
     from cylstm._threads import get_num_threads, set_num_threads
     from cylstm.layers import LSTM, Input, Layer
     from cylstm.models import Model, Sequential
@@ -97,6 +100,7 @@ else:
         {
             "": "activations backend callbacks constraints graph initializers layers losses "
             "metrics models optimizers preprocessing regularizers saving utils",
+            "_from_torch": "from_torch to_torch",
             "_threads": "get_num_threads set_num_threads",
             "layers": "LSTM Input Layer",
             "models": "Model Sequential",
@@ -116,6 +120,7 @@ __all__ = [
     "backend",
     "callbacks",
     "constraints",
+    "from_torch",
     "get_num_threads",
     "initializers",
     "layers",
@@ -127,6 +132,7 @@ __all__ = [
     "regularizers",
     "saving",
     "set_num_threads",
+    "to_torch",
     "utils",
 ]
 

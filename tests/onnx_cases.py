@@ -179,9 +179,6 @@ def made(name):
     arrays = [chance.normal(0, 0.5, weight.shape) for weight in model.get_weights()]
     variables = [v.name for v in model.weights]
     model.set_weights(
-        [
-            np.abs(a) + 0.1 if "variance" in v else a
-            for a, v in zip(arrays, variables, strict=True)
-        ]
+        [np.abs(a) + 0.1 if "variance" in v else a for a, v in zip(arrays, variables, strict=True)]
     )
     return model

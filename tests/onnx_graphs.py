@@ -21,9 +21,7 @@ __all__ = ["graph", "info", "lstm_weights", "model", "node"]
 
 def info(name, shape=("batch", None, 3), kind=1):
     """An input or output: a size that is a text or None is not known."""
-    dims = [
-        Dimension(value=n) if isinstance(n, int) else Dimension(name=n) for n in shape
-    ]
+    dims = [Dimension(value=n) if isinstance(n, int) else Dimension(name=n) for n in shape]
     tensor = TensorType(elem_type=kind, shape=Shape(dim=dims))
     return ValueInfo(name=name, type=Type(tensor_type=tensor))
 
@@ -62,6 +60,4 @@ def lstm_weights(units=2, width=3, directions=1, dtype="float32"):
     """W, R and B of an LSTM node, by these names."""
     chance = np.random.default_rng(1)
     shapes = {"W": (4 * units, width), "R": (4 * units, units), "B": (8 * units,)}
-    return {
-        n: chance.normal(0, 0.5, (directions, *s)).astype(dtype) for n, s in shapes.items()
-    }
+    return {n: chance.normal(0, 0.5, (directions, *s)).astype(dtype) for n, s in shapes.items()}

@@ -22,6 +22,7 @@ PACKAGE = Path(cylstm.__file__).parent
 FLOORS = [
     {"cylstm"},
     {"_keras_names"},
+    {"_from_torch"},
     {"saving", "testing"},
     {"models"},
     {"training"},

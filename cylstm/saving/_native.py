@@ -38,6 +38,7 @@ __all__ = [
     "save",
     "save_weights",
     "suffixes",
+    "tensors",
 ]
 
 suffixes: tuple[str, ...] = (".safetensors",)
@@ -101,6 +102,11 @@ def load_weights(model: Any, path: Path, by_name: bool, max_size: int) -> None:
     except ValueError as error:
         raise ValueError(f"Cannot load the weights of {os.fspath(path)!r}: {error}.") from None
     _weights.assign(pairs)
+
+
+def tensors(path: Path, max_size: int) -> Arrays:
+    """All tensors of a file by name, those of its optimizer, too; read-only."""
+    return _read(path, max_size)[0]
 
 
 def _weights_of(model: Any) -> tuple[Arrays, list[list[Any]]]:

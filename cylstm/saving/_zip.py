@@ -44,13 +44,26 @@ def first_name(head: bytes) -> str | None:
 class Archive:
     """An open archive.
 
+    Parameters
+    ----------
+    file : binary file
+        Open for reading.
+    size : int
+        Its number of bytes.
+    max_size : int
+        How many bytes its members may have in all.
+    most_members : int, default 4096
+        How many of them there may be.
+
     Attributes
     ----------
     names : list of str
         Of its members.
     """
 
-    def __init__(self, file: BinaryIO, size: int, max_size: int) -> None:
+    def __init__(
+        self, file: BinaryIO, size: int, max_size: int, most_members: int = _MOST_MEMBERS
+    ) -> None:
         _check_end(file, size)
         try:
             self._zip = zipfile.ZipFile(Bounded(file, size))
@@ -58,8 +71,8 @@ class Archive:
             raise ValueError(f"it is no zip archive or cut off: {error}") from None
         members = self._zip.infolist()
         self.names = [member.filename for member in members]
-        if len(members) > _MOST_MEMBERS:
-            raise ValueError(f"it has {len(members)} members; at most {_MOST_MEMBERS} are read")
+        if len(members) > most_members:
+            raise ValueError(f"it has {len(members)} members; at most {most_members} are read")
         if len(set(self.names)) < len(members):
             raise ValueError("two of its members have the same name")
         left = min(max_size, _FREE + _RATIO * size)
@@ -71,9 +84,7 @@ class Archive:
 
     def read(self, name: str) -> bytes:
         """The contents of a member; ValueError where there is none or it is damaged."""
-        if name not in self.names:
-            raise ValueError(f"it has no member {name!r}")
-        member = self._zip.getinfo(name)
+        member = self._member(name)
         try:
             with self._zip.open(member) as file:
                 data = file.read(member.file_size + 1)
@@ -82,6 +93,16 @@ class Archive:
         if len(data) != member.file_size:
             raise ValueError(f"its member {name!r} has not the {member.file_size} bytes it says")
         return data
+
+    def size(self, name: str) -> int:
+        """How many bytes a member says it has; ValueError where there is none."""
+        return self._member(name).file_size
+
+    def _member(self, name: str) -> zipfile.ZipInfo:
+        try:
+            return self._zip.getinfo(name)
+        except KeyError:
+            raise ValueError(f"it has no member {name[:200]!r}") from None
 
 
 def _check_end(file: BinaryIO, size: int) -> None:

@@ -1,11 +1,11 @@
-"""Mutated files of every reader of Keras' formats: each loads or is refused, and nothing else.
+"""Mutated files of every reader: each loads or is refused, and nothing else.
 
     python tests/saving/fuzz.py hdf5 20000 [--seed 1]
     python tests/saving/fuzz.py all 20000
 
 prints how many loaded and how many were refused; it fails at the first other exception, at a file
 that takes more than a second, where memory grows by more than 64 MB, and where code is compiled,
-run or imported. The readers: hdf5, weights, keras3, tree, npz, json.
+run or imported. The readers: hdf5, weights, keras3, tree, npz, json, torch, stream, safetensors.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -126,12 +127,31 @@ def loads_weights(path: Path) -> None:
     model().load_weights(path)
 
 
+def loads_modules(path: Path) -> None:
+    """Read tensors, and make layers of those that are of modules of PyTorch."""
+    state = cylstm.saving.load_tensors(path)
+    with suppress(ValueError):
+        cylstm.from_torch(state)
+
+
 Change = Callable[[bytes, random.Random], bytes]
+
+# Names of files in tests/data/torch, and how they are changed.
+TORCH: dict[str, tuple[list[str], Change]] = {
+    "torch": (["views.pt", "checkpoint.pt", "modules_protocol_4.pt"], within_archive),
+    "stream": (["views_legacy.pt", "checkpoint_legacy.pth"], mutated),
+    "safetensors": (["views.safetensors", "modules.safetensors"], mutated),
+}
 
 
 def sources(reader: str) -> tuple[list[bytes], str, Change, Callable[[Path], None]]:
     """Unchanged files, their suffix, how they are changed and how they are read."""
     files: list[Path]
+    if reader in TORCH:
+        of_torch, change = TORCH[reader]
+        files = [Path(__file__).parents[1] / "data" / "torch" / name for name in of_torch]
+        suffix = ".safetensors" if reader == "safetensors" else ".pt"
+        return [f.read_bytes() for f in files], suffix, change, loads_modules
     if reader == "hdf5":
         names = {"tf_1_4": "plain", "keras1": "old_graph", "tf_keras": "nested", "keras3": "stack"}
         files = [unpacked(origin) / f"{name}.h5" for origin, name in names.items()]
@@ -158,7 +178,7 @@ def sources(reader: str) -> tuple[list[bytes], str, Change, Callable[[Path], Non
         return [path.read_bytes()], suffix, change, loads_weights
 
 
-READERS = ("hdf5", "weights", "keras3", "tree", "npz", "json")
+READERS = ("hdf5", "weights", "keras3", "tree", "npz", "json", *TORCH)
 
 
 def memory() -> float:

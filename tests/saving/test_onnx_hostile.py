@@ -293,9 +293,7 @@ def chain(op, count, tensors=None, **attributes):
     """One node after the other."""
     more = " " + " ".join(tensors) if tensors else ""
     names = ["x", *(f"v{i}" for i in range(count - 1)), "y"]
-    nodes = [
-        node(op, names[i] + more, names[i + 1], **attributes) for i in range(count)
-    ]
+    nodes = [node(op, names[i] + more, names[i + 1], **attributes) for i in range(count)]
     return model(nodes, tensors)
 
 
