@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from cylstm.layers import serialization
 from cylstm.layers._merging import Merge
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
@@ -259,12 +258,3 @@ class OnnxZeroPastEnd(_OfLengths):
             [np.where(within, d_outputs, 0), None],
             {},
         )
-
-
-serialization.register(
-    OnnxConstant,
-    OnnxLengthsMask,
-    OnnxSlice,
-    OnnxTake,
-    OnnxZeroPastEnd,
-)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from cylstm.layers import serialization
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
 from cylstm.saving._onnx._checks import sample_axis, sizes
@@ -291,6 +290,3 @@ class OnnxReduce(Differentiable):
             return np.asarray(d, inputs.dtype), {}
 
         return kept.reshape(self.compute_output_shape(inputs.shape)), backward
-
-
-serialization.register(OnnxFunction, OnnxOperation, OnnxReduce)
