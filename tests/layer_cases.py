@@ -424,7 +424,7 @@ FROM_ONNX = [
     *(row(onnx.OnnxReduce, SEQUENCES, refused=VECTORS, operation=name, axes=[2])
       for name in onnx.REDUCTIONS),
     row(onnx.OnnxReduce, MATRICES, operation="ReduceL2", axes=[1, 3]),
-    row(OnnxLengthsMask, [SEQUENCES, np.array([5.0, 2.0, 0.0])], refused=PAIR),
+    row(OnnxLengthsMask, [SEQUENCES, np.array([[5.0], [2.0], [0.0]])], refused=PAIR),
     row(OnnxZeroPastEnd, [SEQUENCES, np.array([[5.0], [2.0], [0.0]])], refused=PAIR),
 ]  # fmt: skip
 
