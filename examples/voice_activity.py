@@ -24,8 +24,7 @@ from fetch_weights import fetch
 from who_speaks import RATE, read
 
 import cylstm
-from cylstm.layers import Conv1D, Differentiable, InputLayer
-from cylstm.streaming import FrameStream
+from cylstm.layers import Conv1D, Differentiable, FrameStream, InputLayer
 
 SAMPLES, CONTEXT = 512, 64  # of a frame; of the frame before, which are read again
 WINDOW, HOP, REFLECTED = 256, 128, 64  # of the spectrum; samples that are mirrored at the end

@@ -16,11 +16,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from cylstm.layers import serialization
 from cylstm.saving import _atomic, _weights
 from cylstm.saving._errors import reading
 from cylstm.saving._files import check_size, opened
-from cylstm.saving._onnx import _layers, _number_layers
 from cylstm.saving._onnx._wire import leading_fields
 
 __all__ = ["load", "load_weights", "recognises", "require", "save", "suffixes"]
@@ -31,18 +29,6 @@ suffixes: tuple[str, ...] = (".onnx",)
 _FIELDS = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
 
 Path = str | os.PathLike[str]
-
-# Whatever format a model goes into that was read here.
-serialization.register(
-    _layers.OnnxConstant,
-    _layers.OnnxLengthsMask,
-    _layers.OnnxSlice,
-    _layers.OnnxTake,
-    _layers.OnnxZeroPastEnd,
-    _number_layers.OnnxFunction,
-    _number_layers.OnnxOperation,
-    _number_layers.OnnxReduce,
-)
 
 
 def recognises(head: bytes) -> bool:
