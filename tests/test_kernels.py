@@ -59,6 +59,7 @@ EXACT = {  # on long double
     "tanh": np.tanh,
     "sigmoid": lambda x: np.where(x < 0, np.exp(-abs(x)), 1) / (1 + np.exp(-abs(x))),
     "hard_sigmoid": lambda x: np.clip(np.longdouble("0.2") * x + 0.5, 0, 1),
+    "hard_sigmoid_6": lambda x: np.clip(x / 6 + 0.5, 0, 1),
     "relu": lambda x: np.maximum(x, 0),
     "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
     "selu": lambda x: SCALE * np.where(x > 0, x, ALPHA * np.expm1(np.minimum(x, 0))),
@@ -89,8 +90,9 @@ def test_activations_within_2_ulp(name, dtype):
     info = np.finfo(dtype)
     exponent = np.maximum(np.frexp(exact)[1], info.minexp + 1)
     unit = np.ldexp(np.longdouble(1), exponent - 1 - info.nmant)
-    if name == "hard_sigmoid":  # without a fused multiply-add 0.2 x is rounded, as in TensorFlow,
-        unit = np.maximum(unit, info.eps / 4)  # and much of it may cancel
+    if name.startswith("hard_sigmoid"):
+        # without a fused multiply-add 0.2 x is rounded, as in TensorFlow, and much may cancel
+        unit = np.maximum(unit, info.eps / 4)
     error = np.abs(y - exact) / unit
     # results below the smallest normal number are 0
     error[(np.abs(exact) <= info.smallest_normal * (1 + 1e-5)) & (np.abs(y) <= np.abs(exact))] = 0

@@ -9,7 +9,8 @@
 
 /* Of one number each */
 #define LSTM_ELEMENTWISE(F)                                                                        \
-    F(linear) F(tanh) F(sigmoid) F(hard_sigmoid) F(relu) F(elu) F(selu) F(softplus) F(softsign)
+    F(linear) F(tanh) F(sigmoid) F(hard_sigmoid) F(hard_sigmoid_6) F(relu) F(elu) F(selu)          \
+    F(softplus) F(softsign)
 /* Of all units of a gate together: tiles see only some, so that the products are BLAS' */
 #define LSTM_ROWWISE(F) F(softmax)
 

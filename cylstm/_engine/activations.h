@@ -1,7 +1,7 @@
 /* activations.h: functions on one vector, and their derivatives from the result; and on a row.
  *
  * Largest errors against the exact value, in units in the last place, float32 / float64: tanh 2.0 /
- * 2.1 (2.3 without fused multiply-add), sigmoid 2.0 / 2.0, hard_sigmoid 0.5 / 0.5, elu 1.2 / 1.2,
+ * 2.1 (2.3 without fused multiply-add), sigmoid 2.0 / 2.0, hard_sigmoid 0.5 / 0.5, hard_sigmoid_6 1 / 1, elu 1.2 / 1.2,
  * selu 1.8 / 3.2, softplus 2.7 / 2.7, softsign 1.5 / 1.5; of tanh and sigmoid in float32 over all
  * arguments (1.99 and 1.9991), of the others over millions. NaN gives NaN. Results below the
  * smallest normal number are 0, and such arguments count as 0: the kernels run with denormals
@@ -100,12 +100,15 @@ INLINE vec act_tanh(vec x)
     return vec_sign_of(x, vec_positive(vec_set1(R(1.0)) - e, vec_fnma(half, y, half), y));
 }
 
-/* clip(0.2 x + 0.5, 0, 1) */
-INLINE vec act_hard_sigmoid(vec x)
+#define SIXTH (R(1.0) / R(6.0))
+
+/* clip(slope x + 0.5, 0, 1) */
+INLINE vec clipped(vec slope, vec x)
 {
-    vec y = vec_fma(vec_set1(R(0.2)), x, vec_set1(R(0.5)));
-    return vec_max(vec_set1(R(0.0)), vec_min(vec_set1(R(1.0)), y));
+    return vec_max(vec_set1(R(0.0)), vec_min(vec_set1(R(1.0)), vec_fma(slope, x, vec_set1(R(0.5)))));
 }
+INLINE vec act_hard_sigmoid(vec x) { return clipped(vec_set1(R(0.2)), x); }
+INLINE vec act_hard_sigmoid_6(vec x) { return clipped(vec_set1(SIXTH), x); }
 
 /* log(1 + exp(x)) = max(x, 0) + log1p(u), u = exp(-|x|); log1p(u) = 2 atanh(w), w = u / (2 + u) <=
  * 1/3 */
@@ -158,11 +161,14 @@ INLINE vec act_softsign(vec x) { return x / (vec_set1(R(1.0)) + vec_abs(x)); }
 INLINE vec grad_linear(vec y, vec d) { (void)y; return d; }
 INLINE vec grad_tanh(vec y, vec d) { return d * vec_fnma(y, y, vec_set1(R(1.0))); }
 INLINE vec grad_sigmoid(vec y, vec d) { return d * vec_fnma(y, y, y); }
-INLINE vec grad_hard_sigmoid(vec y, vec d)
+/* d where 0 < y < 1, else 0 */
+INLINE vec unless_clipped(vec y, vec d)
 {
-    const vec zero = vec_set1(R(0.0));
-    return vec_positive(y, vec_positive(vec_set1(R(1.0)) - y, vec_set1(R(0.2)) * d, zero), zero);
+    const vec zero = vec_set1(R(0.0)), one = vec_set1(R(1.0));
+    return vec_positive(y, vec_positive(one - y, d, zero), zero);
 }
+INLINE vec grad_hard_sigmoid(vec y, vec d) { return unless_clipped(y, vec_set1(R(0.2)) * d); }
+INLINE vec grad_hard_sigmoid_6(vec y, vec d) { return unless_clipped(y, vec_set1(SIXTH) * d); }
 INLINE vec grad_relu(vec y, vec d) { return vec_positive(y, d, vec_set1(R(0.0))); }
 INLINE vec grad_elu(vec y, vec d) { return vec_positive(-y, d * (y + vec_set1(R(1.0))), d); }
 INLINE vec grad_selu(vec y, vec d)
