@@ -17,6 +17,5 @@
 #define LSTM_NUMBER(name) lstm_##name,
 enum { LSTM_ELEMENTWISE(LSTM_NUMBER) lstm_elementwise_count, lstm_before_rowwise = lstm_elementwise_count - 1,
        LSTM_ROWWISE(LSTM_NUMBER) lstm_activation_count };
-#undef LSTM_NUMBER
 
 #endif

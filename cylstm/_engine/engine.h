@@ -183,9 +183,8 @@ LSTM_HIDDEN void lstm_stream_step(lstm_stream *stream, const void *x, int64_t ro
                                   lstm_pool *pool);
 LSTM_HIDDEN void lstm_stream_close(lstm_stream *stream);
 
-/* Of each element, for optimizers: elements.c. `out` may be one of the arrays that are read.
- *     out = rate old + (1 - rate) added, or of the squares of `added`
- *     out = scale a / (sqrt(squares) + epsilon) */
+/* elements.c, for optimizers: out = rate old + (1 - rate) added, or of the squares of `added`, and
+ * out = scale a / (sqrt(squares) + epsilon). `out` may be one of the arrays that are read. */
 LSTM_HIDDEN void lstm_average(int is_double, int64_t n, const void *old, const void *added,
                               double rate, int squares, void *out);
 LSTM_HIDDEN void lstm_divide_by_root(int is_double, int64_t n, const void *a, const void *squares,

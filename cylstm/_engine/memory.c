@@ -10,7 +10,6 @@
 #include <sys/mman.h>
 #endif
 
-#define LINE LSTM_CACHE_LINE
 #define HUGE_PAGE ((size_t)2 << 20)
 
 /* Stands in the cache line before the memory that the caller sees. */
@@ -21,19 +20,19 @@ typedef struct block {
     unsigned long given; /* how many requests there had been when it was given back */
 } block;
 
-static block *block_of(void *memory) { return (block *)((char *)memory - LINE); }
-static void *memory_of(block *b) { return (char *)b + LINE; }
+static block *block_of(void *memory) { return (block *)((char *)memory - LSTM_CACHE_LINE); }
+static void *memory_of(block *b) { return (char *)b + LSTM_CACHE_LINE; }
 
 /* The most that one block may hold: no array is larger than half of what can be addressed. */
-#define MOST ((int64_t)(PTRDIFF_MAX - HUGE_PAGE - LINE))
+#define MOST ((int64_t)(PTRDIFF_MAX - HUGE_PAGE - LSTM_CACHE_LINE))
 
 static void *make(size_t size)
 {
-    const size_t alignment = size >= HUGE_PAGE ? HUGE_PAGE : LINE;
-    char *start = malloc(size + alignment + LINE), *memory;
+    const size_t alignment = size >= HUGE_PAGE ? HUGE_PAGE : LSTM_CACHE_LINE;
+    char *start = malloc(size + alignment + LSTM_CACHE_LINE), *memory;
     if (!start)
         return NULL;
-    memory = start + LINE;
+    memory = start + LSTM_CACHE_LINE;
     memory += (alignment - (size_t)memory % alignment) % alignment;
     *block_of(memory) = (block){start, size, NULL, 0};
 #if defined(__linux__) && defined(MADV_HUGEPAGE)

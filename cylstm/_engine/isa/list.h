@@ -39,6 +39,5 @@ static inline int x86_level(void)
 
 #define LSTM_ONE(name, available) +1
 enum { LSTM_ISA_COUNT = 0 LSTM_ISAS(LSTM_ONE) };
-#undef LSTM_ONE
 
 #endif
