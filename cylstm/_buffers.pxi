@@ -2,7 +2,7 @@
 # For `_core`.
 
 cdef enum:
-    MOST_VIEWS = 16
+    MOST_VIEWS = 17
 
 
 cdef struct Views:
@@ -28,6 +28,8 @@ cdef Py_buffer* hold(
     """The buffer of an array of native, aligned float (item 4), double (8) or bool (1)."""
     cdef Py_buffer* view = &views.view[views.count]
     cdef const char* format = b"f" if item == 4 else b"d" if item == 8 else b"?"
+    if views.count == MOST_VIEWS:
+        raise RuntimeError("MOST_VIEWS is too small")
     if type(array) is not ndarray:  # a subclass may mean something else by its numbers
         raise TypeError(f"{name} must be an array, got {type(array).__name__}")
     try:

@@ -55,6 +55,7 @@ class Cell:
     kernel: NDArray[np.float32] | NDArray[np.float64]
     recurrent_kernel: NDArray[np.float32] | NDArray[np.float64]
     bias: NDArray[np.float32] | NDArray[np.float64] | None
+    own: NDArray[np.float32] | NDArray[np.float64] | None
     @property
     def input_dim(self) -> int: ...
     @property
@@ -66,6 +67,7 @@ class Cell:
         kernel: NDArray[_Real],
         recurrent_kernel: NDArray[_Real],
         bias: NDArray[_Real] | None,
+        own: NDArray[_Real] | None = None,
         *,
         activation: int,
         recurrent_activation: int,

@@ -107,7 +107,7 @@ _choose_isa()
 
 
 def isa():
-    """The instruction set of the kernels: "generic", "avx2" or "avx512"."""
+    """The instruction set of the kernels: one of `isas()`."""
     return lstm_kernels_at(_isa, False).name.decode()
 
 
@@ -140,6 +140,8 @@ cdef class Cell:
         float32 or float64: the precision of everything.
     recurrent_kernel : ndarray, shape (units, 4 units)
     bias : ndarray, shape (4 units,), or None
+    own : ndarray, optional
+        Further weights, which a variant of the cell alone reads; this one has none.
     activation, recurrent_activation : int
         Numbers of ACTIVATIONS.
     gemm : capsule, optional
@@ -152,7 +154,7 @@ cdef class Cell:
         If the arrays do not fit together, or the engine does not know an activation.
     """
 
-    cdef readonly object kernel, recurrent_kernel, bias
+    cdef readonly object kernel, recurrent_kernel, bias, own
     cdef object gemm, dtype
     cdef Py_ssize_t item            # bytes of a number
     cdef lstm_call call             # what all calls have in common
@@ -160,13 +162,14 @@ cdef class Cell:
     cdef void* packed[2]            # for the forward pass, and transposed for the backward pass
 
     def __cinit__(
-        self, kernel not None, recurrent_kernel not None, bias, *, int activation,
+        self, kernel not None, recurrent_kernel not None, bias, own=None, *, int activation,
         int recurrent_activation, gemm=None,
     ):
         cdef lstm_weights* weights = &self.call.weights
         cdef lstm_shape* shape = &self.call.shape
         cdef Py_ssize_t columns
         self.kernel, self.recurrent_kernel, self.bias = kernel, recurrent_kernel, bias
+        self.own = own
         self.dtype = getattr(kernel, "dtype", None)
         self.item = 8 if self.dtype == "float64" else 4
         shape.inputs = self.rows_of("kernel", kernel)
@@ -180,6 +183,9 @@ cdef class Cell:
         )
         weights.bias = take(&self.views, "bias", bias, self.item, 1, columns)
         self.call.kernels = lstm_kernels_at(_isa, self.item == 8)
+        self.call.arrays.own = take(
+            &self.views, "own", own, self.item, 2, self.call.kernels.own_rows, shape.units
+        )
         if gemm is not None:
             self.gemm = gemm
             weights.gemm = (<lstm_gemm*>PyCapsule_GetPointer(gemm, GEMM_NAME))[self.item == 8]
@@ -372,7 +378,8 @@ cdef class Cell:
         -------
         list of ndarray
             The gradients of the inputs, of both initial states (None if not wanted), of the
-            kernel, the recurrent kernel and the bias (None without one).
+            kernel, the recurrent kernel and the bias (None without one), and of the cell's own
+            weights if it has some.
 
         Raises
         ------
@@ -407,8 +414,12 @@ cdef class Cell:
             d_recurrent_kernel = self.room(&views, &arrays.d_recurrent_kernel, 2, units, columns)
             if self.bias is not None:
                 d_bias = self.room(&views, &arrays.d_bias, 1, columns)
+            gradients = [d_inputs, d_h, d_c, d_kernel, d_recurrent_kernel, d_bias]
+            if self.own is not None:
+                d_own = self.room(&views, &arrays.d_own, 3, batch, len(self.own), units)
+                d_own.fill(0)
             run(&call, pool, lstm_backward)
-            return [d_inputs, d_h, d_c, d_kernel, d_recurrent_kernel, d_bias]
+            return gradients if self.own is None else [*gradients, d_own.sum(axis=0)]
         finally:
             let_go(&views)
 

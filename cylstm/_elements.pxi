@@ -56,19 +56,8 @@ def activate(int activation, x not None, y not None):
 def average(old, new, double rate, out, bint squares=False):
     """out = rate old + (1 - rate) new, or of the squares of `new`.
 
-    Parameters
-    ----------
-    old, new, out : ndarray
-        Of one size and dtype, float32 or float64, and in C order; `out` may be one of the others.
-    rate : float
-        How much of `old` is kept.
-    squares : bool, default False
-        Whether to average the squares of `new`.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the arrays are of other kinds.
+    The arrays are of one size and dtype, float32 or float64, and in C order, or a ValueError is
+    raised; `out` may be one of the others.
     """
     cdef Views views
     cdef void* address[3]

@@ -21,12 +21,12 @@ cdef extern from "_engine/engine.h" nogil:
         int input_groups, recurrent_groups
 
     ctypedef struct lstm_arrays:
-        const void *x, *initial_h, *initial_c, *input_masks, *recurrent_masks
+        const void *x, *initial_h, *initial_c, *input_masks, *recurrent_masks, *own
         int64_t x_row_stride, x_step_stride
         const uint8_t* mask
         void *gates, *cells, *hidden, *outputs, *final_h, *final_c
         const void *d_outputs, *d_final_h, *d_final_c
-        void *d_inputs, *d_initial_h, *d_initial_c, *d_kernel, *d_recurrent_kernel, *d_bias
+        void *d_inputs, *d_initial_h, *d_initial_c, *d_kernel, *d_recurrent_kernel, *d_bias, *d_own
 
     ctypedef void (*lstm_gemm)(
         int transpose_a, int transpose_b, int64_t m, int64_t n, int64_t k, const void* a,
@@ -39,6 +39,7 @@ cdef extern from "_engine/engine.h" nogil:
 
     ctypedef struct lstm_kernels:
         const char* name
+        int64_t own_rows
         size_t item
         void (*activate)(int activation, int64_t n, const void* x, void* y) noexcept nogil
 

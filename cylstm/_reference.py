@@ -129,6 +129,9 @@ def _weights_gradient(
     return np.concatenate(products, axis=-1)
 
 
+_OWN_ROWS = 0
+
+
 class Cell:
     """An LSTM cell of one value of the weights, and its passes: see `cylstm._core.Cell`.
 
@@ -136,6 +139,8 @@ class Cell:
     ----------
     kernel, recurrent_kernel, bias : ndarray, bias or None
         (input_dim, 4 units), (units, 4 units) and (4 units,), float32 or float64.
+    own : ndarray, optional
+        Further weights, which a variant of the cell alone reads; this one has none.
     activation, recurrent_activation : int or callable
         A number of ACTIVATIONS, or a function of arrays.
     """
@@ -145,6 +150,7 @@ class Cell:
         kernel: np.ndarray,
         recurrent_kernel: np.ndarray,
         bias: np.ndarray | None,
+        own: np.ndarray | None = None,
         *,
         activation: Activation,
         recurrent_activation: Activation,
@@ -159,6 +165,9 @@ class Cell:
         _expect("recurrent_kernel", recurrent_kernel, dtype, (units, 4 * units))
         if bias is not None:
             _expect("bias", bias, dtype, (4 * units,))
+        if own is not None:
+            _expect("own", own, dtype, (_OWN_ROWS, units))
+        self.own = own
         self.kernel, self.recurrent_kernel, self.bias = kernel, recurrent_kernel, bias
         self.input_dim, self.units, self._dtype = len(kernel), units, dtype
         self._phi, self._sigma = _function(activation), _function(recurrent_activation)

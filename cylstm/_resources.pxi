@@ -97,17 +97,8 @@ cdef class Pool:
     """Threads that share the work of a call.
 
     It starts none: each thread that calls `serve` belongs to it until `close`. A call needs none of
-    them: what no thread has taken, the caller computes.
-
-    Parameters
-    ----------
-    threads : int
-        In how many parts work is to be cut: the callers of `serve`, and the caller itself.
-
-    Raises
-    ------
-    ValueError
-        Unless there are 1 to MOST_THREADS.
+    them: what no thread has taken, the caller computes. `threads`, from 1 to MOST_THREADS, says in
+    how many parts work is to be cut: for the callers of `serve`, and the caller itself.
     """
 
     cdef lstm_pool* pool

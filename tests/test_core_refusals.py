@@ -143,6 +143,15 @@ def test_the_fused_kernels_refuse_softmax(which):
         _core.Cell(**{name: arguments[name] for name in names})
 
 
+@pytest.mark.parametrize("engine", [_core, _reference])
+def test_this_cell_has_no_weights_of_its_own(engine):
+    arguments = complete_call(engine, "forward")
+    given = {name: arguments[name] for name in [*WEIGHTS, "activation", "recurrent_activation"]}
+    engine.Cell(**given, own=None)
+    with pytest.raises(ValueError, match=r"own has the shape \(3, 3\), expected \(0, 3\)"):
+        engine.Cell(**given, own=np.zeros((3, 3)))
+
+
 def test_gemms_that_are_none():
     arguments = complete_call(_core, "forward")
     weights = [arguments[name] for name in WEIGHTS]

@@ -103,7 +103,8 @@ LOCAL int64_t backward_select(backward_run *run, int64_t step)
                                         d_output,
                                         dh,
                                         run->dc + r * run->padded,
-                                        dz};
+                                        dz,
+                                        row};
         run->dz_rows[n] = dz;
         run->dh_rows[n] = dh + run->begin;
         run->row_of[n] = row;
@@ -168,7 +169,7 @@ LOCAL int64_t backward(const lstm_call *call, const lstm_piece *piece, int64_t f
 {
     backward_run run;
     const lstm_shape *shape = &call->shape;
-    const cell_pair cell = cell_for(shape);
+    const cell_pair cell = cell_for(call);
     const size_t size = (size_t)shape->units * sizeof(REAL);
     int64_t step = piece->from;
     int leave = 0;
@@ -190,7 +191,7 @@ LOCAL int64_t backward(const lstm_call *call, const lstm_piece *piece, int64_t f
         run.step = --step;
         const int64_t n = backward_select(&run, step);
         if (needs_rows(shape))
-            undo_rows(shape, n, run.active, run.room);
+            undo_rows(call, n, run.active, run.room);
         else
             cell.undo(call, run.begin, run.end, n, run.active);
         if (team)

@@ -13,6 +13,8 @@
  *     dz_i = di recurrent'(i), dz_f and dz_o alike, dz_c = dg activation'(g)          (2)
  */
 
+enum { OWN_ROWS = 0 }; /* further weights of a variant, rows of `own`: it has none */
+
 /* Where one active row reads and writes in one step. */
 typedef struct {
     REAL *c, *next_h;                           /* the row's state, padded to whole blocks */
@@ -23,6 +25,7 @@ typedef struct {
     const REAL *gates, *cells, *before, *d_output; /* of this step; `before`: c before the step */
     REAL *dh, *dc;                                 /* gradients of the row's state, padded */
     REAL *dz;
+    int64_t row; /* of the batch */
 } backward_row;
 
 /* A vector of which `some` lanes are in the caller's array, or all of them where it is `whole` */
@@ -50,11 +53,11 @@ INLINE vec pull(const int fixed, int activation, vec y, vec d)
 
 /* (2) to (4) for n rows and the block of units that starts at `unit`. Gate g of row r stands at
  * z + r row_stride + g gate_stride. */
-INLINE void finish_block(const int whole, const int fixed, int activation, int recurrent, int64_t units,
-                         int64_t unit, int64_t n, const forward_row *rows, const REAL *z,
-                         int64_t row_stride, int64_t gate_stride)
+INLINE void finish_block(const int whole, const int fixed, int activation, int recurrent,
+                         const lstm_call *call, int64_t unit, int64_t n, const forward_row *rows,
+                         const REAL *z, int64_t row_stride, int64_t gate_stride)
 {
-    const int64_t some = units - unit;
+    const int64_t units = call->shape.units, some = units - unit;
     for (int64_t r = 0; r < n; r++, z += row_stride) {
         const forward_row *row = rows + r;
         vec i = apply(fixed, recurrent, vec_load(z));
@@ -80,23 +83,23 @@ INLINE void finish_block(const int whole, const int fixed, int activation, int r
     }
 }
 
-INLINE void finish(const int fixed, int activation, int recurrent, int64_t units, int64_t unit,
-                   int64_t n, const forward_row *rows, const REAL *z, int64_t row_stride,
-                   int64_t gate_stride)
+INLINE void finish(const int fixed, int activation, int recurrent, const lstm_call *call,
+                   int64_t unit, int64_t n, const forward_row *rows, const REAL *z,
+                   int64_t row_stride, int64_t gate_stride)
 {
-    if (units - unit >= LANES)
-        finish_block(1, fixed, activation, recurrent, units, unit, n, rows, z, row_stride,
+    if (call->shape.units - unit >= LANES)
+        finish_block(1, fixed, activation, recurrent, call, unit, n, rows, z, row_stride,
                      gate_stride);
     else
-        finish_block(0, fixed, activation, recurrent, units, unit, n, rows, z, row_stride,
+        finish_block(0, fixed, activation, recurrent, call, unit, n, rows, z, row_stride,
                      gate_stride);
 }
 
 /* (4) to (2) for one row and a block of units */
-INLINE void undo_block(const int whole, const int fixed, int activation, int recurrent, int64_t units, int64_t unit,
-                       backward_row row)
+INLINE void undo_block(const int whole, const int fixed, int activation, int recurrent,
+                       const lstm_call *call, int64_t unit, backward_row row)
 {
-    const int64_t some = units - unit;
+    const int64_t units = call->shape.units, some = units - unit;
     const vec i = take(row.gates + unit, whole, some);
     const vec f = take(row.gates + units + unit, whole, some);
     const vec g = take(row.gates + 2 * units + unit, whole, some);
@@ -119,9 +122,10 @@ INLINE void undo_block(const int whole, const int fixed, int activation, int rec
 }
 
 /* (4) to (2) for n rows and the units [begin, end) */
-INLINE void undo(const int fixed, int activation, int recurrent, int64_t units, int64_t begin,
-                 int64_t end, int64_t n, const backward_row *rows)
+INLINE void undo(const int fixed, int activation, int recurrent, const lstm_call *call,
+                 int64_t begin, int64_t end, int64_t n, const backward_row *rows)
 {
+    const int64_t units = call->shape.units;
     for (int64_t r = 0; r < n; r++) {
         const backward_row row = rows[r], next = rows[r + 1 < n ? r + 1 : r];
         for (int64_t unit = begin; unit < end; unit += LANES) {
@@ -135,24 +139,25 @@ INLINE void undo(const int fixed, int activation, int recurrent, int64_t units, 
             if (next.d_output)
                 LSTM_PREFETCH(next.d_output + unit);
             if (units - unit >= LANES)
-                undo_block(1, fixed, activation, recurrent, units, unit, row);
+                undo_block(1, fixed, activation, recurrent, call, unit, row);
             else
-                undo_block(0, fixed, activation, recurrent, units, unit, row);
+                undo_block(0, fixed, activation, recurrent, call, unit, row);
         }
     }
 }
 
 /* The same where an activation needs all units of a row (softmax). z is (n, 4 units); `a` has room for
  * a row, and in undo_rows for two. */
-LOCAL void finish_rows(const lstm_shape *s, int64_t n, const forward_row *rows, REAL *z, REAL *a)
+LOCAL void finish_rows(const lstm_call *call, int64_t n, const forward_row *rows, REAL *z, REAL *a)
 {
+    const lstm_shape *s = &call->shape;
     const int64_t units = s->units;
     const size_t size = (size_t)units * sizeof(REAL);
     for (int64_t r = 0; r < n; r++, z += LSTM_GATES * units) {
         for (int g = 0; g < LSTM_GATES; g++)
             activate_row(g == 2 ? s->activation : s->recurrent_activation, units, z + g * units);
         for (int64_t unit = 0; unit < units; unit += LANES) /* (3); h waits for (4) */
-            finish(1, lstm_linear, lstm_linear, units, unit, 1, rows + r, z + unit, 0, units);
+            finish(1, lstm_linear, lstm_linear, call, unit, 1, rows + r, z + unit, 0, units);
         memcpy(a, rows[r].c, size);
         activate_row(s->activation, units, a);
         for (int64_t k = 0; k < units; k++)
@@ -164,8 +169,9 @@ LOCAL void finish_rows(const lstm_shape *s, int64_t n, const forward_row *rows, 
     }
 }
 
-LOCAL void undo_rows(const lstm_shape *s, int64_t n, const backward_row *rows, REAL *a)
+LOCAL void undo_rows(const lstm_call *call, int64_t n, const backward_row *rows, REAL *a)
 {
+    const lstm_shape *s = &call->shape;
     const int64_t units = s->units;
     for (int64_t r = 0; r < n; r++) {
         const backward_row row = rows[r];
@@ -197,27 +203,24 @@ LOCAL void undo_rows(const lstm_shape *s, int64_t n, const backward_row *rows, R
 #define PAIRS(F)                                                                                   \
     F(tanh_sigmoid, 1, lstm_tanh, lstm_sigmoid)                                                    \
     F(tanh_hard_sigmoid, 1, lstm_tanh, lstm_hard_sigmoid)                                          \
-    F(other, 0, s->activation, s->recurrent_activation)
+    F(other, 0, call->shape.activation, call->shape.recurrent_activation)
 
 #define PAIR(name, fixed, activation, recurrent)                                                   \
     LOCAL void finish_tile_##name(const lstm_call *call, int64_t unit, int64_t n,                  \
                                   const forward_row *rows, const REAL *z)                          \
     {                                                                                              \
-        const lstm_shape *s = &call->shape;                                                        \
-        finish(fixed, activation, recurrent, s->units, unit, n, rows, z, TILE_STRIDE, LANES);      \
+        finish(fixed, activation, recurrent, call, unit, n, rows, z, TILE_STRIDE, LANES);          \
     }                                                                                              \
     LOCAL void finish_wide_##name(const lstm_call *call, int64_t unit, int64_t n,                  \
                                   const forward_row *rows, const REAL *z)                          \
     {                                                                                              \
-        const lstm_shape *s = &call->shape;                                                        \
-        const int64_t units = s->units;                                                            \
-        finish(fixed, activation, recurrent, units, unit, n, rows, z, LSTM_GATES * units, units);  \
+        const int64_t units = call->shape.units;                                                   \
+        finish(fixed, activation, recurrent, call, unit, n, rows, z, LSTM_GATES * units, units);   \
     }                                                                                              \
     LOCAL void undo_##name(const lstm_call *call, int64_t begin, int64_t end, int64_t n,           \
                            const backward_row *rows)                                               \
     {                                                                                              \
-        const lstm_shape *s = &call->shape;                                                        \
-        undo(fixed, activation, recurrent, s->units, begin, end, n, rows);                         \
+        undo(fixed, activation, recurrent, call, begin, end, n, rows);                             \
     }
 PAIRS(PAIR)
 #undef PAIR
@@ -229,13 +232,14 @@ typedef struct {
     void (*undo)(const lstm_call *, int64_t, int64_t, int64_t, const backward_row *);
 } cell_pair;
 
-INLINE cell_pair cell_for(const lstm_shape *s)
+INLINE cell_pair cell_for(const lstm_call *call)
 {
 #define PAIR(name, fixed, activation, recurrent)                                                   \
     {activation, recurrent, finish_tile_##name, finish_wide_##name, undo_##name},
     const cell_pair pairs[] = {PAIRS(PAIR)};
     int k = 0;
-    while (pairs[k].activation != s->activation || pairs[k].recurrent != s->recurrent_activation)
+    while (pairs[k].activation != call->shape.activation ||
+           pairs[k].recurrent != call->shape.recurrent_activation)
         k++;
     return pairs[k];
 }
@@ -243,6 +247,6 @@ INLINE cell_pair cell_for(const lstm_shape *s)
 /* Whether an activation needs whole rows */
 INLINE int needs_rows(const lstm_shape *s)
 {
-    return s->activation > lstm_elementwise_count - 1 ||
-           s->recurrent_activation > lstm_elementwise_count - 1;
+    return s->activation >= lstm_elementwise_count ||
+           s->recurrent_activation >= lstm_elementwise_count;
 }

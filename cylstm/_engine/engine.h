@@ -65,6 +65,7 @@ typedef struct lstm_arrays {
     const uint8_t *mask;                   /* IN  (B, T) by input time, 0: carry the state */
     const void *input_masks;               /* IN  (groups, B, D) */
     const void *recurrent_masks;           /* IN  (groups, B, U) */
+    const void *own;                       /* IN  (own_rows, U) what a variant of the cell reads */
 
     /* The cache: OUT of forward, IN of backward. It goes by input time; a masked step holds zero
      * gates, and the carried c and h. */
@@ -81,6 +82,7 @@ typedef struct lstm_arrays {
     void *d_initial_h, *d_initial_c;     /* OUT (B, U) */
     void *d_kernel, *d_recurrent_kernel; /* OUT (D, 4U), (U, 4U) */
     void *d_bias;                        /* OUT (4U) */
+    void *d_own;                         /* OUT (B, own_rows, U): zeros, to which it adds */
 } lstm_arrays;
 
 /* C = op(A) op(B), or C += op(A) op(B) if `add`; row-major, op(A) of (m, k) and op(B) of (k, n) */
@@ -125,7 +127,8 @@ typedef struct lstm_piece {
 typedef struct lstm_kernels {
     const char *name; /* of the instruction set */
     int64_t lanes;
-    size_t item; /* bytes of an element */
+    int64_t own_rows; /* of the cell's own weights */
+    size_t item;      /* bytes of an element */
     /* How many elements a packed matrix has (depth, 4 units), and packing it; `from` NULL packs
      * zeros. Sizes are those of sizes.h: LSTM_TOO_LARGE where there cannot be so many. */
     int64_t (*gates_size)(int64_t depth, int64_t units);

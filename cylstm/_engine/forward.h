@@ -336,7 +336,7 @@ LOCAL void forward_step_wide(forward_run *run, int64_t n, const cell_pair *cell)
     add_gate_products(weights->gemm, weights->recurrent, units, n, units, run->h_rows,
                       shape->recurrent_groups, run->rows * units, run->room, run->now);
     if (needs_rows(shape))
-        finish_rows(shape, n, run->active, run->now, run->room);
+        finish_rows(run->call, n, run->active, run->now, run->room);
     else
         for (int64_t unit = 0; unit < units; unit += LANES)
             cell->wide(run->call, unit, n, run->active, run->now + unit);
@@ -382,7 +382,7 @@ LOCAL int64_t forward(const lstm_call *call, const lstm_piece *piece, int64_t fi
                       void *work, lstm_team *team, int member)
 {
     forward_run run;
-    const cell_pair cell = cell_for(&call->shape);
+    const cell_pair cell = cell_for(call);
     int64_t step = piece->begin;
     int leave = 0;
     forward_layout(&run, call, piece, first, rows, team, member, work);

@@ -289,43 +289,33 @@ LOCAL void add_chunk_wide(gradient_run *run, int64_t n, int add)
             d_bias[j] += dz[k * dz_stride + j];
 }
 
-LOCAL void add_pairs(gradient_run *run, int64_t n, int64_t column, int64_t end, int add)
-{
-    if (run->call->weights.gemm)
-        add_chunk_wide(run, n, add);
-    else
-        add_chunk(run, n, column, end, add);
-}
-
 /* Columns [column, column + columns) of d_kernel, d_recurrent_kernel, d_bias */
 LOCAL void weight_gradients(const lstm_call *call, const lstm_piece *piece, int64_t column,
                             int64_t columns, void *work)
 {
     gradient_run run;
-    const int64_t begin = first_time(&call->shape, piece), end = begin + piece->end - piece->begin;
+    const int64_t begin = first_time(&call->shape, piece), steps = piece->end - piece->begin;
+    const int64_t total = call->shape.batch * steps;
     int64_t n = 0;
     int add = piece->add;
     gradient_layout(&run, call, work);
     run.piece = piece;
     if (!add && call->arrays.d_bias)
         memset((REAL *)call->arrays.d_bias + column, 0, (size_t)columns * sizeof(REAL));
-    for (int64_t row = 0; row < call->shape.batch; row++)
-        for (int64_t time = begin; time < end; time++) {
-            const int last = row + 1 == call->shape.batch && time + 1 == end;
-            if (!is_masked(call, row, time)) {
-                run.pairs[2 * n] = row;
-                run.pairs[2 * n + 1] = time;
-                n++;
-            }
-            if (n < DEPTH && !last)
-                continue;
-            if (n || !add) /* without any pair the sums are zero */
-                add_pairs(&run, n, column, column + columns, add);
-            add = 1;
-            n = 0;
+    for (int64_t pair = 0; pair <= total; pair++) {
+        if (pair < total && !is_masked(call, pair / steps, begin + pair % steps)) {
+            run.pairs[2 * n] = pair / steps;
+            run.pairs[2 * n++ + 1] = begin + pair % steps;
         }
-    if (!add) /* no row, or no step */
-        add_pairs(&run, 0, column, column + columns, 0);
+        if (n < DEPTH && (pair < total || (!n && add))) /* without any pair the sums are zero */
+            continue;
+        if (call->weights.gemm)
+            add_chunk_wide(&run, n, add);
+        else
+            add_chunk(&run, n, column, column + columns, add);
+        add = 1;
+        n = 0;
+    }
 }
 
 /* d_inputs = sum over g of masks[g] * (dz_g W_g^T); 0 at masked steps. */

@@ -39,9 +39,9 @@
 
 LSTM_HIDDEN extern const lstm_kernels TABLE;
 const lstm_kernels TABLE = {
-    LSTM_TEXT(LSTM_ISA), LANES,        sizeof(REAL),     gates_size,      pack_gates,
-    columns_size,        pack_columns, forward_work,     backward_work,   gradients_work,
-    forward,             backward,     weight_gradients, input_gradients, activate_array,
+    LSTM_TEXT(LSTM_ISA), LANES,           OWN_ROWS,     sizeof(REAL), gates_size,    pack_gates,
+    columns_size,        pack_columns,    forward_work, backward_work, gradients_work, forward,
+    backward,            weight_gradients, input_gradients, activate_array,
 };
 
 #endif

@@ -301,6 +301,8 @@ int lstm_backward(const lstm_call *given, lstm_pool *pool, int threads, lstm_que
     pass run;
     begin_pass(&run, &call, &threads);
     run.compute = call.kernels->backward;
+    if (call.weights.gemm)
+        pool = NULL; /* its parts share one work space */
     const int64_t width = LSTM_GATES * shape->units;
     const int64_t steps = steps_with(shape, most(LSTM_DEPTH, DZ_SIZE / width));
     const int64_t dz_size = lstm_lines(lstm_times(lstm_times(shape->batch, steps),

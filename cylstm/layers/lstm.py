@@ -18,6 +18,7 @@ from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Gradients
 from cylstm.layers.recurrent import Recurrent
 from cylstm.layers.streams import LayerStream, Stream
+from cylstm.variables import Variable
 
 __all__ = ["LSTM"]
 
@@ -147,6 +148,7 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
         )
         self.state_spec = [InputSpec(shape=(None, self.units)) for _ in range(2)]
         self.states = [None, None]
+        self._own: Variable | None = None  # what the cell of a variant reads besides
         self._cell: _engines.Cell | None = None
         self._cell_activations: tuple[Any, Any] = (None, None)
 
@@ -331,8 +333,9 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
         return Stream(self._current_cell(), state)
 
     def _in_order_of(self, variables: list, gradients: list) -> list[np.ndarray]:
-        """The gradients of the kernel, the recurrent kernel and the bias, for these variables."""
+        """The gradients of the weights of the cell, for these variables."""
         own = [self.kernel, self.recurrent_kernel, self.bias]
+        own += [] if self._own is None else [self._own]
         if variables == own:
             return gradients
         found = {id(v): g for v, g in zip(own, gradients, strict=True) if v is not None}
@@ -350,17 +353,19 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
         """The cell of the weights and activations as they are now, which keeps them packed."""
         kernel, recurrent_kernel = self.kernel.value, self.recurrent_kernel.value
         bias = None if self.bias is None else self.bias.value
+        own = None if self._own is None else self._own.value
         cell, given = self._cell, self._cell_activations
         if (
             cell is None
             or cell.kernel is not kernel
             or cell.recurrent_kernel is not recurrent_kernel
             or cell.bias is not bias
+            or cell.own is not own
             or given[0] is not self.activation
             or given[1] is not self.recurrent_activation
         ):
             self._cell_activations = given = self.activation, self.recurrent_activation
-            self._cell = cell = _engines.made_cell((kernel, recurrent_kernel, bias), *given)
+            self._cell = cell = _engines.made_cell((kernel, recurrent_kernel, bias, own), *given)
         return cell
 
     def __getstate__(self) -> dict[str, Any]:

@@ -132,6 +132,28 @@ def test_streams_of_the_engines(monkeypatch):
         np.testing.assert_allclose(np.stack(frames, axis=1), whole, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("masked", [True, False])
+def test_threads_change_nothing_where_blas_computes(masked):
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(16, 60, 32)).astype("float32")
+    given = {"mask": rng.random((16, 60)) < 0.7} if masked else {}
+    layer = cylstm.LSTM(64, activation="softmax", return_sequences=True)
+    before, found = cylstm.get_num_threads(), []
+    least = _core.set_least_work(0)
+    try:
+        for count in (1, 2, 4, 1, 2):
+            cylstm.set_num_threads(count)
+            y, pullback = layer.vjp(x, **given)
+            gradients = pullback(np.cos(y))
+            found.append([y, gradients.inputs, *gradients.weights])
+    finally:
+        cylstm.set_num_threads(before)
+        _core.set_least_work(least)
+    for result in found[1:]:
+        for pair in zip(result, found[0], strict=True):
+            np.testing.assert_array_equal(*pair)
+
+
 def run(engine, *arguments):
     environment = os.environ | {"CYLSTM_ENGINE": engine, "PYTHONPATH": str(CHECKOUT)}
     return subprocess.run(

@@ -9,6 +9,8 @@
  *   LANES, vec   a vector of that many REAL; a + b, a - b, a * b, a / b, -a are the compiler's own
  *                operators, so that only what they cannot say is a function
  *
+ * A header may include another one, and define LSTM_TARGET or a function anew.
+ *
  * vec_min, vec_max: the result is the second argument if one is NaN, so `vec_min(limit, x)` lets a
  * NaN in x pass.
  */
