@@ -82,6 +82,18 @@ def stream():
     return lambda: model.stream(2)(X[:, 0])
 
 
+def keras_file():
+    def call():
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "model.h5")
+            model.save(path)
+            cylstm.models.load_model(path)
+
+    model = compiled()
+    model.train_on_batch(X, Y)
+    return call
+
+
 def file():
     model = compiled()
 
@@ -123,6 +135,7 @@ PATHS = {
     "A symbolic call": symbolic,
     "A stream": stream,
     "A file": file,
+    "A file of Keras": keras_file,
     "Code of one's own": own_code,
 }
 

@@ -1,6 +1,8 @@
 """The recorded files of other Keras versions; see tests/data/record_keras_files.py."""
 
+import atexit
 import functools
+import shutil
 import tempfile
 import zipfile
 from pathlib import Path
@@ -8,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 DATA = Path(__file__).parent / "data" / "keras_files"
-ORIGINS = ("tf_1_4", "keras1", "keras2", "tf_keras", "keras3")
+ORIGINS = ("tf_1_4", "keras1", "keras2", "tf_keras", "keras3", "masks", "bidirectional")
 
 
 @functools.cache
 def unpacked(origin: str) -> Path:
     """A folder of the files of an origin. Not to be changed."""
     folder = Path(tempfile.mkdtemp(prefix=f"{origin}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with zipfile.ZipFile(DATA / f"{origin}.zip") as archive:
         archive.extractall(folder)
     return folder

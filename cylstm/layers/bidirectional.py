@@ -41,6 +41,9 @@ class Bidirectional(Wrapper):
         mean of each element. With None both are returned, in a list.
     weights : list of array_like, optional
         What `set_weights` is to put in once the wrapper is built.
+    zero_output_for_mask : bool, default False
+        Whether the outputs at masked timesteps of returned sequences are zeros, as since TensorFlow
+        2.0, instead of those before.
     **kwargs
         The arguments of `Layer`.
 
@@ -89,6 +92,7 @@ class Bidirectional(Wrapper):
         layer: Recurrent,
         merge_mode: str | None = "concat",
         weights: Sequence[npt.ArrayLike] | None = None,
+        zero_output_for_mask: bool = False,
         **kwargs: Unpack[WrapperOptions],
     ) -> None:
         if not isinstance(layer, Recurrent):
@@ -100,6 +104,7 @@ class Bidirectional(Wrapper):
             raise ValueError(f"merge_mode must be one of {_MERGE_MODES}, got {merge_mode!r}.")
         super().__init__(layer, weights=weights, **kwargs)
         self.merge_mode = merge_mode
+        self.zero_output_for_mask = bool(zero_output_for_mask)
         self.forward_layer = _unbuilt_copy(layer, "forward")
         self.backward_layer = _unbuilt_copy(layer, "backward")
         self.backward_layer.go_backwards = not layer.go_backwards
@@ -112,6 +117,13 @@ class Bidirectional(Wrapper):
 
     def _counted_sublayers(self) -> list[Layer]:
         return [self.forward_layer]  # TensorFlow 1.4 loses the penalties of the other
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make the same layer again; what Keras 2.0 does not know, if given."""
+        config = super().get_config()
+        if not self.zero_output_for_mask:
+            del config["zero_output_for_mask"]
+        return config
 
     def build(self, input_shape: Any) -> None:
         """Build both layers for (batch, timesteps, input_dim), or a list that begins with it."""
@@ -253,16 +265,17 @@ class Bidirectional(Wrapper):
                 results = [
                     layer.call(x, **kwargs) for layer, kwargs in zip(layers, arguments, strict=True)
                 ]
-            return self._merged(results), None
+            return self._merged(self._zeroed(results, mask)), None
         with in_turn(self):
             results, pullbacks = zip(
                 *(layer.vjp(x, **kwargs) for layer, kwargs in zip(layers, arguments, strict=True)),
                 strict=True,
             )
         variables = [layer.trainable_weights for layer in layers]
+        results = self._zeroed(results, mask)
 
         def backward(cotangents: Any) -> tuple:
-            parts = self._unmerged(cotangents, results)
+            parts = self._zeroed(self._unmerged(cotangents, results), mask)
             ways = [pull(part) for pull, part in zip(pullbacks, parts, strict=True)]
             of_weights = {
                 variable: gradient
@@ -296,6 +309,19 @@ class Bidirectional(Wrapper):
         states = cotangents[merged:]
         half = len(states) // 2
         return [[dy, *states[:half]], [dz, *states[half:]]]
+
+    def _zeroed(self, results: Any, mask: Any) -> list:
+        """The results of both layers, or their cotangents, with zeros where a step is masked."""
+        mask = mask[0] if isinstance(mask, list | tuple) and mask else mask
+        if mask is None or not (self.zero_output_for_mask and self.return_sequences):
+            return list(results)
+        found = []
+        for layer, result in zip(self._sublayers(), results, strict=True):
+            kept = np.asarray(mask, bool)[:, :: -1 if layer.go_backwards else 1, None]
+            y, *states = result if self.return_state else [result]
+            y = np.where(kept, y, y.dtype.type(0))
+            found.append([y, *states] if self.return_state else y)
+        return found
 
     def _in_order(self, sequence: np.ndarray) -> np.ndarray:
         """Turn a sequence of the backward layer round; a last output stays."""

@@ -22,6 +22,11 @@ def register(*classes: type[Layer]) -> None:
     _LAYERS.update({cls.__name__: cls for cls in classes})
 
 
+def is_registered(name: str) -> bool:
+    """Whether a layer of the package has this class name."""
+    return name in _LAYERS
+
+
 def serialize(layer: Layer) -> dict[str, Any]:
     """Return the class name and the config of a layer.
 

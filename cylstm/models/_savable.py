@@ -34,7 +34,9 @@ class Savable:
         Parameters
         ----------
         filepath : str or path
-            ``"model.safetensors"``: the format follows from the suffix.
+            ``"model.safetensors"``: the format follows from the suffix. ``.h5`` and ``.hdf5`` are
+            those of Keras 2 and ``.keras`` that of Keras 3 (for both: ``pip install
+            'cylstm[keras]'``); ``.json`` is the architecture alone, as `to_json` has it.
         overwrite : bool, default True
             Whether an existing file is replaced.
         include_optimizer : bool, default True
@@ -47,8 +49,9 @@ class Savable:
             If there is such a file and `overwrite` is False.
         ValueError
             If the model is not built, the suffix is unknown, the path is a symbolic link or no
-            regular file, the model holds what cannot be found again by its name (a lambda), or it
-            is larger than its weights account for: more than 500 layers that hold none, say.
+            regular file, the model holds what cannot be found again by its name (a lambda) or what
+            the format cannot express, or it is larger than its weights account for: more than 500
+            layers that hold none, say.
         TypeError
             If a configuration holds what JSON cannot.
         ImportError
@@ -72,7 +75,10 @@ class Savable:
 
         Parameters
         ----------
-        filepath, overwrite
+        filepath : str or path
+            ``"weights.safetensors"``; ``.h5`` and ``.hdf5`` are those of Keras 2, ``.weights.h5``
+            those of Keras 3, ``.npz`` of NumPy.
+        overwrite
             As for `save`.
 
         Raises
@@ -97,7 +103,9 @@ class Savable:
         *,
         max_size: int = DEFAULT_MAX_SIZE,
     ) -> None:
-        """Take the weights from a file that `save_weights` or `save` wrote.
+        """Take the weights from a file that `save_weights` or `save` wrote, here or in Keras.
+
+        Weights of CuDNNLSTM layers, and of those of Keras 1, become those of LSTM.
 
         Parameters
         ----------
@@ -152,7 +160,7 @@ def load_model(
     *,
     max_size: int = DEFAULT_MAX_SIZE,
 ) -> Any:
-    """Make the model that `Model.save` wrote into a file.
+    """Make the model that `Model.save` wrote into a file, here or in Keras 1, 2 or 3.
 
     Nothing from the file is executed: names in it are looked up among the classes and functions of
     cylstm and in `custom_objects`.

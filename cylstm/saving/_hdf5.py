@@ -176,8 +176,14 @@ class Group:
         """The names of what is in it."""
         return list(self._names)
 
-    def group(self, name: str) -> Group:
-        """A group in it; ValueError where there is none."""
+    def group(self, path: str) -> Group:
+        """The group at a path, mostly a name; ValueError where there is none."""
+        where = self
+        for name in path.split("/"):
+            where = where._group_in(name)
+        return where
+
+    def _group_in(self, name: str) -> Group:
         path = f"{self.path}/{name}"
         if self._depth >= _DEPTH:
             raise ValueError(f"{path} is nested more than {_DEPTH} deep")
@@ -194,10 +200,8 @@ class Group:
 
     def array(self, path: str) -> np.ndarray:
         """The array at a path such as ``lstm_1/kernel:0``; ValueError where there is none."""
-        *groups, name = path.split("/")
-        where = self
-        for group in groups:
-            where = where.group(group)
+        groups, slash, name = path.rpartition("/")
+        where = self.group(groups) if slash else self
         full = f"{where.path}/{name}"
         objects = where._objects(name, full)
         if not objects.is_dataset:

@@ -29,7 +29,7 @@ from cylstm.saving import (
 )
 from cylstm.saving._errors import reading
 from cylstm.saving._hdf5 import Contents, Group, require
-from cylstm.saving._keras_config import KERAS_1, origin_of
+from cylstm.saving._keras_config import KERAS_1, OURS, origin_of, version_to
 from cylstm.saving._limits import Limits
 from cylstm.saving._weights import Stored
 
@@ -45,9 +45,6 @@ __all__ = [
 
 suffixes: tuple[str, ...] = (".h5", ".hdf5")
 
-# What TensorFlow 1.4 says; standalone Keras 2 and all later ones read it, too.
-_VERSION = {"keras_version": "2.0.8-tf", "backend": "tensorflow"}
-
 Path = str | os.PathLike[str]
 
 
@@ -62,9 +59,8 @@ def recognises(head: bytes) -> bool:
 def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
     """Write a model; see `Model.save`."""
     stored = _keras_weights.as_stored(model)
-    contents = Contents(
-        {**_VERSION, "model_config": ""}, {"model_weights": _contents_of_weights(stored)}
-    )
+    architecture, version = version_to({**_keras_graph.written(model), "name": model.name})
+    contents = Contents(_version(version), {"model_weights": _contents_of_weights(stored, version)})
     arrays = [array for entry in stored for array in entry.values]
     if include_optimizer:
         training, state = _description.describe_training(model)
@@ -81,7 +77,6 @@ def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> No
                 )
     limits = Limits.of(arrays)
     _description.describe(model, limits)  # refuses what could not be loaded
-    architecture = {**_keras_graph.written(model), "name": model.name}
     text = _json.dump(_json.plain(architecture, f"The model {model.name}"))
     _json.check_count(text, limits.values)
     contents.attributes["model_config"] = text
@@ -90,19 +85,23 @@ def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> No
 
 def save_weights(model: Any, path: Path, overwrite: bool) -> None:
     """Write the weights of a model; see `Model.save_weights`."""
-    contents = _contents_of_weights(_keras_weights.as_stored(model))
+    contents = _contents_of_weights(_keras_weights.as_stored(model), OURS)
     _atomic.write(path, _hdf5.encode(contents), overwrite=overwrite)
 
 
-def _contents_of_weights(stored: list[Stored]) -> Contents:
+def _version(version: str) -> dict[str, str | list[str]]:
+    return {"keras_version": version, "backend": "tensorflow"}
+
+
+def _contents_of_weights(stored: list[Stored], version: str) -> Contents:
     for entry in stored:
-        if "/" in entry.layer or entry.layer in ("", ".", ".."):
+        if not {"", ".", ".."}.isdisjoint(entry.layer.split("/")):
             raise ValueError(
                 f"Layer {entry.layer!r} cannot be stored in HDF5, where that is no name: give it "
                 "another one."
             )
     return Contents(
-        {**_VERSION, "layer_names": [entry.layer for entry in stored]},
+        {**_version(version), "layer_names": [entry.layer for entry in stored]},
         {
             entry.layer: Contents(
                 {"weight_names": entry.names}, dict(zip(entry.names, entry.values, strict=True))

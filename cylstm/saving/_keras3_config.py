@@ -11,7 +11,7 @@ from typing import Any
 
 from cylstm import _warning
 from cylstm.graph import SymbolicTensor
-from cylstm.layers import InputLayer
+from cylstm.layers import Bidirectional, InputLayer
 from cylstm.layers import serialization as layers
 from cylstm.layers.recurrent import Recurrent
 from cylstm.models import Model, Sequential
@@ -20,7 +20,6 @@ from cylstm.saving._translation import activation_to
 __all__ = ["compiled", "model_to"]
 
 _NOT_THERE = ("ThresholdedReLU", "Lambda")
-_MODELS = ("Sequential", "Model")
 _KINDS = {
     "initializer": "keras.initializers",
     "regularizer": "keras.regularizers",
@@ -77,7 +76,19 @@ def _layer_to(layer: Any) -> dict[str, Any]:
         return model_to(layer)
     if isinstance(layer, InputLayer):
         return _input_to(layer.inbound_nodes[0].output_tensors[0])
+    if isinstance(layer, Bidirectional):
+        _warn_of_zeros(layer)
     return _object_to(layers.serialize(layer))
+
+
+def _warn_of_zeros(layer: Bidirectional) -> None:
+    """Say that Keras 3 has no choice of what masked timesteps give."""
+    masked = any(node.input_tensors[0].mask is not None for node in layer.inbound_nodes)
+    if masked and layer.return_sequences and not layer.zero_output_for_mask:
+        _warning.warn(
+            f"Bidirectional of Keras 3 gives zeros at masked timesteps, and layer {layer.name} the "
+            "outputs before them: what does not heed the mask will be given other numbers there."
+        )
 
 
 def _object_to(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,7 +97,7 @@ def _object_to(entry: Mapping[str, Any]) -> dict[str, Any]:
     title = str(config.get("name"))
     if name in _NOT_THERE:
         raise ValueError(f"Layer {title} is a {name}, which Keras 3 does not have.")
-    if name in layers._LAYERS:
+    if layers.is_registered(name):
         module: str | None = "keras.layers"
         config = {k: v for k, v in config.items() if k not in _DROPPED}
         if name == "LeakyReLU":
@@ -97,6 +108,8 @@ def _object_to(entry: Mapping[str, Any]) -> dict[str, Any]:
         module = None
     found = {key: _value_to(key, value, title) for key, value in config.items()}
     if name == "Bidirectional":
+        # Keras 3 says so of itself, whatever stands here; cylstm heeds it.
+        found["layer"]["config"]["zero_output_for_mask"] = found.pop("zero_output_for_mask", False)
         found["backward_layer"] = _reversed(found["layer"])
     return _entry(module, name, found)
 

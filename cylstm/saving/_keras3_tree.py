@@ -173,10 +173,7 @@ def _read_layer(layer: Any, group: Group, found: dict[Variable, np.ndarray]) -> 
     parts = _parts(layer)
     for path, part in parts:
         if part.weights:
-            inner = group
-            for name in path.split("/"):
-                inner = inner.group(name)
-            _read_layer(part, inner, found)
+            _read_layer(part, group.group(path), found)
     if not parts:
         _read_own(layer, group, found)
 

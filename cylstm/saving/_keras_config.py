@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cylstm import _spellings
+from cylstm.layers import serialization
 from cylstm.saving._translation import activation_from, activation_to
 
 __all__ = [
@@ -21,18 +22,24 @@ __all__ = [
     "KERAS_1",
     "KERAS_2",
     "KERAS_3",
+    "OURS",
+    "TF_2",
     "Origin",
     "check_activations",
     "class_name_of",
     "entry_from",
     "origin_of",
     "own_entry",
+    "version_to",
     "without_package",
 ]
 
-KERAS_1, KERAS_2, KERAS_3 = "keras1", "keras2", "keras3"
+KERAS_1, KERAS_2, TF_2, KERAS_3 = "keras1", "keras2", "tf2", "keras3"
 CYLSTM = "cylstm"  # to_json of ours, which needs no translation
 Origin = str
+
+OURS = "2.0.8-tf"  # what TensorFlow 1.4 says; standalone Keras 2 and all later ones read it, too
+_IN_TENSORFLOW_2 = "2.2.4-tf"  # 2.0 to 2.4, and 1.13 to 1.15
 
 _CLASSES = {
     "Functional": "Model",
@@ -74,7 +81,6 @@ _SO_ANYWAY: dict[str, tuple[Any, ...]] = {
     "quantization_config": (None,),
     "quantization_mode": (None,),
     "time_major": (False,),
-    "zero_output_for_mask": (False,),
 }
 # How it is computed, or random numbers are drawn, which differ between frameworks anyway.
 _HOW_COMPUTED = ("use_cudnn", "seed", "rng_seed")
@@ -101,12 +107,17 @@ def origin_of(version: str | None) -> Origin:
 
     Examples
     --------
-    >>> origin_of(None), origin_of("1.2.2"), origin_of("2.21.0"), origin_of("3.15.0")
+    >>> origin_of(None), origin_of("1.2.2"), origin_of("2.3.1"), origin_of("3.15.0")
     ('keras1', 'keras1', 'keras2', 'keras3')
+    >>> origin_of("2.2.4-tf"), origin_of("2.21.0")  # Keras in TensorFlow 2
+    ('tf2', 'tf2')
     """
-    major = (version or "1").partition(".")[0]
+    major, minor, *_ = [*(version or "1").split("."), "0"]
     if not major.isdecimal() or int(major) > 3:
         raise ValueError(f"it is of Keras {version!r}, which is not known")
+    if int(major) == 2:
+        later = minor.isdecimal() and int(minor) >= 4
+        return TF_2 if later or version == _IN_TENSORFLOW_2 else KERAS_2
     return f"keras{max(1, int(major))}"
 
 
@@ -153,6 +164,7 @@ def entry_from(entry: Mapping[str, Any], origin: Origin, nested: Nested) -> dict
     layer = str(config.get("name") or name)
     if name == "Bidirectional":
         _check_backward_layer(config, layer)
+        _tell_zeros(config, origin)
     if without_package(entry["class_name"]) == "CuDNNLSTM":
         config["recurrent_activation"] = "sigmoid"
     if name == "Lambda":
@@ -184,11 +196,23 @@ Nested = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 def _without_additions(name: str, config: dict[str, Any], layer: str) -> dict[str, Any]:
     """The arguments without those that later versions added and that are so anyway."""
+    if "batch_shape" in config:
+        config["batch_input_shape"] = config.pop("batch_shape")
+    policy = config.pop("dtype_policy", None)
+    if policy is not None:
+        config.setdefault("dtype", policy)
+    if "dtype" in config:
+        config["dtype"] = _dtype_from(name, config["dtype"], layer)
+    if not serialization.is_registered(name):
+        return config  # one of the caller's own, with arguments of its own
     seed = config.get("seed")
     config = {k: v for k, v in config.items() if k not in _HOW_COMPUTED}
     if name in _SEEDED and isinstance(seed, int):
         config["seed"] = seed
-    for key, allowed in _SO_ANYWAY.items():
+    so_anyway = dict(_SO_ANYWAY)
+    if name != "Bidirectional":
+        so_anyway["zero_output_for_mask"] = (False,)
+    for key, allowed in so_anyway.items():
         if key in config:
             value = config.pop(key)
             if not any(value is a for a in allowed):
@@ -200,13 +224,6 @@ def _without_additions(name: str, config: dict[str, Any], layer: str) -> dict[st
         config.pop("implementation", None)
     if not config.get("renorm"):
         config = {k: v for k, v in config.items() if not k.startswith("renorm_")}
-    if "batch_shape" in config:
-        config["batch_input_shape"] = config.pop("batch_shape")
-    policy = config.pop("dtype_policy", None)
-    if policy is not None:
-        config.setdefault("dtype", policy)
-    if "dtype" in config:
-        config["dtype"] = _dtype_from(name, config["dtype"], layer)
     axis = config.get("axis")
     if isinstance(axis, list) and len(axis) == 1 and name.endswith("Normalization"):
         config["axis"] = axis[0]
@@ -276,6 +293,54 @@ def _check_backward_layer(config: dict[str, Any], layer: str) -> None:
     if isinstance(inner.get("name"), str):
         inner["name"] = inner["name"].removeprefix("forward_")
     config["layer"] = {**forward, "config": inner}
+
+
+def _tell_zeros(config: dict[str, Any], origin: Origin) -> None:
+    """Say what masked timesteps give: since TensorFlow 2 the wrapper sets it for its layers."""
+    inner = config.get("layer")
+    if not isinstance(inner, Mapping) or not isinstance(inner.get("config"), Mapping):
+        return
+    own = dict(inner["config"])
+    zeros = own.pop("zero_output_for_mask", True)
+    config["layer"] = {**inner, "config": own}
+    if origin in (TF_2, KERAS_3) and own.get("return_sequences") and zeros:
+        config["zero_output_for_mask"] = True
+
+
+def version_to(architecture: Any) -> tuple[Any, str]:
+    """An architecture of ours for a file of Keras 2, and the version that means the same by it.
+
+    Since TensorFlow 2 every Bidirectional that returns sequences gives zeros at masked timesteps,
+    and before none did: there is no argument for it.
+
+    Raises
+    ------
+    ValueError
+        If some do and some do not.
+    """
+    found: set[bool] = set()
+
+    def told(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [told(entry) for entry in value]
+        if not isinstance(value, Mapping):
+            return value
+        entry = {key: told(part) for key, part in value.items()}
+        if entry.get("class_name") == "Bidirectional" and isinstance(entry.get("config"), Mapping):
+            config = dict(entry["config"])
+            zeros = bool(config.pop("zero_output_for_mask", False))
+            if config["layer"]["config"].get("return_sequences"):
+                found.add(zeros)
+            entry["config"] = config
+        return entry
+
+    result = told(architecture)
+    if len(found) > 1:
+        raise ValueError(
+            "Some Bidirectional layers have zero_output_for_mask=True and some have not, which "
+            "Keras 2 cannot express: save it as .safetensors."
+        )
+    return result, _IN_TENSORFLOW_2 if True in found else OURS
 
 
 def _but_direction(config: Mapping[str, Any]) -> dict[str, Any]:

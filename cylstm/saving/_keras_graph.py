@@ -13,6 +13,7 @@ from typing import Any
 
 from cylstm.saving._keras_config import (
     CYLSTM,
+    KERAS_3,
     Origin,
     check_activations,
     class_name_of,
@@ -24,7 +25,9 @@ from cylstm.saving._keras_config import (
 __all__ = ["architecture", "model_from", "written"]
 
 _MODELS = ("Sequential", "Model")
-_MASK_OPERATIONS = ("NotEqual", "Any")
+_OPERATIONS = "keras.src.ops."  # the module of what is no layer in a graph of Keras 3
+_SAME_MASK = ("ExpandDims", "Any", "All", "LogicalOr", "LogicalAnd", "Concatenate")
+_NO_MASK = ("ZerosLike", "OnesLike")
 
 
 def architecture(document: Any) -> dict[str, Any]:
@@ -74,6 +77,8 @@ def model_from(entry: Mapping[str, Any], origin: Origin) -> dict[str, Any]:
     config = entry["config"]
 
     def nested(entry: Mapping[str, Any]) -> dict[str, Any]:
+        if _is_operation(entry, origin):
+            return {"class_name": entry["class_name"], "config": {}, "operation": True}
         if class_name_of(entry) in _MODELS:
             return model_from(entry, origin)
         if origin == CYLSTM:
@@ -110,6 +115,17 @@ def _tell_shape(stack: list[dict[str, Any]], shape: Any) -> None:
     first = stack[0]["config"] if stack else None
     if isinstance(shape, list) and isinstance(first, dict) and "layers" not in first:
         first.setdefault("batch_input_shape", shape)
+
+
+def _is_operation(entry: Mapping[str, Any], origin: Origin) -> bool:
+    """Whether Keras 3 wrote an operation, which is no layer; in HDF5 it does not say the module."""
+    if origin != KERAS_3:
+        return False
+    if str(entry.get("module")).startswith(_OPERATIONS):
+        return True
+    config = entry.get("config")
+    known = entry.get("class_name") in ("NotEqual", *_SAME_MASK, *_NO_MASK)
+    return known and isinstance(config, Mapping) and "trainable" not in config
 
 
 class _Calls:
@@ -220,12 +236,17 @@ def _mentions_a_place(value: Any) -> bool:
 def _without_masks(layers: list[_Calls]) -> list[_Calls]:
     """The graph without what Keras 3 makes of masks: models pass them on by themselves.
 
-    A mask that comes of an Embedding or a Masking stands in the graph as an operation on the same
+    A mask that comes of an Embedding or a Masking stands in the graph as operations on the same
     input, and is handed to the layers that follow.
     """
     masks = _own_masks(layers)
     kept = [layer for layer in layers if layer.name not in masks]
     for layer in kept:
+        if layer.entry.get("operation"):
+            raise ValueError(
+                f"layer {layer.name} is the operation {layer.entry['class_name']} of Keras 3 on a "
+                "tensor, which is not offered: write it as a layer with call"
+            )
         calls = []
         for tensors, arguments in layer.calls:
             given = arguments.get("mask")
@@ -233,34 +254,41 @@ def _without_masks(layers: list[_Calls]) -> list[_Calls]:
             if places and all(_is_place(p) and p[0] in masks for p in places):
                 arguments = {k: v for k, v in arguments.items() if k != "mask"}
             if any(tensor[0] in masks for tensor in tensors):
-                raise ValueError(f"layer {layer.name}: an operation on masks is not offered")
+                raise ValueError(f"layer {layer.name}: a mask as an input is not offered")
             calls.append((tensors, _plain_arguments(arguments, layer.name)))
         layer.calls = calls
     return kept
 
 
-def _own_masks(layers: list[_Calls]) -> set[str]:
-    """The names of the operations that compute the mask of an Embedding or a Masking."""
-    sources = []  # what is masked, and by which value
+def _own_masks(layers: list[_Calls]) -> dict[str, Any]:
+    """The operations that compute the mask of an Embedding or a Masking, and of which.
+
+    Operations that join several masks are none of them: Keras 3 joins them in other ways.
+    """
+    values: dict[str, list[Any]] = {}  # by what is masked, the values that are
     for layer in layers:
-        config = layer.entry["config"]
-        if layer.entry["class_name"] == "Embedding" and config.get("mask_zero"):
-            sources += [(tensors, 0) for tensors, _ in layer.calls]
-        if layer.entry["class_name"] == "Masking":
-            sources += [(tensors, config.get("mask_value", 0)) for tensors, _ in layer.calls]
-    found: set[str] = set()
-    for layer in layers:
-        if layer.entry["class_name"] not in _MASK_OPERATIONS or len(layer.calls) != 1:
+        config, kind = layer.entry["config"], layer.entry["class_name"]
+        if kind == "Masking" or (kind == "Embedding" and config.get("mask_zero")):
+            for tensors, _ in layer.calls:
+                known = values.setdefault(repr(tensors), [])
+                value = [config.get("mask_value", 0)]
+                known += [] if value in known else [value]
+    found: dict[str, Any] = {}
+    nothing: set[str] = set()
+    for layer in layers:  # each stands behind those that it reads
+        if not layer.entry.get("operation") or len(layer.calls) != 1:
             continue
         tensors, arguments = layer.calls[0]
-        if layer.entry["class_name"] == "NotEqual":
-            value = arguments.get("args", [None])
-            own = any(tensors == places and value == [number] for places, number in sources)
-        else:
-            own = all(tensor[0] in found for tensor in tensors)
-        if own:
-            found.add(layer.name)
-    return found
+        kind = layer.entry["class_name"]
+        if kind in _NO_MASK:
+            nothing.add(layer.name)
+        elif kind == "NotEqual" and arguments.get("args") in values.get(repr(tensors), []):
+            found[layer.name] = tensors
+        elif kind in _SAME_MASK and all(t[0] in found or t[0] in nothing for t in tensors):
+            of = [found[t[0]] for t in tensors if t[0] in found]
+            if of and all(one == of[0] for one in of):
+                found[layer.name] = of[0]
+    return found | dict.fromkeys(nothing if found else ())
 
 
 # ---------------------------------------------------------------------------- numbers of calls

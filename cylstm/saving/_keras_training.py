@@ -163,7 +163,7 @@ def _state_from(
     slots = len(made.slot_names)
     values = [array for _, array in variables]
     iterations = 0
-    if values and values[0].size == 1 and values[0].ndim <= 1:
+    if values and values[0].shape == ():
         iterations = int(values.pop(0).item())
     while values and values[0].shape == ():  # learning rate, product of momenta
         values.pop(0)

@@ -252,3 +252,40 @@ def test_another_number_of_features():
     layer(X)
     with pytest.raises(ValueError, match=rf"{layer.name}.*size 4"):
         layer(X[..., :3])
+
+
+@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave", None])
+@pytest.mark.parametrize("return_state", [False, True])
+def test_zeros_at_masked_timesteps(merge_mode, return_state, go_backwards):
+    """Elsewhere as without, and so the gradients of what is not masked."""
+    rng = np.random.default_rng(3)
+    x, mask = rng.normal(size=(3, 5, 2)), rng.random((3, 5)) < 0.6
+    options = {"return_sequences": True, "return_state": return_state, "dtype": "float64"}
+    options |= {"go_backwards": go_backwards}
+    plain = Bidirectional(LSTM(4, **options), merge_mode=merge_mode)
+    zeroed = Bidirectional(LSTM(4, **options), merge_mode=merge_mode, zero_output_for_mask=True)
+    plain.build(x.shape)
+    zeroed.build(x.shape)
+    zeroed.set_weights(plain.get_weights())
+    sequences = 2 if merge_mode is None else 1
+    # In processing order; `mul` of what is zero is zero, too.
+    kept = mask[:, :: -1 if go_backwards else 1, None]
+    results = [layer.vjp(x, mask=mask) for layer in (plain, zeroed)]
+    (y, pull), (z, pull_zeroed) = results
+    one, two = (r if isinstance(r, list) else [r] for r in (y, z))
+    for i, (a, b) in enumerate(zip(one, two, strict=True)):
+        np.testing.assert_array_equal(b, np.where(kept, a, 0) if i < sequences else a)
+    np.testing.assert_array_equal(
+        two[0], (lambda r: r[0] if isinstance(r, list) else r)(zeroed(x, mask=mask))
+    )
+    dy = [rng.normal(size=a.shape) for a in one]
+    masked = [np.where(kept, d, 0) if i < sequences else d for i, d in enumerate(dy)]
+    expected = pull(masked if len(dy) > 1 else masked[0])
+    found = pull_zeroed(dy if len(dy) > 1 else dy[0])
+    np.testing.assert_allclose(found.inputs, expected.inputs, rtol=1e-12, atol=1e-12)
+    for a, b in zip(found.weights, expected.weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+    again = Bidirectional.from_config(zeroed.get_config())
+    assert again.zero_output_for_mask
+    assert "zero_output_for_mask" not in plain.get_config()

@@ -416,9 +416,14 @@ def test_dropout_and_frozen_layers_keep_their_arguments(tmp_path):
 
 def test_a_layer_whose_name_is_a_path(tmp_path):
     model = cylstm.Sequential([Dense(2, input_shape=(3,), name="a/b")])
-    for suffix in (".h5", ".npz"):
-        with pytest.raises(ValueError, match="'a/b' cannot be stored"):
-            model.save_weights(tmp_path / f"w{suffix}")
+    model.save(tmp_path / "m.h5")
+    again = load_model(tmp_path / "m.h5")
+    np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
+    with pytest.raises(ValueError, match="'a/b' cannot be stored"):
+        model.save_weights(tmp_path / "w.npz")
+    upwards = cylstm.Sequential([Dense(2, input_shape=(3,), name="../b")])
+    with pytest.raises(ValueError, match="'../b' cannot be stored"):
+        upwards.save_weights(tmp_path / "w.h5")
 
 
 def test_the_training_config_is_that_of_keras_2(tmp_path):
@@ -442,3 +447,50 @@ def test_large_arrays(suffix, tmp_path):
     again.load_weights(tmp_path / f"m{suffix}")
     with pytest.raises(FormatError, match="give max_size="):
         load_model(tmp_path / f"m{suffix}", max_size=10**6)
+
+
+def test_a_lambda_of_a_function_that_has_a_name(tmp_path):
+    def twice(x):
+        return 2 * x
+
+    model = cylstm.Sequential([Lambda(twice, input_shape=(3,), name="own")])
+    model.save(tmp_path / "m.h5")
+    with pytest.raises(FormatError, match="twice"):
+        load_model(tmp_path / "m.h5")
+    again = load_model(tmp_path / "m.h5", {"twice": twice})
+    assert again.predict([[1.0, 2.0, 3.0]]).tolist() == [[2.0, 4.0, 6.0]]
+
+
+def both_ways(*zeros: bool) -> cylstm.Model:
+    layers = [Embedding(9, 4, input_length=5, mask_zero=True)]
+    for one in zeros:
+        inner = LSTM(2, return_sequences=True, recurrent_activation=GATE)
+        layers.append(Bidirectional(inner, zero_output_for_mask=one))
+    return cylstm.Sequential(layers)
+
+
+@pytest.mark.parametrize("suffix", MODELS)
+@pytest.mark.parametrize("zeros", [False, True])
+def test_what_masked_timesteps_give(zeros, suffix, tmp_path, recwarn):
+    model = both_ways(zeros)
+    model.save(tmp_path / f"m{suffix}")
+    warned = suffix == ".keras" and not zeros  # which Keras 3 does not have
+    assert ["gives zeros at masked timesteps" in str(w.message) for w in recwarn] == [True] * warned
+    words = np.array([[1, 2, 0, 0, 3], [0, 0, 4, 5, 0]])
+    again = load_model(tmp_path / f"m{suffix}")
+    assert again.layers[1].zero_output_for_mask == zeros
+    np.testing.assert_array_equal(again.predict(words), model.predict(words))
+    assert np.all(again.predict(words)[words == 0] == 0) == zeros
+
+
+def test_keras_2_has_one_answer_for_all_masks(tmp_path):
+    with pytest.raises(ValueError, match="zero_output_for_mask=True and some have not"):
+        both_ways(True, False).save(tmp_path / "m.h5")
+
+
+def test_masks_in_a_file_of_tensorflow_2(tmp_path):
+    both_ways(False).save(tmp_path / "m.h5")
+    for version, zeros in (("2.3.1", False), ("2.2.4-tf", True), ("2.15.0", True)):
+        with h5py.File(tmp_path / "m.h5", "r+") as file:
+            file.attrs["keras_version"] = version
+        assert load_model(tmp_path / "m.h5").layers[1].zero_output_for_mask == zeros

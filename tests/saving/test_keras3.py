@@ -18,7 +18,9 @@ def load(name, path, **kwargs):
         return load_model(path, **kwargs)
 
 
-@pytest.mark.parametrize(("origin", "name"), CASES[".keras"])
+@pytest.mark.parametrize(
+    ("origin", "name"), [case for case in CASES[".keras"] if case[0] != "masks"]
+)
 def test_models_predict_and_train_on_as_recorded(origin, name):
     recorded = Recorded(origin, name)
     model = load(name, recorded.file(".keras"))
@@ -52,3 +54,16 @@ def test_weights_by_name_where_the_file_names_its_layers():
     np.testing.assert_array_equal(other.get_weights()[3], before[3])
     with pytest.raises(ValueError, match="no layer has a name that is in the file"):
         other.load_weights(Recorded("tf_keras", "stack").file(".weights.h5"), by_name=True)
+
+
+MASKED = [case for case in CASES[".keras"] if case[0] == "masks"]
+
+
+@pytest.mark.parametrize(("origin", "name"), MASKED)
+def test_masks_that_are_operations_of_the_graph(origin, name):
+    recorded = Recorded(origin, name)
+    recorded.check(load_model(recorded.file(".keras")))
+
+
+def test_the_cases_of_masks_are_there():
+    assert len(MASKED) == 6

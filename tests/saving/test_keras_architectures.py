@@ -305,9 +305,9 @@ def test_a_stack_that_only_says_what_it_was_built_for():
 
 def test_layers_of_ones_own_are_told_what_they_said():
     class Own(cylstm.layers.Layer):
-        def __init__(self, size, start, **kwargs):
+        def __init__(self, size, start, seed=None, **kwargs):
             super().__init__(**kwargs)
-            self.size, self.start = size, start
+            self.size, self.start, self.seed = size, start, seed
 
         def call(self, inputs):
             return inputs
@@ -323,9 +323,16 @@ def test_layers_of_ones_own_are_told_what_they_said():
         "module": None,
         "class_name": "Own",
         "registered_name": "Package>Own",
-        "config": {"name": "o", "size": size, "start": start, "batch_input_shape": [None, 3]},
+        "config": {
+            "name": "o",
+            "size": size,
+            "start": start,
+            "seed": 7,
+            "batch_input_shape": [None, 3],
+        },
     }
     document = {"class_name": "Sequential", "config": [own], "keras_version": "3.1.0"}
     model = model_from_json(json.dumps(document), {"Own": Own})
     layer = model.layers[0]
     assert (layer.size, layer.start) == ([1, 2], {"class_name": "Zeros", "config": {}})
+    assert layer.seed == 7
