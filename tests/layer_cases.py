@@ -51,6 +51,14 @@ from cylstm.layers import (
     UpSampling1D,
     ZeroPadding1D,
 )
+from cylstm.saving._onnx import _number_layers as onnx
+from cylstm.saving._onnx._layers import (
+    OnnxConstant,
+    OnnxLengthsMask,
+    OnnxSlice,
+    OnnxTake,
+    OnnxZeroPastEnd,
+)
 
 
 class LayerCase(NamedTuple):
@@ -400,5 +408,26 @@ LENGTHS = [
     row(Cropping1D, SEQUENCES, refused=VECTORS, cropping=0),
 ]
 
+# What files of ONNX have beyond the layers of Keras: `cylstm.saving`
+
+POSITIVE = np.abs(SEQUENCES) + 0.5
+FROM_ONNX = [
+    row(OnnxSlice, SEQUENCES, refused=VECTORS[:, 0], axis=1, begin=3, end=None, step=-2),
+    row(OnnxSlice, MATRICES, {"mask": None}, axis=2, begin=1, end=-1),
+    row(OnnxTake, SEQUENCES, refused=SEQUENCES[:, :2], axis=1, indices=[0, 3, 3]),
+    row(OnnxTake, SEQUENCES, refused=VECTORS, axis=2, indices=-1),
+    row(OnnxConstant, VECTORS, shape=[2, 3]),
+    *(row(onnx.OnnxFunction, POSITIVE, {"mask": SOME}, function=name) for name in onnx.FUNCTIONS),
+    *(row(onnx.OnnxOperation, POSITIVE, operation=name, number=1.25) for name in onnx.OPERATIONS),
+    *(row(onnx.OnnxOperation, POSITIVE, refused=SEQUENCES[:, :3], operation=name, shape=[5, 1])
+      for name in onnx.OPERATIONS if name not in ("Div", "Pow")),
+    *(row(onnx.OnnxReduce, SEQUENCES, refused=VECTORS, operation=name, axes=[2])
+      for name in onnx.REDUCTIONS),
+    row(onnx.OnnxReduce, MATRICES, operation="ReduceL2", axes=[1, 3]),
+    row(OnnxLengthsMask, [SEQUENCES, np.array([[5.0], [2.0], [0.0]])], refused=PAIR),
+    row(OnnxZeroPastEnd, [SEQUENCES, np.array([[5.0], [2.0], [0.0]])], refused=PAIR),
+]  # fmt: skip
+
+CASES += FROM_ONNX
 CASES += [*RECTIFIERS, *DISTURBANCES, *LENGTHS]
 CASES += [*MERGING, *CONVOLUTIONS, *POOLING, *NORMALIZATION]

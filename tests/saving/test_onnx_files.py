@@ -209,6 +209,7 @@ def test_files_are_known_by_their_contents(tmp_path):
 
 def test_gradients_of_the_layers_of_their_own():
     from cylstm.saving._onnx import _layers
+    from cylstm.saving._onnx import _number_layers as numbers
 
     x = np.random.default_rng(0).normal(0.2, 1, (2, 4, 3))
     kinds = [
@@ -216,11 +217,11 @@ def test_gradients_of_the_layers_of_their_own():
         _layers.OnnxTake(1, [0, 2, 2], dtype="float64"),
         _layers.OnnxTake(2, -1, dtype="float64"),
         _layers.OnnxConstant([2, 3], dtype="float64"),
-        *(_layers.OnnxReduce(op, [2], dtype="float64") for op in _layers.REDUCTIONS),
-        _layers.OnnxReduce("ReduceL2", [1, 2], dtype="float64"),
-        *(_layers.OnnxFunction(name, dtype="float64") for name in _layers.FUNCTIONS),
-        *(_layers.OnnxOperation(op, 0.7, dtype="float64") for op in _layers.OPERATIONS),
-        *(_layers.OnnxOperation(op, shape=[4, 1], dtype="float64") for op in _layers.OPERATIONS),
+        *(numbers.OnnxReduce(op, [2], dtype="float64") for op in numbers.REDUCTIONS),
+        numbers.OnnxReduce("ReduceL2", [1, 2], dtype="float64"),
+        *(numbers.OnnxFunction(name, dtype="float64") for name in numbers.FUNCTIONS),
+        *(numbers.OnnxOperation(op, 0.7, dtype="float64") for op in numbers.OPERATIONS),
+        *(numbers.OnnxOperation(op, shape=[4, 1], dtype="float64") for op in numbers.OPERATIONS),
     ]
     for layer in kinds:
         positive = getattr(layer, "function", getattr(layer, "operation", None)) in (

@@ -209,6 +209,19 @@ def test_data_in_the_folder_are_read(location, length, external, tmp_path):
         np.testing.assert_array_equal(one, two)
 
 
+def test_data_in_other_files_count_as_what_is_held(tmp_path):
+    """A small file may have weights of any size, if these are really there."""
+    weights = lstm_weights(units=150, width=100)
+    document = model([LSTM], weights, [info("x", ("batch", None, 100))])
+    for tensor in document.graph.initializer:
+        (tmp_path / f"{tensor.name}.bin").write_bytes(tensor.raw_data)
+        tensor.raw_data, tensor.data_location = None, 1
+        tensor.external_data = [Entry(key="location", value=f"{tensor.name}.bin")]
+    (tmp_path / "model.onnx").write_bytes(document.encoded())
+    found = load_model(tmp_path / "model.onnx")
+    assert found.count_params() == 600 * 251
+
+
 def _good_in(folder):
     (folder / "good.onnx").write_bytes(GOOD)
     return folder / "good.onnx"
@@ -356,6 +369,29 @@ GRAPHS = {
         model([node("Tanh", "x")], inputs=[info("x", kind=7)]), "the_Tanh.*computes with int64"
     ),
     "a thousand million numbers": (of_shape(10**5, 10**4), "the_Add.*constant of"),
+    "a kernel that nobody sent": (
+        model([node("ConstantOfShape", "s", "k"), node("MatMul", "x k")],
+              {"s": np.array([3, 2**40])}), "the_MatMul.*too large"
+    ),
+    "a product of what nobody sent": (
+        model([node("ConstantOfShape", "s", "k"), node("Gemm", "f k"), ],
+              {"s": np.array([3, 2**40])}, [info("f", ("batch", 3))]), "the_Gemm.*too large"
+    ),
+    "units that nobody sent": (
+        model([node("ConstantOfShape", "w", "W"), node("ConstantOfShape", "r", "R"),
+               node("LSTM", "x W R", layout=1)],
+              {"w": np.array([1, 2**22, 3]), "r": np.array([1, 2**22, 2**20])}),
+        "the_LSTM.*too large"
+    ),
+    "a table that nobody sent": (
+        model([node("ConstantOfShape", "s", "k"), node("Gather", "k x")],
+              {"s": np.array([2**40, 3])}, [info("x", ("batch", 3), 7)]), "the_Gather.*too large"
+    ),
+    "a window that nobody sent": (
+        model([node("ConstantOfShape", "s", "k"), node("Conv", "x k")],
+              {"s": np.array([2**20, 3, 2**20])}, [info("x", ("batch", 3, 9))]),
+        "the_Conv.*too large"
+    ),
     "a shape of negative sizes": (of_shape(-5), "the_ConstantOfShape.*size -5"),
     "a shape of ten axes": (of_shape(*[1] * 10), "shape has 10 axes"),
     "a constant that doubles": (doubled(60), "the_Concat.*too large"),
@@ -487,6 +523,11 @@ def test_half_precision_is_cast(written):
     np.testing.assert_array_equal(
         found.layers[1].kernel.value[:, :2], tensors["W16"][0, :2].T.astype("float32")
     )
+    large = lstm_weights(units=128, width=128)
+    nodes = [node("Cast", f"{n}16", n, to=1) for n in large]
+    tensors = {f"{n}16": a.astype("float16") for n, a in large.items()}
+    document = model([*nodes, LSTM], tensors, [info("x", ("batch", None, 128))])
+    assert load_model(written(document)).count_params() == 512 * 257
     stored = Tensor(
         dims=[1], data_type=10, int32_data=[int(np.float16(1.5).view("uint16"))], name="half"
     )

@@ -226,6 +226,11 @@ def test_other_domains_are_refused(read):
         read(model([entry]))
 
 
+def test_comparisons_of_inputs_are_refused(read):
+    with pytest.raises(FormatError, match="the_Equal.*read of constants only"):
+        read(model([node("Equal", "x x")]))
+
+
 def test_conditions_on_inputs_are_refused(read):
     with pytest.raises(FormatError, match="If.*depends on the inputs"):
         read(model([node("If", "x")]))

@@ -4,6 +4,8 @@ A graph becomes a model of layers, and a model a graph of operators. What no lay
 refused, with the node and the reason. Nothing of the package onnx is needed: its files are
 protocol buffers, of which `_wire` reads and writes the little that there is.
 
+The modules that read and write are imported when they are used, as most programs use none of them.
+
 An ONNX file holds no training: `load_model` gives a model that is not compiled, and `save` leaves
 optimizer, losses and metrics out. It holds no weights without a model, either.
 """
@@ -14,14 +16,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from cylstm.layers import serialization
 from cylstm.saving import _atomic, _weights
 from cylstm.saving._errors import reading
 from cylstm.saving._files import check_size, opened
-from cylstm.saving._onnx._document import decode
-from cylstm.saving._onnx._external import Folder
-from cylstm.saving._onnx._reading import model_of
+from cylstm.saving._onnx import _layers, _number_layers
 from cylstm.saving._onnx._wire import leading_fields
-from cylstm.saving._onnx._writing import document_of
 
 __all__ = ["load", "load_weights", "recognises", "require", "save", "suffixes"]
 
@@ -31,6 +31,18 @@ suffixes: tuple[str, ...] = (".onnx",)
 _FIELDS = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
 
 Path = str | os.PathLike[str]
+
+# Whatever format a model goes into that was read here.
+serialization.register(
+    _layers.OnnxConstant,
+    _layers.OnnxLengthsMask,
+    _layers.OnnxSlice,
+    _layers.OnnxTake,
+    _layers.OnnxZeroPastEnd,
+    _number_layers.OnnxFunction,
+    _number_layers.OnnxOperation,
+    _number_layers.OnnxReduce,
+)
 
 
 def recognises(head: bytes) -> bool:
@@ -58,6 +70,10 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, ma
 
     It is never compiled, as the file holds nothing to compile it with, and has no custom objects.
     """
+    from cylstm.saving._onnx._document import decode
+    from cylstm.saving._onnx._external import Folder
+    from cylstm.saving._onnx._reading import model_of
+
     with reading(path):
         with opened(path) as (file, size):
             check_size(size, max_size)
@@ -67,6 +83,8 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, ma
 
 def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
     """Write a model; see `Model.save`. What it is trained with has no place in the format."""
+    from cylstm.saving._onnx._writing import document_of
+
     data = document_of(model).encoded()
     _atomic.write(path, data, overwrite=overwrite)
 

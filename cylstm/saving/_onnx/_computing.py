@@ -24,12 +24,8 @@ from cylstm.layers import (
 )
 from cylstm.saving._onnx._arguments import Arguments, axis_of, scalar
 from cylstm.saving._onnx._building import Builder, in_layout
-from cylstm.saving._onnx._layers import (
-    FUNCTIONS,
-    OnnxFunction,
-    OnnxOperation,
-)
 from cylstm.saving._onnx._moving import alike
+from cylstm.saving._onnx._number_layers import FUNCTIONS, OnnxFunction, OnnxOperation
 from cylstm.saving._onnx._steps import Steps
 from cylstm.saving._onnx._values import Dim, Flow, Group, Known, Made, size_of
 
@@ -289,6 +285,8 @@ def _with_constant(
     flow: Flow, known: Known, operation: str, name: str, a: Arguments, steps: Steps
 ) -> Flow | Known:
     """An operation with a constant; `name` is that of the value which is computed."""
+    if operation == "Pow" and known.dtype != flow.dtype:
+        known = Known(known.data.astype(flow.dtype), known.shape)
     if known.dtype != flow.dtype:
         raise ValueError(f"it has inputs of the dtypes {flow.dtype} and {known.dtype}")
     if operation == "Mul" and flow.dtype.startswith("int") and scalar(known) == 0:

@@ -12,7 +12,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from cylstm.saving._onnx._wire import BYTES, DOUBLE, FLOAT, INT, TEXT, Message, Room, part
+import numpy as np
+
+from cylstm.saving._onnx._wire import (
+    BYTES,
+    DOUBLES,
+    FLOAT,
+    FLOATS,
+    INT,
+    INTS,
+    TEXT,
+    Message,
+    Room,
+    part,
+)
 
 __all__ = [
     "Attribute",
@@ -46,14 +59,14 @@ class Tensor(Message):
     dims: list[int] = part(1, INT, repeated=True)
     data_type: int | None = part(2, INT)
     segment: memoryview | None = part(3, BYTES)
-    float_data: list[float] = part(4, FLOAT, repeated=True)
-    int32_data: list[int] = part(5, INT, repeated=True)
+    float_data: np.ndarray | None = part(4, FLOATS)
+    int32_data: np.ndarray | None = part(5, INTS)
     string_data: list[memoryview] = part(6, BYTES, repeated=True)
-    int64_data: list[int] = part(7, INT, repeated=True)
+    int64_data: np.ndarray | None = part(7, INTS)
     name: str | None = part(8, TEXT)
     raw_data: Any = part(9, BYTES)
-    double_data: list[float] = part(10, DOUBLE, repeated=True)
-    uint64_data: list[int] = part(11, INT, repeated=True)
+    double_data: np.ndarray | None = part(10, DOUBLES)
+    uint64_data: np.ndarray | None = part(11, INTS)
     external_data: list[Entry] = part(13, Entry, repeated=True)
     data_location: int | None = part(14, INT)
 

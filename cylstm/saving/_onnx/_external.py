@@ -33,6 +33,7 @@ class Folder:
     def __init__(self, path: str | os.PathLike[str], room: int) -> None:
         self._path = os.path.dirname(os.path.abspath(path))
         self._room = room
+        self.taken = 0  # bytes so far
 
     def read(self, entries: Mapping[str | None, str | None], size: int, what: str) -> bytes:
         """The data of a tensor.
@@ -62,8 +63,8 @@ class Folder:
         if length != size:
             raise ValueError(f"{what} has {length} bytes, and its shape and type need {size}")
         parts = _parts(location, what)
-        self._room -= size
-        if self._room < 0:
+        self.taken += size
+        if self.taken > self._room:
             raise ValueError(f"{what} has {size} bytes, more than max_size allows")
         descriptor = self._opened(parts, what, location)
         with open(descriptor, "rb") as file:

@@ -106,7 +106,7 @@ def _reshaped(flow: Flow, wanted: Sequence[Size], steps: Steps) -> Flow:
     rest = sum(1 for size in wanted if isinstance(size, int) and size == -1)
     if rest > 1 or any(isinstance(size, int) and size < -1 for size in wanted):
         raise ValueError(f"its shape is {list(wanted)}")
-    atoms = list(flow.atoms)
+    wanted, atoms = _settled(flow, wanted), list(flow.atoms)
     middle = next((i for i, n in enumerate(wanted) if isinstance(n, int) and n == -1), None)
     try:
         before = [_dealt(size, atoms, 0) for size in wanted[:middle]]
@@ -122,6 +122,31 @@ def _reshaped(flow: Flow, wanted: Sequence[Size], steps: Steps) -> Flow:
 
 class _Divided(Exception):
     """An axis is to be divided."""
+
+
+def _settled(flow: Flow, wanted: Sequence[Size]) -> list[Size]:
+    """The sizes with what -1 stands for in its place, where it is one size that is known or not.
+
+    Where there is no -1, the only size that is not known follows from the others.
+    """
+    sizes = list(wanted)
+    place = next((i for i, n in enumerate(sizes) if isinstance(n, int) and n == -1), None)
+    named = [n for n in sizes if not isinstance(n, int)]
+    if any(isinstance(n, Product) for n in named):
+        return sizes
+    left = [dim for dim in flow.atoms if dim.size is None and dim not in named]
+    have = math.prod(dim.size for dim in flow.atoms if dim.size is not None)
+    need = math.prod(n for n in sizes if isinstance(n, int) and n != -1)
+    if len(left) + len(named) != sum(dim.size is None for dim in flow.atoms):
+        return sizes
+    if place is None:
+        if len(left) == 1 and have and need % have == 0:
+            left[0].fix(need // have)
+    elif len(left) == 1 and have == need:
+        sizes[place] = left[0]
+    elif not left and need and have % need == 0:
+        sizes[place] = have // need
+    return sizes
 
 
 def _dealt(size: Size, atoms: list[Dim], end: int) -> Group:

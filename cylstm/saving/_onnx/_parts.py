@@ -317,7 +317,9 @@ def _repeated(flow: Flow, wanted: list[Size], steps: Steps, tiled: bool) -> Flow
             continue
         if not isinstance(size, int) or size != 1 or not isinstance(n, int):
             if not tiled and not isinstance(size, int):
-                continue  # of a size that is not known, which was not 1 when it was written
+                if isinstance(n, int) and not flow.need(axis, n):
+                    raise ValueError(f"it repeats {flow.shape} to {wanted}")
+                continue
             raise ValueError(f"it repeats {flow.shape} to {wanted}")
         flow = _repeated_along(flow, axis, n, steps)
     return flow

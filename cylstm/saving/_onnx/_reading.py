@@ -85,7 +85,13 @@ class _Reader:
         self.numbers = Numbers(size)
         self.steps = Steps(_uses(graph))
         self.nodes = 0
-        self.limits = Limits(size, len(graph.initializer), size // 4)
+        self._size, self._tensors = size, len(graph.initializer)
+
+    @property
+    def limits(self) -> Limits:
+        """Those of what the file holds, and of what was read from files beside it."""
+        size = self._size + self.folder.taken
+        return Limits(size, self._tensors, size)  # numbers of 16 bits are cast to 32
 
     # ------------------------------------------------------------------ values
 
@@ -180,6 +186,10 @@ class _Reader:
         computed = any(isinstance(value, Flow) for value in a.inputs)
         if a.op in FOLDED and (not computed or a.op in ("Shape", "Size")):
             return list(fold(a))
+        if a.op in FOLDED and a.op not in _READ:
+            raise ValueError(
+                "it depends on the inputs, and operators of this kind are read of constants only"
+            )
         if a.op not in _READ:
             raise ValueError(_ADVICE.get(a.op, "operators of this kind are not read"))
         if not computed:

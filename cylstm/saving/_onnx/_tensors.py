@@ -80,8 +80,9 @@ def array_of(tensor: Tensor, folder: Folder) -> np.ndarray:
         stored = np.frombuffer(raw, dtype.newbyteorder("<"), count).astype(dtype)
         return stored.reshape(shape)
     values = getattr(tensor, _LISTS.get(name, "int32_data"))
+    values = np.zeros(0, dtype) if values is None else np.asarray(values)
     _check_count(len(values), count, "numbers", what)
-    return _of_list(values, dtype, what).reshape(shape)
+    return _as_dtype(values, dtype, what).reshape(shape)
 
 
 def _check_count(found: int, expected: int, unit: str, what: str) -> None:
@@ -89,16 +90,16 @@ def _check_count(found: int, expected: int, unit: str, what: str) -> None:
         raise ValueError(f"{what} has {found} {unit}, and its shape and type need {expected}")
 
 
-def _of_list(values: list[Any], dtype: np.dtype, what: str) -> np.ndarray:
+def _as_dtype(values: np.ndarray, dtype: np.dtype, what: str) -> np.ndarray:
     if dtype.kind == "f" and dtype.itemsize > 2:
-        return np.array(values, dtype)
+        return values.astype(dtype)
+    if dtype == np.uint64:
+        return values.astype(np.int64).view(np.uint64)  # the wire format has no sign
     stored = np.dtype(np.uint16) if dtype == np.float16 else dtype
-    if stored == np.uint64:
-        values = [value % 2**64 for value in values]  # the wire format has no sign
     limits = (0, 1) if stored.kind == "b" else (np.iinfo(stored).min, np.iinfo(stored).max)
-    if values and not limits[0] <= min(values) <= max(values) <= limits[1]:
+    if values.size and not limits[0] <= values.min() <= values.max() <= limits[1]:
         raise ValueError(f"{what} holds a number that is no {dtype}")
-    return np.array(values, stored).view(dtype)
+    return values.astype(stored).view(dtype)
 
 
 def tensor_of(array: np.ndarray, name: str | None = None) -> Tensor:

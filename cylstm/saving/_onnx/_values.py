@@ -31,6 +31,9 @@ __all__ = [
 ]
 
 
+_LARGEST = 2**20  # numbers of a constant that are fewer, repeated
+
+
 class Undecided(ValueError):
     """What is asked for depends on a size that is not known before the model runs."""
 
@@ -161,6 +164,8 @@ class Known:
         ------
         Undecided
             If there is a size among them or of them that is not known.
+        ValueError
+            If there are many more than are kept: what becomes of them may need as much memory.
         """
         if self.data.dtype == object:
             if not all(isinstance(entry, int) for entry in self.data.flat):
@@ -171,7 +176,12 @@ class Known:
     def _sizes(self) -> tuple[int, ...]:
         if not all(isinstance(size, int) for size in self.shape):
             raise Undecided
-        return tuple(size for size in self.shape if isinstance(size, int))
+        sizes = tuple(size for size in self.shape if isinstance(size, int))
+        if math.prod(sizes) > max(_LARGEST, self.data.size):
+            raise ValueError(
+                f"a constant of the shape {sizes} is all the same number, and too large"
+            )
+        return sizes
 
 
 class Flow:

@@ -19,7 +19,7 @@ from cylstm.layers import (
 from cylstm.saving._onnx._arguments import Arguments, axes_of, axis_of
 from cylstm.saving._onnx._building import Builder
 from cylstm.saving._onnx._computing import each
-from cylstm.saving._onnx._layers import REDUCTIONS, OnnxFunction, OnnxOperation, OnnxReduce
+from cylstm.saving._onnx._number_layers import REDUCTIONS, OnnxFunction, OnnxOperation, OnnxReduce
 from cylstm.saving._onnx._parts import padded
 from cylstm.saving._onnx._steps import Steps
 from cylstm.saving._onnx._values import Dim, Flow, Group, Known, Made, size_of
@@ -234,7 +234,7 @@ def _of_one(flow: Flow, name: str, steps: Steps) -> Flow:
 def _batch_normalization(a: Arguments, steps: Steps) -> Flow:
     flow = a.flow(0)
     scale, shift, mean, variance = (a.constant(i).array() for i in range(1, 5))
-    group, epsilon = flow.groups[1], a.get("epsilon", 1e-5)
+    group, epsilon, momentum = flow.groups[1], a.get("epsilon", 1e-5), a.get("momentum", 0.9)
     if a.get("training_mode", 0) or not a.get("spatial", 1):
         raise ValueError("it is exported for training: export the model for inference")
     if {array.shape for array in (scale, shift, mean, variance)} != {(flow.shape[1],)}:
@@ -242,7 +242,7 @@ def _batch_normalization(a: Arguments, steps: Steps) -> Flow:
 
     def make(b: Builder) -> Made:
         tensor, layout = b.with_last(flow, group)
-        layer = b.layer(BatchNormalization, epsilon=epsilon, dtype=flow.dtype)
+        layer = b.layer(BatchNormalization, momentum=momentum, epsilon=epsilon, dtype=flow.dtype)
         return [(b.call(layer, tensor, [scale, shift, mean, variance]), layout)]
 
     (source,) = steps.add([flow], 1, make)

@@ -21,7 +21,10 @@ __all__ = [
     "BYTES",
     "DOUBLE",
     "FLOAT",
+    "DOUBLES",
+    "FLOATS",
     "INT",
+    "INTS",
     "TEXT",
     "Message",
     "Room",
@@ -31,10 +34,12 @@ __all__ = [
 ]
 
 INT, FLOAT, DOUBLE, TEXT, BYTES = "int", "float", "double", "text", "bytes"
+INTS, FLOATS, DOUBLES = "ints", "floats", "doubles"  # all values of a field, as one array
 
 _VARINT, _FIXED64, _DELIMITED, _FIXED32 = 0, 1, 2, 5
 _WIRE = {INT: _VARINT, FLOAT: _FIXED32, DOUBLE: _FIXED64}  # all others: delimited
 _FIXED = {FLOAT: "<f4", DOUBLE: "<f8"}
+_ARRAYS = {INTS: INT, FLOATS: FLOAT, DOUBLES: DOUBLE}
 _DEEPEST = 24  # of messages within messages: a graph in a graph is three more
 
 
@@ -138,7 +143,9 @@ class Message:
             if number not in found:
                 continue
             inner = f"{where}.{name}"
-            if repeated:
+            if kind in _ARRAYS:
+                setattr(message, name, _array(_ARRAYS[kind], found[number], room, inner))
+            elif repeated:
                 values = [
                     decoded
                     for wire, value in found[number]
@@ -155,6 +162,8 @@ class Message:
         pieces: list[bytes] = []
         for number, (name, kind, repeated) in sorted(self._parts.items()):
             value = getattr(self, name)
+            if kind in _ARRAYS and value is not None:
+                value, kind = _packed(_ARRAYS[kind], value), BYTES
             for entry in value if repeated else [] if value is None else [value]:
                 wire = _WIRE.get(kind, _DELIMITED)
                 pieces.append(_varint(number << 3 | wire) + _encoded(kind, entry))
@@ -243,14 +252,57 @@ def _several(kind: Any, wire: int, value: Any, room: Room, where: str, depth: in
     elif kind in _FIXED:
         if len(value) % np.dtype(_FIXED[kind]).itemsize:
             raise ValueError(f"{where} is cut off within a number")
-        room.add(len(value))
-        yield from np.frombuffer(value, _FIXED[kind]).tolist()
+        for number in np.frombuffer(value, _FIXED[kind]).tolist():
+            room.take()
+            yield number
     else:
-        room.add(len(value))
         position = 0
         while position < len(value):
+            room.take()
             integer, position = _read_varint(value, position, where)
             yield _signed(integer)
+
+
+def _array(kind: Any, found: list[tuple[int, Any]], room: Room, where: str) -> np.ndarray:
+    """All values of a field as one array; they may be packed, or come one by one."""
+    parts = []
+    for wire, value in found:
+        if wire not in (_WIRE[kind], _DELIMITED):
+            raise ValueError(f"{where} is encoded as no {kind}")
+        if kind == INT:
+            part = _integers(value, where) if wire == _DELIMITED else [_signed(value)]
+        elif len(value) % np.dtype(_FIXED[kind]).itemsize:
+            raise ValueError(f"{where} is cut off within a number")
+        else:
+            part = np.frombuffer(value, _FIXED[kind])
+        parts.append(part)
+    array = np.concatenate(parts)
+    room.add(array.nbytes)
+    return array
+
+
+def _integers(data: memoryview, where: str) -> np.ndarray:
+    """Integers that are packed, all at once: byte k of each that has as many, for every k."""
+    numbers = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(numbers < 0x80)
+    if len(numbers) and (not len(ends) or ends[-1] != len(numbers) - 1):
+        raise ValueError(f"{where} is cut off within an integer")
+    starts = np.concatenate([[0], ends[:-1] + 1]).astype(np.intp)[: len(ends)]
+    lengths = ends - starts + 1
+    if lengths.max(initial=0) > 10:
+        raise ValueError(f"{where} holds an integer of more than 10 bytes")
+    found = np.zeros(len(ends), np.uint64)
+    for k in range(int(lengths.max(initial=0))):
+        longer = lengths > k
+        septets = (numbers[starts[longer] + k] & 0x7F).astype(np.uint64)
+        found[longer] |= septets << np.uint64(7 * k)
+    return found.view(np.int64)
+
+
+def _packed(kind: Any, values: Any) -> bytes:
+    if kind == INT:
+        return b"".join(_varint(int(value)) for value in values)
+    return np.asarray(values, _FIXED[kind]).tobytes()
 
 
 def _decoded(kind: Any, wire: int, value: Any, room: Room, where: str, depth: int) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 
 from cylstm import activations, layers
 from cylstm.saving._onnx import _layers as own
+from cylstm.saving._onnx import _number_layers as numbers
 from cylstm.saving._onnx._emitting import Emitter
 
 __all__ = ["WRITTEN", "Layered"]
@@ -202,7 +203,11 @@ def _batch_normalization(c: Layered) -> str:
     ]
     rest = range(1, rank - 1)
     x = c.e.transposed(c.x, 0, rank - 1, *rest) if rank > 2 else c.x
-    y = str(c.e.main("BatchNormalization", [x, *names], epsilon=float(layer.epsilon)))
+    options: dict[str, Any] = {
+        "epsilon": float(layer.epsilon),
+        "momentum": float(layer.momentum),
+    }
+    y = str(c.e.main("BatchNormalization", [x, *names], **options))
     return c.e.transposed(y, 0, *range(2, rank), 1) if rank > 2 else y
 
 
@@ -383,9 +388,9 @@ WRITTEN: dict[type, Callable[[Layered], str]] = {
     layers.UpSampling1D: _up_sampling,
     layers.ZeroPadding1D: _zero_padding,
     own.OnnxConstant: _constant,
-    own.OnnxFunction: _function,
-    own.OnnxOperation: _operation,
-    own.OnnxReduce: _reduce,
+    numbers.OnnxFunction: _function,
+    numbers.OnnxOperation: _operation,
+    numbers.OnnxReduce: _reduce,
     own.OnnxSlice: _slice,
     own.OnnxTake: _take,
 }

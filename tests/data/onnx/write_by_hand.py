@@ -188,6 +188,8 @@ def operators():
         out(f.node(op, [x, mean]))
         out(f.node(op, [mean, x]))
     out(f.node("Pow", [positive, f.constant(np.float32(2))]))
+    out(f.node("Pow", [x, f.constant(np.int64(3))]))
+    out(f.node("PRelu", [f.node("Transpose", [x], perm=[0, 2, 1]), f.constant(normal(4, 1))]))
     out(f.node("Pow", [positive, f.constant(np.abs(normal(4)))]))
     out(f.node("Add", [x, x]))
     out(f.node("Max", [x, positive, f.constant(np.float32(0.9))]))
