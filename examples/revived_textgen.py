@@ -41,9 +41,7 @@ class AttentionWeightedAverage(Layer):
     """
 
     def build(self, input_shape: tuple[int, ...]) -> None:
-        self.kernel = self.add_weight(
-            f"{self.name}_W", (input_shape[-1], 1), initializer="uniform"
-        )
+        self.kernel = self.add_weight(f"{self.name}_W", (input_shape[-1], 1), initializer="uniform")
         super().build(input_shape)
 
     def call(self, inputs: Any) -> Any:
@@ -65,9 +63,12 @@ def build(rows: int, width: int = 100, units: int = 128) -> Model:
     """
     read = Input((LENGTH,), name="input")
     embedded = Embedding(rows, width, name="embedding")(read)
-    sigmoid = {"recurrent_activation": "sigmoid", "return_sequences": True}
-    first = LSTM(units, name="rnn_1", **sigmoid)(embedded)
-    second = LSTM(units, name="rnn_2", **sigmoid)(first)
+
+    def lstm(name: str) -> LSTM:
+        return LSTM(units, recurrent_activation="sigmoid", return_sequences=True, name=name)
+
+    first = lstm("rnn_1")(embedded)
+    second = lstm("rnn_2")(first)
     joined = concatenate([embedded, first, second], name="rnn_concat")
     found = AttentionWeightedAverage(name="attention")(joined)
     return Model(read, Dense(rows, activation="softmax", name="output")(found))
