@@ -29,11 +29,15 @@ from cylstm.saving import _onnx as onnx
 from cylstm.saving import _torch as torch
 from cylstm.saving._errors import FormatError, reading
 from cylstm.saving._files import opened
+from cylstm.saving._outline import ArraySpec, Outline, Part
 
 __all__ = [
     "FORMATS",
+    "ArraySpec",
     "Format",
     "FormatError",
+    "Outline",
+    "Part",
     "Writer",
     "check_path",
     "check_weights_path",
@@ -42,9 +46,11 @@ __all__ = [
     "load_model",
     "load_tensors",
     "load_weights",
+    "outline",
     "save_model",
     "save_tensors",
     "save_weights",
+    "writes_models",
 ]
 
 _RECOGNISED_BY = 2**16  # first bytes: some formats have no magic number and are known by a header
@@ -71,6 +77,9 @@ class Format(Protocol):
 
     def load_weights(self, model: Any, path: Path, by_name: bool, max_size: int) -> None:
         """Take the weights from a file; a FormatError where it holds none."""
+
+    def outline(self, path: Path, max_size: int) -> Outline:
+        """Tell what a file holds, without making anything of it."""
 
 
 class Writer(Format, Protocol):
@@ -282,6 +291,66 @@ def config_to_json(model: Any) -> dict[str, Any]:
         If Keras 2 has no such activation.
     """
     return _keras_graph.written(model)
+
+
+def outline(filepath: Path, *, max_size: int = DEFAULT_MAX_SIZE) -> Outline:
+    """Tell what a file of any format holds, without making a model: it need not be one of ours.
+
+    Parameters
+    ----------
+    filepath : str or path
+        Of a model, weights, an architecture or tensors.
+    max_size : int, default 2**30
+        Larger files, in bytes, are refused.
+
+    Returns
+    -------
+    Outline
+        What wrote it, the layers with their arguments, the shapes of all arrays, and what the
+        model was compiled with.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged, hostile, larger than `max_size` or of an unknown format.
+    OSError
+        If it cannot be read.
+    ImportError
+        If a package that the format needs is not installed.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import cylstm
+    >>> model = cylstm.Sequential([cylstm.LSTM(4, input_shape=(None, 3), name="reader")])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "model.safetensors")
+    ...     model.save(path)
+    ...     found = outline(path)
+    >>> found.holds, found.parts[0].kind, found.parts[0].arguments["units"]
+    ('model', 'LSTM', 4)
+    >>> found.arrays["reader/bias"]
+    ArraySpec(shape=(16,), dtype='float32')
+    """
+    return _of_file(filepath).outline(filepath, max_size)
+
+
+def writes_models(filepath: Path) -> bool:
+    """Whether files with the suffix of a path are written with a model in them, or weights only.
+
+    Parameters
+    ----------
+    filepath : str or path
+        Where to.
+
+    Examples
+    --------
+    >>> writes_models("model.keras"), writes_models("model.weights.h5"), writes_models("model.npz")
+    (True, False, False)
+    """
+    if not os.path.splitext(os.fspath(filepath))[1]:
+        return True
+    return hasattr(_of_suffix(filepath, FORMATS.values()), "save")
 
 
 def load_tensors(filepath: Path, *, max_size: int = DEFAULT_MAX_SIZE) -> dict[str, np.ndarray]:

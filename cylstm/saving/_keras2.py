@@ -25,17 +25,20 @@ from cylstm.saving import (
     _keras_graph,
     _keras_training,
     _keras_weights,
+    _outline,
     _weights,
 )
 from cylstm.saving._errors import reading
 from cylstm.saving._hdf5 import Contents, Group, require
 from cylstm.saving._keras_config import KERAS_1, OURS, origin_of, version_to
 from cylstm.saving._limits import Limits
+from cylstm.saving._outline import Outline
 from cylstm.saving._weights import Stored
 
 __all__ = [
     "load",
     "load_weights",
+    "outline",
     "recognises",
     "require",
     "save",
@@ -164,6 +167,29 @@ def load_weights(model: Any, path: Path, by_name: bool, max_size: int) -> None:
     except ValueError as error:
         raise ValueError(f"Cannot load the weights of {os.fspath(path)!r}: {error}.") from None
     _weights.assign(pairs)
+
+
+def outline(path: Path, max_size: int) -> Outline:
+    """Tell what is in a file."""
+    with reading(path), _hdf5.opened_tree(path, max_size) as file:
+        arrays = file.arrays()
+        limits = Limits.of(list(arrays.values()))
+        texts = [file.text("model_config"), file.text("training_config")]
+        for text in texts:
+            _json.check_count(text or "", limits.values)
+        model, training = [_json.parse(text) if text else None for text in texts]
+        outermost = file.group("model_weights") if "model_weights" in file else file
+        version, engine = [
+            file.text(name) or outermost.text(name) for name in ("keras_version", "backend")
+        ]
+        return Outline(
+            "HDF5 of Keras" + (" 3" if _keras3_tree.is_tree(file) else ""),
+            "weights" if model is None else "model",
+            ", ".join(filter(None, [version and f"Keras {version}", engine])),
+            _outline.parts_of(model),
+            arrays=_outline.of_arrays(arrays),
+            training=_outline.training_of(training),
+        )
 
 
 def _stored(group: Group) -> list[Stored]:

@@ -26,6 +26,7 @@ from cylstm.saving import (
     _keras3_tree,
     _keras_graph,
     _keras_training,
+    _outline,
     _weights,
     _zip,
 )
@@ -33,11 +34,13 @@ from cylstm.saving._errors import reading
 from cylstm.saving._hdf5 import Contents, Group, require
 from cylstm.saving._keras_config import origin_of
 from cylstm.saving._limits import Limits
+from cylstm.saving._outline import Outline
 from cylstm.saving._weights import Stored
 
 __all__ = [
     "load",
     "load_weights",
+    "outline",
     "recognises",
     "require",
     "save",
@@ -107,12 +110,8 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, ma
     """Make the model that a file holds; see `cylstm.models.load_model`."""
     with reading(path), _zip.opened_archive(path, max_size) as archive:
         file = _tree(archive, max_size)
-        text = archive.read(_CONFIG)
-        limits = Limits.of(_every_array(file))
-        _json.check_count(text, limits.values)
-        document = _json.parse(text)
-        if not isinstance(document, Mapping):
-            raise ValueError("its config.json is no object")
+        limits = Limits.of(file.arrays().values())
+        document = _architecture(archive, limits)
         origin = origin_of(_version(archive))
         config = _keras_graph.model_from(document, origin)
         model = _description.rebuild_config(config, custom_objects, limits)
@@ -126,6 +125,30 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, ma
             )
             _description.resume_training(model, found, slots, custom_objects, limits)
         return model
+
+
+def outline(path: Path, max_size: int) -> Outline:
+    """Tell what is in a file."""
+    with reading(path), _zip.opened_archive(path, max_size) as archive:
+        arrays = _tree(archive, max_size).arrays()
+        document = _architecture(archive, Limits.of(arrays.values()))
+        return Outline(
+            "zip archive of Keras 3",
+            "model",
+            f"Keras {_version(archive)}",
+            _outline.parts_of(document),
+            arrays=_outline.of_arrays(arrays),
+            training=_outline.training_of(document.get("compile_config")),
+        )
+
+
+def _architecture(archive: _zip.Archive, limits: Limits) -> Mapping[str, Any]:
+    text = archive.read(_CONFIG)
+    _json.check_count(text, limits.values)
+    document = _json.parse(text)
+    if not isinstance(document, Mapping):
+        raise ValueError(f"its {_CONFIG} is no object")
+    return document
 
 
 def _with_own(training: Any, document: Mapping[str, Any]) -> Any:
@@ -153,17 +176,6 @@ def _version(archive: _zip.Archive) -> str:
     if not isinstance(version, str):
         raise ValueError(f"its {_METADATA} does not say which Keras wrote it")
     return version
-
-
-def _every_array(group: Group) -> list[np.ndarray]:
-    """All arrays, once: what the limits are measured by."""
-    found = []
-    for name in group.names:
-        if group.is_group(name):
-            found += _every_array(group.group(name))
-        else:
-            found.append(group.array(name))
-    return found
 
 
 def _state(file: Group) -> list[tuple[str, np.ndarray]]:

@@ -11,11 +11,12 @@ from typing import Any
 
 from cylstm.saving import _atomic, _hdf5, _keras3_tree, _weights
 from cylstm.saving._hdf5 import require
-from cylstm.saving._keras2 import load, load_weights
+from cylstm.saving._keras2 import load, load_weights, outline
 
 __all__ = [
     "load",
     "load_weights",
+    "outline",
     "recognises",
     "require",
     "save_weights",

@@ -25,14 +25,16 @@ from typing import Any
 import numpy as np
 
 from cylstm._version import __version__
-from cylstm.saving import _atomic, _description, _json, _tensors, _weights
+from cylstm.saving import _atomic, _description, _json, _outline, _tensors, _weights
 from cylstm.saving._errors import reading
 from cylstm.saving._limits import Limits
+from cylstm.saving._outline import Outline
 from cylstm.saving._tensors import recognises, require
 
 __all__ = [
     "load",
     "load_weights",
+    "outline",
     "recognises",
     "require",
     "save",
@@ -102,6 +104,20 @@ def load_weights(model: Any, path: Path, by_name: bool, max_size: int) -> None:
     except ValueError as error:
         raise ValueError(f"Cannot load the weights of {os.fspath(path)!r}: {error}.") from None
     _weights.assign(pairs)
+
+
+def outline(path: Path, max_size: int) -> Outline:
+    """Tell what is in a file."""
+    with reading(path):
+        arrays, document = _read(path, max_size)
+        return Outline(
+            "safetensors of cylstm",
+            "weights" if document["model"] is None else "model",
+            f"cylstm {document['cylstm']}",
+            _outline.parts_of(document["model"]),
+            arrays=_outline.of_arrays(arrays),
+            training=_outline.training_of(document["training"]),
+        )
 
 
 def tensors(path: Path, max_size: int) -> Arrays:

@@ -22,8 +22,9 @@ from cylstm.saving._errors import reading
 from cylstm.saving._files import check_size, opened
 from cylstm.saving._onnx import _layers, _number_layers
 from cylstm.saving._onnx._wire import leading_fields
+from cylstm.saving._outline import Outline
 
-__all__ = ["load", "load_weights", "recognises", "require", "save", "suffixes"]
+__all__ = ["load", "load_weights", "outline", "recognises", "require", "save", "suffixes"]
 
 suffixes: tuple[str, ...] = (".onnx",)
 
@@ -70,15 +71,29 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, ma
 
     It is never compiled, as the file holds nothing to compile it with, and has no custom objects.
     """
-    from cylstm.saving._onnx._document import decode
     from cylstm.saving._onnx._external import Folder
     from cylstm.saving._onnx._reading import model_of
 
     with reading(path):
-        with opened(path) as (file, size):
-            check_size(size, max_size)
-            data = file.read(size)
-        return model_of(decode(data), Folder(path, max_size - size), size)
+        document, size = _read(path, max_size)
+        return model_of(document, Folder(path, max_size - size), size)
+
+
+def outline(path: Path, max_size: int) -> Outline:
+    """Tell what is in a file."""
+    from cylstm.saving._onnx._telling import outline_of
+
+    with reading(path):
+        return outline_of(_read(path, max_size)[0])
+
+
+def _read(path: Path, max_size: int) -> tuple[Any, int]:
+    """The document of a file, and how many bytes the file has."""
+    from cylstm.saving._onnx._document import decode
+
+    with opened(path) as (file, size):
+        check_size(size, max_size)
+        return decode(file.read(size)), size
 
 
 def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
