@@ -22,9 +22,11 @@ def test_every_writer_is_killed():
 def test_files_that_were_being_saved_load():
     """In a process of its own: this one has threads, which a child does not get."""
     done = subprocess.run(
-        [sys.executable, PROGRAM, "all", "10"], capture_output=True, encoding="utf-8", check=False
+        [sys.executable, PROGRAM, "all", "25"], capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert [line.partition(":")[0] for line in lines] == WRITERS
-    assert all(int(re.search(r"'killed': (\d+)", line)[1]) > 0 for line in lines)
+    for line in lines:
+        assert re.search(r"'killed': [1-9]", line), line
+        assert re.search(r"'(new|no numbers)': [1-9]", line), line  # some did get to save it
