@@ -61,7 +61,7 @@ def add_to(commands: Any) -> None:
 
 def _suffixes() -> str:
     modules = saving.FORMATS.values()
-    written = [m for m in modules if hasattr(m, "save") or hasattr(m, "save_weights")]
+    written = [m for m in modules if hasattr(m, "encode") or hasattr(m, "encode_weights")]
     return ", ".join(suffix for module in written for suffix in module.suffixes)
 
 

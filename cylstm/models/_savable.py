@@ -89,12 +89,12 @@ class Savable:
         storage().save_weights(self, filepath, overwrite)
 
     def _check_path(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Raise now what `save` would raise later because of the path."""
-        storage().check_path(filepath, overwrite=overwrite)
+        """Raise now what `save` would raise later."""
+        storage().check_path(filepath, overwrite=overwrite, model=self)
 
     def _check_weights_path(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Raise now what `save_weights` would raise later because of the path."""
-        storage().check_weights_path(filepath, overwrite=overwrite)
+        """Raise now what `save_weights` would raise later."""
+        storage().check_weights_path(filepath, overwrite=overwrite, model=self)
 
     def load_weights(
         self,

@@ -1,8 +1,9 @@
 """Models and weights in files: what `Model.save`, `load_model` and their kin do.
 
 A format is a module that has what `Format` asks for, and one line in `FORMATS`. One that is
-written, too, has `save`, `save_weights` or both; one that is only read has neither. To write, the
-suffix says which one is meant (none: the native one); to read, the first bytes do, then the suffix.
+written, too, has `encode`, `encode_weights` or both; one that is only read has neither. To write,
+the suffix says which one is meant (none: the native one); to read, the first bytes do, then the
+suffix.
 
 Nothing read from a file is executed, and a file that is damaged or hostile raises `FormatError`.
 """
@@ -85,11 +86,11 @@ class Format(Protocol):
 class Writer(Format, Protocol):
     """What the module of a format has, too, if it writes; without one of the two, it does not."""
 
-    def save(self, model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
-        """Write a model."""
+    def encode(self, model: Any, include_optimizer: bool) -> bytes:
+        """The file of a model; a ValueError where the format cannot express it."""
 
-    def save_weights(self, model: Any, path: Path, overwrite: bool) -> None:
-        """Write the weights of a model."""
+    def encode_weights(self, model: Any) -> bytes:
+        """The file of the weights of a model; likewise."""
 
 
 FORMATS: dict[str, Format] = {
@@ -105,8 +106,8 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def check_path(filepath: Path, *, overwrite: bool = True) -> None:
-    """Raise now what `save_model` would raise later because of a path.
+def check_path(filepath: Path, *, overwrite: bool = True, model: Any = None) -> None:
+    """Raise now what `save_model` would raise later, because of a path or of the model.
 
     Nothing is written, and nothing about the path is changed.
 
@@ -116,13 +117,18 @@ def check_path(filepath: Path, *, overwrite: bool = True) -> None:
         Where to; one with fields to fill in, ``"{epoch}.safetensors"``, is to be filled in before.
     overwrite : bool, default True
         Whether an existing file may be replaced.
+    model : Model, optional
+        What is to be saved: that the format has all its layers and activations is then seen, too.
 
     Raises
     ------
     FileExistsError
         If there is such a file and `overwrite` is False.
     ValueError
-        If the suffix is unknown, the path is a symbolic link or no regular file.
+        If the suffix is unknown, the path is a symbolic link or no regular file, or the format
+        cannot express the model.
+    TypeError
+        If a configuration in the model holds what JSON cannot.
     ImportError
         If a package that the format needs is not installed.
     OSError
@@ -135,15 +141,17 @@ def check_path(filepath: Path, *, overwrite: bool = True) -> None:
     ...
     ValueError: No format has the suffix of 'model.pkl'; there are .safetensors, ...
     """
-    _check_place(filepath, overwrite, "save")
+    writer = _check_place(filepath, overwrite, "encode")
+    if model is not None:
+        writer.encode(model, True)
 
 
-def check_weights_path(filepath: Path, *, overwrite: bool = True) -> None:
-    """Raise now what `save_weights` would raise later because of a path; see `check_path`.
+def check_weights_path(filepath: Path, *, overwrite: bool = True, model: Any = None) -> None:
+    """Raise now what `save_weights` would raise later; see `check_path`.
 
     Parameters
     ----------
-    filepath, overwrite
+    filepath, overwrite, model
         As for `check_path`.
 
     Raises
@@ -158,12 +166,16 @@ def check_weights_path(filepath: Path, *, overwrite: bool = True) -> None:
     ...
     ValueError: No format has the suffix of 'weights.pkl'; there are .safetensors, ...
     """
-    _check_place(filepath, overwrite, "save_weights")
+    writer = _check_place(filepath, overwrite, "encode_weights")
+    if model is not None:
+        writer.encode_weights(model)
 
 
-def _check_place(path: Path, overwrite: bool, action: str) -> None:
-    _writer(path, action).require()
+def _check_place(path: Path, overwrite: bool, action: str) -> Writer:
+    writer = _writer(path, action)
+    writer.require()
     _atomic.check(path, overwrite=overwrite)
+    return writer
 
 
 def save_model(
@@ -178,7 +190,8 @@ def save_model(
     filepath, overwrite, include_optimizer
         As for `Model.save`.
     """
-    _writer(filepath, "save").save(model, filepath, overwrite, include_optimizer)
+    data = _writer(filepath, "encode").encode(model, include_optimizer)
+    _atomic.write(filepath, data, overwrite=overwrite)
 
 
 def load_model(
@@ -225,7 +238,8 @@ def save_weights(model: Any, filepath: Path, overwrite: bool = True) -> None:
     filepath, overwrite
         As for `Model.save_weights`.
     """
-    _writer(filepath, "save_weights").save_weights(model, filepath, overwrite)
+    data = _writer(filepath, "encode_weights").encode_weights(model)
+    _atomic.write(filepath, data, overwrite=overwrite)
 
 
 def load_weights(
@@ -350,7 +364,7 @@ def writes_models(filepath: Path) -> bool:
     """
     if not os.path.splitext(os.fspath(filepath))[1]:
         return True
-    return hasattr(_of_suffix(filepath, FORMATS.values()), "save")
+    return hasattr(_of_suffix(filepath, FORMATS.values()), "encode")
 
 
 def load_tensors(filepath: Path, *, max_size: int = DEFAULT_MAX_SIZE) -> dict[str, np.ndarray]:
@@ -432,7 +446,7 @@ def save_tensors(
     foreign.write({name: np.asarray(array) for name, array in tensors.items()}, filepath, overwrite)
 
 
-_WRITTEN = {"save": "models", "save_weights": "weights"}
+_WRITTEN = {"encode": "models", "encode_weights": "weights"}
 
 
 def _writer(path: Path, action: str) -> Writer:

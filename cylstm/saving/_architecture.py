@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from cylstm import models
-from cylstm.saving import _atomic, _description, _json, _keras_graph, _outline
+from cylstm.saving import _description, _json, _keras_graph, _outline
 from cylstm.saving._errors import FormatError, reading
 from cylstm.saving._files import check_size, opened
 from cylstm.saving._limits import Limits
 from cylstm.saving._outline import Outline
 
-__all__ = ["load", "load_weights", "outline", "recognises", "require", "save", "suffixes"]
+__all__ = ["encode", "load", "load_weights", "outline", "recognises", "require", "suffixes"]
 
 suffixes: tuple[str, ...] = (".json",)
 
@@ -35,9 +35,10 @@ def require() -> None:
     """Nothing is missing."""
 
 
-def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
-    """Write the architecture of a model; see `Model.save`."""
-    _atomic.write(path, model.to_json().encode(), overwrite=overwrite)
+def encode(model: Any, include_optimizer: bool) -> bytes:
+    """The file of the architecture of a model; see `Model.save`."""
+    text: str = model.to_json()
+    return text.encode()
 
 
 def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, max_size: int) -> Any:

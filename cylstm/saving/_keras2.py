@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from cylstm.saving import (
-    _atomic,
     _description,
     _hdf5,
     _json,
@@ -36,13 +35,13 @@ from cylstm.saving._outline import Outline
 from cylstm.saving._weights import Stored
 
 __all__ = [
+    "encode",
+    "encode_weights",
     "load",
     "load_weights",
     "outline",
     "recognises",
     "require",
-    "save",
-    "save_weights",
     "suffixes",
 ]
 
@@ -59,8 +58,8 @@ def recognises(head: bytes) -> bool:
 # ---------------------------------------------------------------------------- writing
 
 
-def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
-    """Write a model; see `Model.save`."""
+def encode(model: Any, include_optimizer: bool) -> bytes:
+    """The file of a model; see `Model.save`."""
     stored = _keras_weights.as_stored(model)
     architecture, version = version_to({**_keras_graph.written(model), "name": model.name})
     contents = Contents(_version(version), {"model_weights": _contents_of_weights(stored, version)})
@@ -83,13 +82,12 @@ def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> No
     text = _json.dump(_json.plain(architecture, f"The model {model.name}"))
     _json.check_count(text, limits.values)
     contents.attributes["model_config"] = text
-    _atomic.write(path, _hdf5.encode(contents), overwrite=overwrite)
+    return _hdf5.encode(contents)
 
 
-def save_weights(model: Any, path: Path, overwrite: bool) -> None:
-    """Write the weights of a model; see `Model.save_weights`."""
-    contents = _contents_of_weights(_keras_weights.as_stored(model), OURS)
-    _atomic.write(path, _hdf5.encode(contents), overwrite=overwrite)
+def encode_weights(model: Any) -> bytes:
+    """The file of the weights of a model; see `Model.save_weights`."""
+    return _hdf5.encode(_contents_of_weights(_keras_weights.as_stored(model), OURS))
 
 
 def _version(version: str) -> dict[str, str | list[str]]:

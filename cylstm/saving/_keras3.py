@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from cylstm.saving import (
-    _atomic,
     _description,
     _hdf5,
     _json,
@@ -38,12 +37,12 @@ from cylstm.saving._outline import Outline
 from cylstm.saving._weights import Stored
 
 __all__ = [
+    "encode",
     "load",
     "load_weights",
     "outline",
     "recognises",
     "require",
-    "save",
     "suffixes",
 ]
 
@@ -63,8 +62,8 @@ def recognises(head: bytes) -> bool:
 # ---------------------------------------------------------------------------- writing
 
 
-def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
-    """Write a model; see `Model.save`."""
+def encode(model: Any, include_optimizer: bool) -> bytes:
+    """The file of a model; see `Model.save`."""
     require()
     _weights.named_weights(model)  # refuses a model that is not built
     contents = _keras3_tree.groups_of(model)
@@ -87,7 +86,7 @@ def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> No
         _CONFIG: text.encode(),
         _WEIGHTS: _hdf5.encode(contents),
     }
-    _atomic.write(path, _zip.encode(members), overwrite=overwrite)
+    return _zip.encode(members)
 
 
 def _optimizer(model: Any, training: dict[str, Any], state: list[np.ndarray]) -> Contents:

@@ -16,19 +16,19 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from cylstm.saving import _atomic, _outline, _weights, _zip
+from cylstm.saving import _outline, _weights, _zip
 from cylstm.saving._errors import FormatError, reading
 from cylstm.saving._outline import Outline
 from cylstm.saving._weights import Stored
 from cylstm.variables import Variable
 
 __all__ = [
+    "encode_weights",
     "load",
     "load_weights",
     "outline",
     "recognises",
     "require",
-    "save_weights",
     "suffixes",
 ]
 
@@ -55,8 +55,8 @@ def require() -> None:
     """Nothing is missing: NumPy is there."""
 
 
-def save_weights(model: Any, path: Path, overwrite: bool) -> None:
-    """Write the weights of a model; see `Model.save_weights`."""
+def encode_weights(model: Any) -> bytes:
+    """The file of the weights of a model; see `Model.save_weights`."""
     members = {}
     for layer, names, variables in _weights.named_weights(model):
         if "/" in layer.name:
@@ -65,7 +65,7 @@ def save_weights(model: Any, path: Path, overwrite: bool) -> None:
             buffer = io.BytesIO()
             np.save(buffer, variable.value, allow_pickle=False)
             members[f"{name}.npy"] = buffer.getvalue()
-    _atomic.write(path, _zip.encode(members), overwrite=overwrite)
+    return _zip.encode(members)
 
 
 def load(

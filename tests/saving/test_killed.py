@@ -13,8 +13,8 @@ WRITERS = re.findall(r'^    "([a-z0-9 ]+)": \("\.', PROGRAM.read_text(encoding="
 
 def test_every_writer_is_killed():
     """Those of models and of weights, as many as there are."""
-    both = [module for module in FORMATS.values() for _ in ("save", "save_weights")]
-    actions = ["save", "save_weights"] * len(FORMATS)
+    both = [module for module in FORMATS.values() for _ in ("encode", "encode_weights")]
+    actions = ["encode", "encode_weights"] * len(FORMATS)
     written = sum(hasattr(m, action) for m, action in zip(both, actions, strict=True))
     assert len(WRITERS) == written + 1  # and named tensors
 

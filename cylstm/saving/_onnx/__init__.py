@@ -17,14 +17,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from cylstm.layers import serialization
-from cylstm.saving import _atomic, _weights
+from cylstm.saving import _weights
 from cylstm.saving._errors import reading
 from cylstm.saving._files import check_size, opened
 from cylstm.saving._onnx import _layers, _number_layers
 from cylstm.saving._onnx._wire import leading_fields
 from cylstm.saving._outline import Outline
 
-__all__ = ["load", "load_weights", "outline", "recognises", "require", "save", "suffixes"]
+__all__ = ["encode", "load", "load_weights", "outline", "recognises", "require", "suffixes"]
 
 suffixes: tuple[str, ...] = (".onnx",)
 
@@ -96,12 +96,11 @@ def _read(path: Path, max_size: int) -> tuple[Any, int]:
         return decode(file.read(size)), size
 
 
-def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
-    """Write a model; see `Model.save`. What it is trained with has no place in the format."""
+def encode(model: Any, include_optimizer: bool) -> bytes:
+    """The file of a model; see `Model.save`. What it is trained with has no place in the format."""
     from cylstm.saving._onnx._writing import document_of
 
-    data = document_of(model).encoded()
-    _atomic.write(path, data, overwrite=overwrite)
+    return document_of(model).encoded()
 
 
 def load_weights(model: Any, path: Path, by_name: bool, max_size: int) -> None:
