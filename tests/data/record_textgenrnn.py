@@ -5,8 +5,7 @@
 
 writes textgenrnn.npz: "read", windows of 40 characters of texts as numbers, some of them short, and
 "probabilities", those of the next character. The package itself cannot be imported any more: of its
-source, which `pip download` brings, only the two modules that make the model are, with the one
-argument renamed that tf_keras does not take.
+source, which `pip download` brings, only the two modules that make the model are.
 """
 
 import hashlib
@@ -49,10 +48,6 @@ def main() -> None:
         with tarfile.open(archive) as source:
             source.extractall(scratch, filter="data")
         folder = Path(scratch, "textgenrnn-2.0.0", "textgenrnn")
-        module = folder / "model.py"
-        text = module.read_text(encoding="utf-8")
-        module.write_text(text.replace("Adam(lr=", "Adam(learning_rate="), encoding="utf-8")
-
         package = types.ModuleType("textgenrnn")  # instead of its __init__.py, which imports all
         package.__path__ = [str(folder)]
         sys.modules["textgenrnn"] = package

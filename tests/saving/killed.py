@@ -33,7 +33,7 @@ from cylstm.layers import LSTM, Dense
 from cylstm.models import load_model
 
 MOST = 20  # saves, of one that is killed
-FRESH = 10  # every how many saves there is no file before
+FRESH = 10  # every how many saves there is no file to replace
 PRACTICE = 5  # saves that tell how long one takes
 
 Read = Callable[[Path], Any]
@@ -160,13 +160,17 @@ def run(writer: str, count: int, seed: int, folder: Path) -> Counter[str]:
         if number % FRESH == 1:
             path.unlink(missing_ok=True)
             before = None
+        elif before is None:
+            before = -number
+            fill(before)
+            save(path)
         fill(number)
         was_killed = killed_after(draw.uniform(0, longest), save, path)
         found["killed" if was_killed else "ended"] += 1
         if not path.exists():
             assert before is None, f"{path} is gone"
             assert was_killed
-            found["no file, as before"] += 1
+            found["none, as before"] += 1
             continue
         left = number_in(path, read)
         assert left in (None, number, before), f"{path} has {left}, after {before} and {number}"

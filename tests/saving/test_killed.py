@@ -22,7 +22,7 @@ def test_every_writer_is_killed():
 def test_files_that_were_being_saved_load():
     """In a process of its own: this one has threads, which a child does not get."""
     done = subprocess.run(
-        [sys.executable, PROGRAM, "all", "25"], capture_output=True, encoding="utf-8", check=False
+        [sys.executable, PROGRAM, "all", "10"], capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
