@@ -76,7 +76,8 @@ def run(options: argparse.Namespace) -> None:
     write = _writing(options, found)
     say(f"Writing {options.output}")
     write()
-    written = saving.outline(options.output, max_size=2 * os.path.getsize(options.output))
+    largest = max(options.max_size, os.path.getsize(options.output))
+    written = saving.outline(options.output, max_size=largest)
     seconds = time.perf_counter() - begin
     say(f"Written in {seconds:.1f} s: {HOLDS[written.holds]}, {_extent(written)}")
     lost = _left_out(options, found, written)

@@ -220,8 +220,12 @@ def test_training_is_left_out_on_request(model, tmp_path, capsys):
     _, _, err = run(capsys, "convert", tmp_path / "a.h5", tmp_path / "b.h5", "--no-training")
     assert not err[-1].startswith("Left out")
     assert load_model(tmp_path / "b.h5").optimizer is None
-    command = ["convert", tmp_path / "a.h5", tmp_path / "c.h5", "--quiet"]
-    assert run(capsys, *command) == (0, [], [])
+    command = ["convert", tmp_path / "a.h5", tmp_path / "a.h5", "--quiet"]
+    assert "--quiet" not in refused(capsys, *command)
+    assert run(capsys, *command, "--overwrite") == (0, [], [])
+    np.testing.assert_array_equal(
+        load_model(tmp_path / "a.h5").predict(data()[0]), model.predict(data()[0])
+    )
 
 
 # ---------------------------------------------------------------------- what goes wrong

@@ -20,7 +20,7 @@ import signal
 import statistics
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,8 @@ from cylstm.models import load_model
 
 MOST = 20  # saves, of one that is killed
 FRESH = 10  # every how many saves there is no file to replace
-PRACTICE = 5  # saves that tell how long one takes
+PRACTICE = 5  # saves, the last that ended, that tell how long one takes
+POLL = 0.0002  # seconds
 
 Read = Callable[[Path], Any]
 
@@ -102,11 +103,8 @@ def number_in(path: Path, read: Read) -> int | None:
     return int(numbers.pop()) if numbers else None
 
 
-def killed_after(seconds: float | None, save: Callable[[Path], None], path: Path) -> bool:
-    """Save in a child that is killed so long after it begins; whether it was before its end.
-
-    Without a time it is left alone.
-    """
+def saved(save: Callable[[Path], None], path: Path, seconds: float) -> float | None:
+    """Save in a child, and say how long it took; None where it was killed, after so long."""
     ready, begin = os.pipe()
     child = os.fork()
     if not child:
@@ -118,24 +116,19 @@ def killed_after(seconds: float | None, save: Callable[[Path], None], path: Path
         finally:
             os._exit(status)
     os.read(ready, 1)
-    if seconds is not None:
-        time.sleep(seconds)
+    start = time.perf_counter()
+    ended = 0
+    while not ended and time.perf_counter() < start + seconds:
+        time.sleep(POLL)
+        ended, status = os.waitpid(child, os.WNOHANG)
+    took = time.perf_counter() - start
+    if not ended:
         os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
+        _, status = os.waitpid(child, 0)
     os.close(ready)
     os.close(begin)
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "it could not be saved"
-    return os.WIFSIGNALED(status)
-
-
-def usual(save: Callable[[Path], None], path: Path) -> float:
-    """How many seconds a save takes, in a child."""
-    times = []
-    for _ in range(PRACTICE):
-        start = time.perf_counter()
-        killed_after(None, save, path)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return None if os.WIFSIGNALED(status) else took
 
 
 def run(writer: str, count: int, seed: int, folder: Path) -> Counter[str]:
@@ -149,7 +142,7 @@ def run(writer: str, count: int, seed: int, folder: Path) -> Counter[str]:
     suffix, save, read = WRITERS[writer]
     path = folder / f"model{suffix}"
     save(path)  # what is imported on first use is, then
-    longest = 1.1 * usual(save, path)
+    times = deque((saved(save, path, np.inf) for _ in range(PRACTICE)), PRACTICE)
     draw = random.Random(seed)
     found: Counter[str] = Counter()
     before: int | None = None
@@ -165,8 +158,11 @@ def run(writer: str, count: int, seed: int, folder: Path) -> Counter[str]:
             fill(before)
             save(path)
         fill(number)
-        was_killed = killed_after(draw.uniform(0, longest), save, path)
+        took = saved(save, path, draw.uniform(0, 1.1 * statistics.median(times)))
+        was_killed = took is None
         found["killed" if was_killed else "ended"] += 1
+        if took is not None:
+            times.append(took)
         if not path.exists():
             assert before is None, f"{path} is gone"
             assert was_killed
