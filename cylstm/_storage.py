@@ -21,11 +21,13 @@ Path = str | os.PathLike[str]
 class Storage(Protocol):
     """What writes and reads models: the functions of `cylstm.saving`, which describes them."""
 
-    def check_path(self, filepath: Path, *, overwrite: bool = True) -> None:
-        """Raise now what saving a model would raise later because of the path."""
+    def check_path(self, filepath: Path, *, overwrite: bool = True, model: Any = None) -> None:
+        """Raise now what saving a model would raise later, because of the path or the model."""
 
-    def check_weights_path(self, filepath: Path, *, overwrite: bool = True) -> None:
-        """Raise now what saving weights would raise later because of the path."""
+    def check_weights_path(
+        self, filepath: Path, *, overwrite: bool = True, model: Any = None
+    ) -> None:
+        """Raise now what saving weights would raise later, because of the path or the model."""
 
     def save_model(
         self, model: Any, filepath: Path, overwrite: bool = True, include_optimizer: bool = True

@@ -21,6 +21,8 @@ PACKAGE = Path(cylstm.__file__).parent
 # package itself. `cylstm` only re-exports, and hands `saving` down to the models.
 FLOORS = [
     {"cylstm"},
+    {"__main__"},
+    {"cli"},
     {"_keras_names"},
     {"_from_torch"},
     {"saving", "testing"},

@@ -1,6 +1,7 @@
 """The examples: offline, in seconds, better than the baselines they state."""
 
 import hashlib
+import json
 import os
 import re
 import runpy
@@ -13,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from pydoc_data.topics import topics
 
+import h5py
 import numpy as np
 import pytest
 from voices import made_voice
@@ -692,3 +694,90 @@ def test_voice_activity(options, detector_weights, tmp_path):
     assert number_in(lines, "Speech: ") == 1.5
     assert number_in(lines, "microseconds a frame") == 32
     assert (tmp_path / "speech.png").exists() == lines[-1].startswith("Picture")
+
+
+# ---------------------------------------------------------------------- revived_textgen.py
+
+LETTERS = {"<s>": 1, **{letter: i + 2 for i, letter in enumerate("abcdefgh ")}}
+
+
+def as_of_cudnn(kernel, recurrent, bias):
+    """An LSTM's weights as cuDNN's layer keeps them: gates transposed, two biases."""
+    gates = np.split(kernel, 4, axis=1)
+    kernel = np.concatenate([gate.ravel("F").reshape(gate.shape) for gate in gates], axis=1)
+    recurrent = np.concatenate([gate.T for gate in np.split(recurrent, 4, axis=1)], axis=1)
+    return [kernel, recurrent, np.concatenate([0.25 * bias, 0.75 * bias])]
+
+
+@pytest.fixture
+def generator_files(tmp_path):
+    """A vocabulary, weights as the package has them, and the model that they are of."""
+    cylstm.utils.set_random_seed(7)
+    model = load("revived_textgen.py")["build"](len(LETTERS) + 1)
+    random = np.random.default_rng(5)
+    model.set_weights([random.normal(0, 0.3, w.shape) for w in model.get_weights()])
+    with h5py.File(tmp_path / "weights.hdf5", "w") as file:
+        layers = [layer for layer in model.layers if layer.weights]
+        file.attrs["layer_names"] = [layer.name.encode() for layer in reversed(layers)]
+        file.attrs["keras_version"] = b"2.1.5"
+        for layer in layers:
+            values = layer.get_weights()
+            values = as_of_cudnn(*values) if "rnn" in layer.name else values
+            names = [f"{layer.name}/weight_{i}:0" for i in range(len(values))]
+            group = file.create_group(layer.name)
+            group.attrs["weight_names"] = [name.encode() for name in names]
+            group.update(zip(names, values, strict=True))
+    (tmp_path / "letters.json").write_text(json.dumps(LETTERS), encoding="utf-8")
+    return tmp_path / "weights.hdf5", tmp_path / "letters.json", model
+
+
+def test_weights_of_cudnn_and_of_an_own_layer_are_found_by_name(generator_files):
+    weights, _, model = generator_files
+    revived = load("revived_textgen.py")["revive"](weights, LETTERS)
+    for found, wanted in zip(revived.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+def test_the_weighted_average_is_differentiated_exactly():
+    layer = load("revived_textgen.py")["AttentionWeightedAverage"](dtype="float64")
+    x = np.random.default_rng(2).normal(size=(2, 5, 3))
+    assert gradient_error(layer, x) < 1e-6
+    scores = np.exp(x @ layer.kernel.numpy())
+    np.testing.assert_allclose(layer(x), (x * scores).sum(1) / scores.sum(1))
+
+
+def test_characters_are_drawn_as_often_as_they_are_likely():
+    draw = load("revived_textgen.py")["draw"]
+    random = np.random.default_rng(1)
+    likely = np.array([0.5, 0.1, 0.3, 0.1])  # the first is no character
+    assert draw(likely, 0, random) == 2
+    drawn = Counter(draw(likely, 0.5, random) for _ in range(3000))
+    assert drawn[0] == 0
+    assert drawn[2] / 3000 == pytest.approx(0.09 / 0.11, abs=0.03)
+
+
+def test_texts_of_different_lengths_are_written_as_each_alone(generator_files):
+    example = load("revived_textgen.py")
+    model = generator_files[2]
+    arguments = (model, LETTERS, "abc", 1, 0, 60, np.random.default_rng(0))
+    [alone] = example["write"](*arguments)
+    assert alone.startswith("abc")
+    several = example["write"](model, LETTERS, "abc", 3, 0, 60, np.random.default_rng(0))
+    assert several == [alone] * 3
+    texts = example["write"](model, LETTERS, "", 5, 1.0, 60, np.random.default_rng(0))
+    assert max(map(len, texts)) <= 60
+    assert len({len(text) for text in texts}) > 1
+    assert all({*text} <= {*"abcdefgh "} for text in texts)
+
+
+def test_revived_textgen(generator_files, tmp_path):
+    weights, letters, _ = generator_files
+    common = ["--vocabulary", str(letters), "--longest", "30", "--beginning", "bad"]
+    command = [*common, "--weights", str(weights), "--save", "whole.h5"]
+    first = run("revived_textgen.py", *command, cwd=tmp_path)
+    assert first[1] == "Saved: whole.h5"
+    again = run("revived_textgen.py", *common, "--model", "whole.h5", cwd=tmp_path)
+    assert again[1:-1] == first[2:-1]
+    assert len(again) == 5
+    assert all(line.startswith("  bad") for line in again[1:-1])
+    assert number_in(again, "characters a second") > 0

@@ -47,6 +47,6 @@ def test_models_ask_whatever_is_provided(monkeypatch):
         ("save_model", (model, "a", False, True), {}),
         ("save_weights", (model, "b", True), {}),
         ("load_weights", (model, "c", True), {"max_size": 2**30}),
-        ("check_path", ("d",), {"overwrite": False}),
+        ("check_path", ("d",), {"overwrite": False, "model": model}),
         ("load_model", ("e", None, True), {"max_size": 5}),
     ]

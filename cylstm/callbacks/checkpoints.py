@@ -18,7 +18,8 @@ class ModelCheckpoint(Monitor):
     """Save the model after epochs.
 
     Before the first epoch the path is filled in with example values and checked: its fields, its
-    suffix, its folder, and whether the package that the format needs is installed.
+    suffix, its folder, whether the package that the format needs is installed, and whether the
+    format has all that is in the model.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ class ModelCheckpoint(Monitor):
     TypeError
         If `period` is not an integer.
     FileNotFoundError, ValueError, ImportError, ...
-        Before the first epoch, what ``model.save`` would raise because of the path.
+        Before the first epoch, what ``model.save`` would raise because of the path or the model.
 
     Warns
     -----

@@ -106,16 +106,16 @@ def save_weights(self: Savable, filepath: str | os.PathLike[str], overwrite: boo
 
 @member
 def check_path(self: Savable, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-    """Raise now what `save` would raise later because of the path."""
-    storage().check_path(filepath, overwrite=overwrite)
+    """Raise now what `save` would raise later."""
+    storage().check_path(filepath, overwrite=overwrite, model=self)
 
 
 @member
 def check_weights_path(
     self: Savable, filepath: str | os.PathLike[str], overwrite: bool = True
 ) -> None:
-    """Raise now what `save_weights` would raise later because of the path."""
-    storage().check_weights_path(filepath, overwrite=overwrite)
+    """Raise now what `save_weights` would raise later."""
+    storage().check_weights_path(filepath, overwrite=overwrite, model=self)
 
 
 @member

@@ -1,8 +1,9 @@
 """Models and weights in files: what `Model.save`, `load_model` and their kin do.
 
 A format is a module that has what `Format` asks for, and one line in `FORMATS`. One that is
-written, too, has `save`, `save_weights` or both; one that is only read has neither. To write, the
-suffix says which one is meant (none: the native one); to read, the first bytes do, then the suffix.
+written, too, has `encode`, `encode_weights` or both; one that is only read has neither. To write,
+the suffix says which one is meant (none: the native one); to read, the first bytes do, then the
+suffix.
 
 Nothing read from a file is executed, and a file that is damaged or hostile raises `FormatError`.
 """
@@ -29,11 +30,15 @@ from cylstm.saving import _onnx as onnx
 from cylstm.saving import _torch as torch
 from cylstm.saving._errors import FormatError, reading
 from cylstm.saving._files import opened
+from cylstm.saving._outline import ArraySpec, Outline, Part
 
 __all__ = [
     "FORMATS",
+    "ArraySpec",
     "Format",
     "FormatError",
+    "Outline",
+    "Part",
     "Writer",
     "check_path",
     "check_weights_path",
@@ -42,9 +47,11 @@ __all__ = [
     "load_model",
     "load_tensors",
     "load_weights",
+    "outline",
     "save_model",
     "save_tensors",
     "save_weights",
+    "writes_models",
 ]
 
 _RECOGNISED_BY = 2**16  # first bytes: some formats have no magic number and are known by a header
@@ -72,15 +79,18 @@ class Format(Protocol):
     def load_weights(self, model: Any, path: Path, by_name: bool, max_size: int) -> None:
         """Take the weights from a file; a FormatError where it holds none."""
 
+    def outline(self, path: Path, max_size: int) -> Outline:
+        """Tell what a file holds, without making anything of it."""
+
 
 class Writer(Format, Protocol):
     """What the module of a format has, too, if it writes; without one of the two, it does not."""
 
-    def save(self, model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
-        """Write a model."""
+    def encode(self, model: Any, include_optimizer: bool) -> bytes:
+        """The file of a model; a ValueError where the format cannot express it."""
 
-    def save_weights(self, model: Any, path: Path, overwrite: bool) -> None:
-        """Write the weights of a model."""
+    def encode_weights(self, model: Any) -> bytes:
+        """The file of the weights of a model; likewise."""
 
 
 FORMATS: dict[str, Format] = {
@@ -96,8 +106,8 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def check_path(filepath: Path, *, overwrite: bool = True) -> None:
-    """Raise now what `save_model` would raise later because of a path.
+def check_path(filepath: Path, *, overwrite: bool = True, model: Any = None) -> None:
+    """Raise now what `save_model` would raise later, because of a path or of the model.
 
     Nothing is written, and nothing about the path is changed.
 
@@ -107,13 +117,18 @@ def check_path(filepath: Path, *, overwrite: bool = True) -> None:
         Where to; one with fields to fill in, ``"{epoch}.safetensors"``, is to be filled in before.
     overwrite : bool, default True
         Whether an existing file may be replaced.
+    model : Model, optional
+        What is to be saved: that the format has all its layers and activations is then seen, too.
 
     Raises
     ------
     FileExistsError
         If there is such a file and `overwrite` is False.
     ValueError
-        If the suffix is unknown, the path is a symbolic link or no regular file.
+        If the suffix is unknown, the path is a symbolic link or no regular file, or the format
+        cannot express the model.
+    TypeError
+        If a configuration in the model holds what JSON cannot.
     ImportError
         If a package that the format needs is not installed.
     OSError
@@ -126,15 +141,17 @@ def check_path(filepath: Path, *, overwrite: bool = True) -> None:
     ...
     ValueError: No format has the suffix of 'model.pkl'; there are .safetensors, ...
     """
-    _check_place(filepath, overwrite, "save")
+    writer = _check_place(filepath, overwrite, "encode")
+    if model is not None:
+        writer.encode(model, True)
 
 
-def check_weights_path(filepath: Path, *, overwrite: bool = True) -> None:
-    """Raise now what `save_weights` would raise later because of a path; see `check_path`.
+def check_weights_path(filepath: Path, *, overwrite: bool = True, model: Any = None) -> None:
+    """Raise now what `save_weights` would raise later; see `check_path`.
 
     Parameters
     ----------
-    filepath, overwrite
+    filepath, overwrite, model
         As for `check_path`.
 
     Raises
@@ -149,12 +166,16 @@ def check_weights_path(filepath: Path, *, overwrite: bool = True) -> None:
     ...
     ValueError: No format has the suffix of 'weights.pkl'; there are .safetensors, ...
     """
-    _check_place(filepath, overwrite, "save_weights")
+    writer = _check_place(filepath, overwrite, "encode_weights")
+    if model is not None:
+        writer.encode_weights(model)
 
 
-def _check_place(path: Path, overwrite: bool, action: str) -> None:
-    _writer(path, action).require()
+def _check_place(path: Path, overwrite: bool, action: str) -> Writer:
+    writer = _writer(path, action)
+    writer.require()
     _atomic.check(path, overwrite=overwrite)
+    return writer
 
 
 def save_model(
@@ -169,7 +190,8 @@ def save_model(
     filepath, overwrite, include_optimizer
         As for `Model.save`.
     """
-    _writer(filepath, "save").save(model, filepath, overwrite, include_optimizer)
+    data = _writer(filepath, "encode").encode(model, include_optimizer)
+    _atomic.write(filepath, data, overwrite=overwrite)
 
 
 def load_model(
@@ -216,7 +238,8 @@ def save_weights(model: Any, filepath: Path, overwrite: bool = True) -> None:
     filepath, overwrite
         As for `Model.save_weights`.
     """
-    _writer(filepath, "save_weights").save_weights(model, filepath, overwrite)
+    data = _writer(filepath, "encode_weights").encode_weights(model)
+    _atomic.write(filepath, data, overwrite=overwrite)
 
 
 def load_weights(
@@ -282,6 +305,66 @@ def config_to_json(model: Any) -> dict[str, Any]:
         If Keras 2 has no such activation.
     """
     return _keras_graph.written(model)
+
+
+def outline(filepath: Path, *, max_size: int = DEFAULT_MAX_SIZE) -> Outline:
+    """Tell what a file of any format holds, without making a model: it need not be one of ours.
+
+    Parameters
+    ----------
+    filepath : str or path
+        Of a model, weights, an architecture or tensors.
+    max_size : int, default 2**30
+        Larger files, in bytes, are refused.
+
+    Returns
+    -------
+    Outline
+        What wrote it, the layers with their arguments, the shapes of all arrays, and what the
+        model was compiled with.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged, hostile, larger than `max_size` or of an unknown format.
+    OSError
+        If it cannot be read.
+    ImportError
+        If a package that the format needs is not installed.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import cylstm
+    >>> model = cylstm.Sequential([cylstm.LSTM(4, input_shape=(None, 3), name="reader")])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "model.safetensors")
+    ...     model.save(path)
+    ...     found = outline(path)
+    >>> found.holds, found.parts[0].kind, found.parts[0].arguments["units"]
+    ('model', 'LSTM', 4)
+    >>> found.arrays["reader/bias"]
+    ArraySpec(shape=(16,), dtype='float32')
+    """
+    return _of_file(filepath).outline(filepath, max_size)
+
+
+def writes_models(filepath: Path) -> bool:
+    """Whether files with the suffix of a path are written with a model in them, or weights only.
+
+    Parameters
+    ----------
+    filepath : str or path
+        Where to.
+
+    Examples
+    --------
+    >>> writes_models("model.keras"), writes_models("model.weights.h5"), writes_models("model.npz")
+    (True, False, False)
+    """
+    if not os.path.splitext(os.fspath(filepath))[1]:
+        return True
+    return hasattr(_of_suffix(filepath, FORMATS.values()), "encode")
 
 
 def load_tensors(filepath: Path, *, max_size: int = DEFAULT_MAX_SIZE) -> dict[str, np.ndarray]:
@@ -363,7 +446,7 @@ def save_tensors(
     foreign.write({name: np.asarray(array) for name, array in tensors.items()}, filepath, overwrite)
 
 
-_WRITTEN = {"save": "models", "save_weights": "weights"}
+_WRITTEN = {"encode": "models", "encode_weights": "weights"}
 
 
 def _writer(path: Path, action: str) -> Writer:

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from cylstm import models
-from cylstm.saving import _atomic, _description, _json, _keras_graph
+from cylstm.saving import _description, _json, _keras_graph, _outline
 from cylstm.saving._errors import FormatError, reading
 from cylstm.saving._files import check_size, opened
 from cylstm.saving._limits import Limits
+from cylstm.saving._outline import Outline
 
-__all__ = ["load", "load_weights", "recognises", "require", "save", "suffixes"]
+__all__ = ["encode", "load", "load_weights", "outline", "recognises", "require", "suffixes"]
 
 suffixes: tuple[str, ...] = (".json",)
 
@@ -34,23 +35,44 @@ def require() -> None:
     """Nothing is missing."""
 
 
-def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
-    """Write the architecture of a model; see `Model.save`."""
-    _atomic.write(path, model.to_json().encode(), overwrite=overwrite)
+def encode(model: Any, include_optimizer: bool) -> bytes:
+    """The file of the architecture of a model; see `Model.save`."""
+    text: str = model.to_json()
+    return text.encode()
 
 
 def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, max_size: int) -> Any:
     """Make the model that a file describes; see `cylstm.models.load_model`."""
     with reading(path):
-        with opened(path) as (file, size):
-            check_size(size, min(max_size, _LARGEST))
-            text = file.read(size)
-        limits = Limits(max_size, max_size // 2**12, max_size // 4)
-        _json.check_count(text, limits.values)
-        config = _keras_graph.architecture(_json.parse(text))
+        limits = _limits(max_size)
+        config = _keras_graph.architecture(_parsed(path, max_size))
         # Without numbers first: to see that it is a model, and no larger than allowed.
         _description.rebuild_config(config, custom_objects, limits)
         return models.model_from_config(config, dict(custom_objects or {}))
+
+
+def outline(path: Path, max_size: int) -> Outline:
+    """Tell which layers a file describes."""
+    with reading(path):
+        document = _parsed(path, max_size)
+        if not isinstance(document, Mapping) or "class_name" not in document:
+            raise ValueError("it describes no model")
+        version = document.get("keras_version")
+        producer = f"Keras {version}" if isinstance(version, str) else ""
+        parts = _outline.parts_of(document)
+        return Outline("JSON of a Keras model", "architecture", producer, parts)
+
+
+def _parsed(path: Path, max_size: int) -> Any:
+    with opened(path) as (file, size):
+        check_size(size, min(max_size, _LARGEST))
+        text = file.read(size)
+    _json.check_count(text, _limits(max_size).values)
+    return _json.parse(text)
+
+
+def _limits(max_size: int) -> Limits:
+    return Limits(max_size, max_size // 2**12, max_size // 4)
 
 
 def load_weights(model: Any, path: Path, by_name: bool, max_size: int) -> NoReturn:

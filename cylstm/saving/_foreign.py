@@ -12,8 +12,18 @@ import numpy as np
 from cylstm._storage import Path
 from cylstm.saving import _atomic, _tensors, _torch_modules
 from cylstm.saving._errors import reading
+from cylstm.saving._outline import Outline
 
-__all__ = ["load", "load_weights", "recognises", "require", "suffixes", "tensors", "write"]
+__all__ = [
+    "load",
+    "load_weights",
+    "outline",
+    "recognises",
+    "require",
+    "suffixes",
+    "tensors",
+    "write",
+]
 
 suffixes: tuple[str, ...] = ()  # by its suffix a file is of the native format
 
@@ -54,6 +64,12 @@ def load_weights(model: Any, path: Path, by_name: bool, max_size: int) -> None:
             "by_name=True."
         )
     _torch_modules.load_into(model, state, path, by_name)
+
+
+def outline(path: Path, max_size: int) -> Outline:
+    """Tell what is in a file."""
+    with reading(path):
+        return _torch_modules.outline_of(tensors(path, max_size), "safetensors")
 
 
 def tensors(path: Path, max_size: int) -> dict[str, np.ndarray]:

@@ -209,6 +209,17 @@ class Group:
         with _parsing(full):
             return self._reader.array(objects, full)
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All arrays in it and in the groups below, by their paths from here."""
+        found: dict[str, np.ndarray] = {}
+        for name in self._names:
+            if self.is_group(name):
+                below = self.group(name).arrays()
+                found.update((f"{name}/{path}", array) for path, array in below.items())
+            else:
+                found[name] = self.array(name)
+        return found
+
     def _objects(self, name: str, path: str) -> Any:
         if name not in self._names:
             raise ValueError(f"there is no {path}")

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from cylstm.saving import (
-    _atomic,
     _description,
     _hdf5,
     _json,
@@ -25,21 +24,24 @@ from cylstm.saving import (
     _keras_graph,
     _keras_training,
     _keras_weights,
+    _outline,
     _weights,
 )
 from cylstm.saving._errors import reading
 from cylstm.saving._hdf5 import Contents, Group, require
 from cylstm.saving._keras_config import KERAS_1, OURS, origin_of, version_to
 from cylstm.saving._limits import Limits
+from cylstm.saving._outline import Outline
 from cylstm.saving._weights import Stored
 
 __all__ = [
+    "encode",
+    "encode_weights",
     "load",
     "load_weights",
+    "outline",
     "recognises",
     "require",
-    "save",
-    "save_weights",
     "suffixes",
 ]
 
@@ -56,8 +58,8 @@ def recognises(head: bytes) -> bool:
 # ---------------------------------------------------------------------------- writing
 
 
-def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
-    """Write a model; see `Model.save`."""
+def encode(model: Any, include_optimizer: bool) -> bytes:
+    """The file of a model; see `Model.save`."""
     stored = _keras_weights.as_stored(model)
     architecture, version = version_to({**_keras_graph.written(model), "name": model.name})
     contents = Contents(_version(version), {"model_weights": _contents_of_weights(stored, version)})
@@ -80,13 +82,12 @@ def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> No
     text = _json.dump(_json.plain(architecture, f"The model {model.name}"))
     _json.check_count(text, limits.values)
     contents.attributes["model_config"] = text
-    _atomic.write(path, _hdf5.encode(contents), overwrite=overwrite)
+    return _hdf5.encode(contents)
 
 
-def save_weights(model: Any, path: Path, overwrite: bool) -> None:
-    """Write the weights of a model; see `Model.save_weights`."""
-    contents = _contents_of_weights(_keras_weights.as_stored(model), OURS)
-    _atomic.write(path, _hdf5.encode(contents), overwrite=overwrite)
+def encode_weights(model: Any) -> bytes:
+    """The file of the weights of a model; see `Model.save_weights`."""
+    return _hdf5.encode(_contents_of_weights(_keras_weights.as_stored(model), OURS))
 
 
 def _version(version: str) -> dict[str, str | list[str]]:
@@ -164,6 +165,29 @@ def load_weights(model: Any, path: Path, by_name: bool, max_size: int) -> None:
     except ValueError as error:
         raise ValueError(f"Cannot load the weights of {os.fspath(path)!r}: {error}.") from None
     _weights.assign(pairs)
+
+
+def outline(path: Path, max_size: int) -> Outline:
+    """Tell what is in a file."""
+    with reading(path), _hdf5.opened_tree(path, max_size) as file:
+        arrays = file.arrays()
+        limits = Limits.of(list(arrays.values()))
+        texts = [file.text("model_config"), file.text("training_config")]
+        for text in texts:
+            _json.check_count(text or "", limits.values)
+        model, training = [_json.parse(text) if text else None for text in texts]
+        outermost = file.group("model_weights") if "model_weights" in file else file
+        version, engine = [
+            file.text(name) or outermost.text(name) for name in ("keras_version", "backend")
+        ]
+        return Outline(
+            "HDF5 of Keras" + (" 3" if _keras3_tree.is_tree(file) else ""),
+            "weights" if model is None else "model",
+            ", ".join(filter(None, [version and f"Keras {version}", engine])),
+            _outline.parts_of(model),
+            arrays=_outline.of_arrays(arrays),
+            training=_outline.training_of(training),
+        )
 
 
 def _stored(group: Group) -> list[Stored]:

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from cylstm.saving import (
-    _atomic,
     _description,
     _hdf5,
     _json,
@@ -26,6 +25,7 @@ from cylstm.saving import (
     _keras3_tree,
     _keras_graph,
     _keras_training,
+    _outline,
     _weights,
     _zip,
 )
@@ -33,14 +33,16 @@ from cylstm.saving._errors import reading
 from cylstm.saving._hdf5 import Contents, Group, require
 from cylstm.saving._keras_config import origin_of
 from cylstm.saving._limits import Limits
+from cylstm.saving._outline import Outline
 from cylstm.saving._weights import Stored
 
 __all__ = [
+    "encode",
     "load",
     "load_weights",
+    "outline",
     "recognises",
     "require",
-    "save",
     "suffixes",
 ]
 
@@ -60,8 +62,8 @@ def recognises(head: bytes) -> bool:
 # ---------------------------------------------------------------------------- writing
 
 
-def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
-    """Write a model; see `Model.save`."""
+def encode(model: Any, include_optimizer: bool) -> bytes:
+    """The file of a model; see `Model.save`."""
     require()
     _weights.named_weights(model)  # refuses a model that is not built
     contents = _keras3_tree.groups_of(model)
@@ -84,7 +86,7 @@ def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> No
         _CONFIG: text.encode(),
         _WEIGHTS: _hdf5.encode(contents),
     }
-    _atomic.write(path, _zip.encode(members), overwrite=overwrite)
+    return _zip.encode(members)
 
 
 def _optimizer(model: Any, training: dict[str, Any], state: list[np.ndarray]) -> Contents:
@@ -107,12 +109,8 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, ma
     """Make the model that a file holds; see `cylstm.models.load_model`."""
     with reading(path), _zip.opened_archive(path, max_size) as archive:
         file = _tree(archive, max_size)
-        text = archive.read(_CONFIG)
-        limits = Limits.of(_every_array(file))
-        _json.check_count(text, limits.values)
-        document = _json.parse(text)
-        if not isinstance(document, Mapping):
-            raise ValueError("its config.json is no object")
+        limits = Limits.of(file.arrays().values())
+        document = _architecture(archive, limits)
         origin = origin_of(_version(archive))
         config = _keras_graph.model_from(document, origin)
         model = _description.rebuild_config(config, custom_objects, limits)
@@ -126,6 +124,30 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, ma
             )
             _description.resume_training(model, found, slots, custom_objects, limits)
         return model
+
+
+def outline(path: Path, max_size: int) -> Outline:
+    """Tell what is in a file."""
+    with reading(path), _zip.opened_archive(path, max_size) as archive:
+        arrays = _tree(archive, max_size).arrays()
+        document = _architecture(archive, Limits.of(arrays.values()))
+        return Outline(
+            "zip archive of Keras 3",
+            "model",
+            f"Keras {_version(archive)}",
+            _outline.parts_of(document),
+            arrays=_outline.of_arrays(arrays),
+            training=_outline.training_of(document.get("compile_config")),
+        )
+
+
+def _architecture(archive: _zip.Archive, limits: Limits) -> Mapping[str, Any]:
+    text = archive.read(_CONFIG)
+    _json.check_count(text, limits.values)
+    document = _json.parse(text)
+    if not isinstance(document, Mapping):
+        raise ValueError(f"its {_CONFIG} is no object")
+    return document
 
 
 def _with_own(training: Any, document: Mapping[str, Any]) -> Any:
@@ -153,17 +175,6 @@ def _version(archive: _zip.Archive) -> str:
     if not isinstance(version, str):
         raise ValueError(f"its {_METADATA} does not say which Keras wrote it")
     return version
-
-
-def _every_array(group: Group) -> list[np.ndarray]:
-    """All arrays, once: what the limits are measured by."""
-    found = []
-    for name in group.names:
-        if group.is_group(name):
-            found += _every_array(group.group(name))
-        else:
-            found.append(group.array(name))
-    return found
 
 
 def _state(file: Group) -> list[tuple[str, np.ndarray]]:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from cylstm.saving import _atomic, _hdf5, _keras3_tree, _weights
+from cylstm.saving import _hdf5, _keras3_tree, _weights
 from cylstm.saving._hdf5 import require
-from cylstm.saving._keras2 import load, load_weights
+from cylstm.saving._keras2 import load, load_weights, outline
 
 __all__ = [
+    "encode_weights",
     "load",
     "load_weights",
+    "outline",
     "recognises",
     "require",
-    "save_weights",
     "suffixes",
 ]
 
@@ -32,7 +33,7 @@ def recognises(head: bytes) -> bool:
     return False
 
 
-def save_weights(model: Any, path: Path, overwrite: bool) -> None:
-    """Write the weights of a model; see `Model.save_weights`."""
+def encode_weights(model: Any) -> bytes:
+    """The file of the weights of a model; see `Model.save_weights`."""
     _weights.named_weights(model)  # refuses a model that is not built
-    _atomic.write(path, _hdf5.encode(_keras3_tree.groups_of(model)), overwrite=overwrite)
+    return _hdf5.encode(_keras3_tree.groups_of(model))

@@ -25,18 +25,20 @@ from typing import Any
 import numpy as np
 
 from cylstm._version import __version__
-from cylstm.saving import _atomic, _description, _json, _tensors, _weights
+from cylstm.saving import _description, _json, _outline, _tensors, _weights
 from cylstm.saving._errors import reading
 from cylstm.saving._limits import Limits
+from cylstm.saving._outline import Outline
 from cylstm.saving._tensors import recognises, require
 
 __all__ = [
+    "encode",
+    "encode_weights",
     "load",
     "load_weights",
+    "outline",
     "recognises",
     "require",
-    "save",
-    "save_weights",
     "suffixes",
     "tensors",
 ]
@@ -50,8 +52,8 @@ Path = str | os.PathLike[str]
 Arrays = dict[str, np.ndarray]
 
 
-def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
-    """Write a model; see `Model.save`."""
+def encode(model: Any, include_optimizer: bool) -> bytes:
+    """The file of a model; see `Model.save`."""
     tensors, layers = _weights_of(model)
     training = None
     if include_optimizer:
@@ -64,13 +66,13 @@ def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> No
             _description.check_training(training, len(model.outputs), Limits.of(tensors.values()))
             training["state"] = names
     description = _description.describe(model, Limits.of(tensors.values()))
-    _write(path, overwrite, tensors, description, layers, training)
+    return _encoded(tensors, description, layers, training)
 
 
-def save_weights(model: Any, path: Path, overwrite: bool) -> None:
-    """Write the weights of a model; see `Model.save_weights`."""
+def encode_weights(model: Any) -> bytes:
+    """The file of the weights of a model; see `Model.save_weights`."""
     tensors, layers = _weights_of(model)
-    _write(path, overwrite, tensors, None, layers, None)
+    return _encoded(tensors, None, layers, None)
 
 
 def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, max_size: int) -> Any:
@@ -104,6 +106,20 @@ def load_weights(model: Any, path: Path, by_name: bool, max_size: int) -> None:
     _weights.assign(pairs)
 
 
+def outline(path: Path, max_size: int) -> Outline:
+    """Tell what is in a file."""
+    with reading(path):
+        arrays, document = _read(path, max_size)
+        return Outline(
+            "safetensors of cylstm",
+            "weights" if document["model"] is None else "model",
+            f"cylstm {document['cylstm']}",
+            _outline.parts_of(document["model"]),
+            arrays=_outline.of_arrays(arrays),
+            training=_outline.training_of(document["training"]),
+        )
+
+
 def tensors(path: Path, max_size: int) -> Arrays:
     """All tensors of a file by name, those of its optimizer, too; read-only."""
     return _read(path, max_size)[0]
@@ -120,14 +136,12 @@ def _weights_of(model: Any) -> tuple[Arrays, list[list[Any]]]:
     return tensors, [[layer.name, names] for layer, names, _ in groups]
 
 
-def _write(
-    path: Path,
-    overwrite: bool,
+def _encoded(
     tensors: Arrays,
     model: dict[str, Any] | None,
     layers: list[list[Any]],
     training: dict[str, Any] | None,
-) -> None:
+) -> bytes:
     document = {
         "format": _VERSION,
         "cylstm": __version__,
@@ -138,8 +152,7 @@ def _write(
     }
     text = _json.dump(document)
     document["digest"] = _digest(text.encode())
-    data = _tensors.encode(tensors, {"cylstm": _json.dump(document)})
-    _atomic.write(path, data, overwrite=overwrite)
+    return _tensors.encode(tensors, {"cylstm": _json.dump(document)})
 
 
 def _read(path: Path, max_size: int) -> tuple[Arrays, dict[str, Any]]:

@@ -16,17 +16,19 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from cylstm.saving import _atomic, _weights, _zip
+from cylstm.saving import _outline, _weights, _zip
 from cylstm.saving._errors import FormatError, reading
+from cylstm.saving._outline import Outline
 from cylstm.saving._weights import Stored
 from cylstm.variables import Variable
 
 __all__ = [
+    "encode_weights",
     "load",
     "load_weights",
+    "outline",
     "recognises",
     "require",
-    "save_weights",
     "suffixes",
 ]
 
@@ -53,8 +55,8 @@ def require() -> None:
     """Nothing is missing: NumPy is there."""
 
 
-def save_weights(model: Any, path: Path, overwrite: bool) -> None:
-    """Write the weights of a model; see `Model.save_weights`."""
+def encode_weights(model: Any) -> bytes:
+    """The file of the weights of a model; see `Model.save_weights`."""
     members = {}
     for layer, names, variables in _weights.named_weights(model):
         if "/" in layer.name:
@@ -63,7 +65,7 @@ def save_weights(model: Any, path: Path, overwrite: bool) -> None:
             buffer = io.BytesIO()
             np.save(buffer, variable.value, allow_pickle=False)
             members[f"{name}.npy"] = buffer.getvalue()
-    _atomic.write(path, _zip.encode(members), overwrite=overwrite)
+    return _zip.encode(members)
 
 
 def load(
@@ -78,16 +80,27 @@ def load(
 
 def load_weights(model: Any, path: Path, by_name: bool, max_size: int) -> None:
     """Take the weights of a file; see `Model.load_weights`."""
-    with reading(path), _zip.opened_archive(path, max_size) as archive:
-        arrays = {}
-        for name in archive.names:
-            if not name.endswith(".npy"):
-                raise ValueError(f"its member {name!r} is no array")
-            arrays[name.removesuffix(".npy")] = _decoded(archive.read(name), name)
+    arrays = _arrays(path, max_size)
     try:
         _weights.assign(_pairs(model, arrays, by_name))
     except ValueError as error:
         raise ValueError(f"Cannot load the weights of {os.fspath(path)!r}: {error}.") from None
+
+
+def outline(path: Path, max_size: int) -> Outline:
+    """Tell what is in a file."""
+    arrays = _outline.of_arrays(_arrays(path, max_size))
+    return Outline("NumPy's .npz", "weights", arrays=arrays)
+
+
+def _arrays(path: Path, max_size: int) -> dict[str, np.ndarray]:
+    arrays = {}
+    with reading(path), _zip.opened_archive(path, max_size) as archive:
+        for name in archive.names:
+            if not name.endswith(".npy"):
+                raise ValueError(f"its member {name!r} is no array")
+            arrays[name.removesuffix(".npy")] = _decoded(archive.read(name), name)
+    return arrays
 
 
 def _pairs(

@@ -20,11 +20,12 @@ from cylstm.saving import _torch_modules, _torch_pickle
 from cylstm.saving._errors import reading
 from cylstm.saving._files import check_size, opened
 from cylstm.saving._limits import check_count
+from cylstm.saving._outline import Outline
 from cylstm.saving._tensors import itemsize, unpacked
 from cylstm.saving._torch_pickle import ADVICE, Storage, Tensor
 from cylstm.saving._zip import Archive, first_name
 
-__all__ = ["load", "load_weights", "recognises", "require", "suffixes", "tensors"]
+__all__ = ["load", "load_weights", "outline", "recognises", "require", "suffixes", "tensors"]
 
 suffixes: tuple[str, ...] = (".pt", ".pth")
 
@@ -71,6 +72,12 @@ def load_weights(model: Any, path: Path, by_name: bool, max_size: int) -> None:
     with reading(path):
         state = tensors(path, max_size)
     _torch_modules.load_into(model, state, path, by_name)
+
+
+def outline(path: Path, max_size: int) -> Outline:
+    """Tell what is in a file."""
+    with reading(path):
+        return _torch_modules.outline_of(tensors(path, max_size), "PyTorch state dict")
 
 
 def tensors(path: Path, max_size: int) -> dict[str, np.ndarray]:

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from cylstm import activations, layers
-from cylstm.saving import _weights
+from cylstm.saving import _outline, _weights
+from cylstm.saving._outline import Outline, Part
 
 __all__ = [
     "KINDS",
@@ -29,6 +30,7 @@ __all__ = [
     "load_into",
     "modules_of",
     "no_model",
+    "outline_of",
 ]
 
 _RECURRENT = re.compile(r"(weight|bias)_(ih|hh|hr)_l(\d+)(_reverse)?")
@@ -126,6 +128,15 @@ def converted(module: Module) -> list[Converted]:
                 "of the model before it was quantized."
             )
     return _CONVERTERS[module.kind](module)
+
+
+def outline_of(state: Mapping[str, np.ndarray], what: str) -> Outline:
+    """Tell what is in a file of tensors by name, with the modules, if all are known here."""
+    try:
+        parts = [Part(m.path, f"nn.{m.kind}", {}) for m in modules_of(state)]
+    except ValueError:
+        parts = []
+    return Outline(what, "tensors", parts=parts, part_is="module", arrays=_outline.of_arrays(state))
 
 
 def no_model(state: Mapping[str, np.ndarray]) -> str:

@@ -1,6 +1,7 @@
 """Callbacks that write: what is found out before the first epoch, and what is saved after it."""
 
 import os
+import sys
 import warnings
 
 import numpy as np
@@ -215,3 +216,84 @@ def test_what_is_no_callback_is_refused(given, message):
     model.compile("sgd", "mse")
     with pytest.raises(TypeError, match=message):
         model.fit(X, Y, callbacks=given)
+
+
+# ---------------------------------------------------------------------- every format
+
+OF_MODELS = [".safetensors", ".h5", ".hdf5", ".keras", ".onnx", ".json"]
+OF_WEIGHTS = [".safetensors", ".h5", ".weights.h5", ".npz"]
+
+
+def recurrent(**options):
+    model = cylstm.Sequential([layers.LSTM(3, input_shape=(4, 2), **options), layers.Dense(1)])
+    model.compile("adam", "mse")
+    return model
+
+
+def train(model, path, **options):
+    x = np.random.default_rng(1).normal(size=(8, 4, 2))
+    checkpoint = callbacks.ModelCheckpoint(path, **options)
+    model.fit(x, x[:, 0, :1], epochs=2, verbose=0, callbacks=[checkpoint], shuffle=False)
+    return x
+
+
+@pytest.mark.parametrize("suffix", OF_MODELS)
+def test_models_in_every_format(suffix, tmp_path):
+    model = recurrent(recurrent_activation="sigmoid")
+    x = train(model, f"{tmp_path}/{{epoch}}{suffix}")
+    assert sorted(os.listdir(tmp_path)) == [f"1{suffix}", f"2{suffix}"]
+    again = cylstm.models.load_model(tmp_path / f"2{suffix}")
+    assert [layer.units for layer in again.layers if hasattr(layer, "units")] == [3, 1]
+    if suffix != ".json":  # it has no weights
+        np.testing.assert_array_equal(again.predict(x), model.predict(x))
+
+
+@pytest.mark.parametrize("suffix", OF_WEIGHTS)
+def test_weights_in_every_format(suffix, tmp_path):
+    model = recurrent()
+    train(model, f"{tmp_path}/w{suffix}", save_weights_only=True)
+    again = recurrent()
+    again.load_weights(tmp_path / f"w{suffix}")
+    for found, wanted in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".keras", ".weights.h5"])
+def test_h5py_is_asked_for_before_the_first_epoch(suffix, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    weights_only = suffix == ".weights.h5"
+    with pytest.raises(ImportError, match=r"pip install 'cylstm\[keras\]'"):
+        fit(callbacks.ModelCheckpoint(tmp_path / f"a{suffix}", save_weights_only=weights_only))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options", "message"),
+    [
+        (".keras", {}, "LSTM|lstm.*hard_sigmoid"),
+        (".npz", {}, "No models are written"),
+        (".onnx", {"activation": lambda x: x / 2}, "activation"),
+        (".safetensors", {"activation": lambda x: x / 2}, "lambda"),
+    ],
+)
+def test_what_a_format_does_not_have_is_refused_before_the_first_epoch(
+    suffix, options, message, tmp_path
+):
+    model = recurrent(**options)
+    before = model.get_weights()
+    with pytest.raises((ValueError, TypeError), match=message):
+        train(model, tmp_path / f"a{suffix}")
+    assert all(map(np.array_equal, before, model.get_weights()))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_model_that_its_data_build_is_checked(tmp_path):
+    model = cylstm.Sequential([layers.LSTM(3)])
+    model.compile("adam", "mse")
+    with pytest.raises(ValueError, match="hard_sigmoid"):
+        model.fit(
+            np.ones((4, 5, 2)),
+            np.ones((4, 3)),
+            verbose=0,
+            callbacks=[callbacks.ModelCheckpoint(tmp_path / "a.keras")],
+        )
+    assert os.listdir(tmp_path) == []

@@ -5,7 +5,8 @@
 
 prints how many loaded and how many were refused; it fails at the first other exception, at a file
 that takes more than a second, where memory grows by more than 64 MB, and where code is compiled,
-run or imported. The readers: hdf5, weights, keras3, tree, npz, json, torch, stream, safetensors.
+run or imported. The readers: hdf5, weights, keras3, tree, npz, json, torch, stream, safetensors;
+and outlines, which looks at files of all of them and of ONNX as `python -m cylstm inspect` does.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -29,7 +30,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 import numpy.ma  # noqa: F401  what NumPy itself imports on first use
 from keras_files import unpacked
 
-import cylstm
+import cylstm.cli
 from cylstm.layers import LSTM, Dense
 from cylstm.models import load_model
 from cylstm.saving import FormatError
@@ -134,6 +135,24 @@ def loads_modules(path: Path) -> None:
         cylstm.from_torch(state)
 
 
+def outlines(path: Path) -> None:
+    """Look at a file from the command line, as text and for programs."""
+    for options in ([], ["--json"]):
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as said:
+            status = cylstm.cli.main(["inspect", *options, str(path)])
+        if status:
+            raise FormatError(said.getvalue())
+        lines = said.getvalue().splitlines()
+        assert all(line.startswith("python -m cylstm: warning: ") for line in lines), lines
+
+
+def after_its_kind(data: bytes, draw: random.Random) -> bytes:
+    """A file changed as those of its container are."""
+    kinds = {b"PK": within_archive, b"\x89HDF": within_hdf5, b"{": misspelt}
+    found = [change for magic, change in kinds.items() if data.startswith(magic)]
+    return (found[0] if found else mutated)(data, draw)
+
+
 Change = Callable[[bytes, random.Random], bytes]
 
 # Names of files in tests/data/torch, and how they are changed.
@@ -152,6 +171,12 @@ def sources(reader: str) -> tuple[list[bytes], str, Change, Callable[[Path], Non
         files = [Path(__file__).parents[1] / "data" / "torch" / name for name in of_torch]
         suffix = ".safetensors" if reader == "safetensors" else ".pt"
         return [f.read_bytes() for f in files], suffix, change, loads_modules
+    if reader == "outlines":
+        kinds = ["hdf5", "tree", "keras3", "npz", "json", *TORCH]
+        every = [data for kind in kinds for data in sources(kind)[0]]
+        graphs = Path(__file__).parents[1] / "data" / "onnx"
+        every += [path.read_bytes() for path in sorted(graphs.glob("*.onnx"))[::5]]
+        return every, ".bin", after_its_kind, outlines
     if reader == "hdf5":
         names = {"tf_1_4": "plain", "keras1": "old_graph", "tf_keras": "nested", "keras3": "stack"}
         files = [unpacked(origin) / f"{name}.h5" for origin, name in names.items()]
@@ -178,7 +203,7 @@ def sources(reader: str) -> tuple[list[bytes], str, Change, Callable[[Path], Non
         return [path.read_bytes()], suffix, change, loads_weights
 
 
-READERS = ("hdf5", "weights", "keras3", "tree", "npz", "json", *TORCH)
+READERS = ("hdf5", "weights", "keras3", "tree", "npz", "json", *TORCH, "outlines")
 
 
 def memory() -> float:

@@ -16,12 +16,13 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from cylstm.saving import _atomic, _weights
+from cylstm.saving import _weights
 from cylstm.saving._errors import reading
 from cylstm.saving._files import check_size, opened
 from cylstm.saving._onnx._wire import leading_fields
+from cylstm.saving._outline import Outline
 
-__all__ = ["load", "load_weights", "recognises", "require", "save", "suffixes"]
+__all__ = ["encode", "load", "load_weights", "outline", "recognises", "require", "suffixes"]
 
 suffixes: tuple[str, ...] = (".onnx",)
 
@@ -56,23 +57,36 @@ def load(path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, ma
 
     It is never compiled, as the file holds nothing to compile it with, and has no custom objects.
     """
-    from cylstm.saving._onnx._document import decode
     from cylstm.saving._onnx._external import Folder
     from cylstm.saving._onnx._reading import model_of
 
     with reading(path):
-        with opened(path) as (file, size):
-            check_size(size, max_size)
-            data = file.read(size)
-        return model_of(decode(data), Folder(path, max_size - size), size)
+        document, size = _read(path, max_size)
+        return model_of(document, Folder(path, max_size - size), size)
 
 
-def save(model: Any, path: Path, overwrite: bool, include_optimizer: bool) -> None:
-    """Write a model; see `Model.save`. What it is trained with has no place in the format."""
+def outline(path: Path, max_size: int) -> Outline:
+    """Tell what is in a file."""
+    from cylstm.saving._onnx._telling import outline_of
+
+    with reading(path):
+        return outline_of(_read(path, max_size)[0])
+
+
+def _read(path: Path, max_size: int) -> tuple[Any, int]:
+    """The document of a file, and how many bytes the file has."""
+    from cylstm.saving._onnx._document import decode
+
+    with opened(path) as (file, size):
+        check_size(size, max_size)
+        return decode(file.read(size)), size
+
+
+def encode(model: Any, include_optimizer: bool) -> bytes:
+    """The file of a model; see `Model.save`. What it is trained with has no place in the format."""
     from cylstm.saving._onnx._writing import document_of
 
-    data = document_of(model).encoded()
-    _atomic.write(path, data, overwrite=overwrite)
+    return document_of(model).encoded()
 
 
 def load_weights(model: Any, path: Path, by_name: bool, max_size: int) -> None:

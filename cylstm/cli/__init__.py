@@ -1,0 +1,118 @@
+"""The command line: ``python -m cylstm convert IN OUT`` and ``python -m cylstm inspect FILE``.
+
+Results go to standard output, progress and warnings to standard error. What goes wrong is said in
+one line, and the exit status is 2. Nothing from a file is executed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from cylstm._version import __version__
+from cylstm.cli import _convert, _inspect
+from cylstm.cli._text import printable
+
+__all__ = ["main"]
+
+_PROGRAM = "python -m cylstm"
+_INTERRUPTED = 130  # what shells say of a program that Ctrl-C has ended
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with the arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the process by default.
+
+    Returns
+    -------
+    int
+        The exit status: 0, or 2 where something was wrong.
+
+    Raises
+    ------
+    SystemExit
+        For --help, --version, and arguments that are not understood.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import cylstm
+    >>> model = cylstm.Sequential([cylstm.LSTM(4, input_shape=(None, 3), name="reader")])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "model.safetensors")
+    ...     model.save(path)
+    ...     main(["inspect", str(path)])  # doctest: +ELLIPSIS
+    /...model.safetensors: ... bytes
+    format      safetensors of cylstm
+    holds       a model, with weights
+    written by  cylstm ...
+    reader  LSTM ...units=4, activation=tanh, recurrent_activation=hard_sigmoid
+    ...
+    3 arrays, 128 numbers, 512 bytes
+    0
+    """
+    options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # names in a file may be of any characters
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = _warn
+            options.run(options)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:  # as of `inspect FILE | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (OSError, ValueError, TypeError, ImportError, MemoryError) as error:
+        print(f"{_PROGRAM} {options.command}: error: {_said(error)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"{_PROGRAM}: warning: {_one_line(message)}", file=sys.stderr)
+
+
+def _said(error: BaseException) -> str:
+    """What an error says, in one line."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return printable(f"{error.filename}: {error.strerror}")
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    return _one_line(error)
+
+
+def _one_line(message: Any) -> str:
+    return printable(" ".join(str(message).split()))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=_PROGRAM,
+        description="Look into files of models, and convert them. Nothing in a file is executed.",
+    )
+    parser.add_argument("--version", action="version", version=f"cylstm {__version__}")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", title="commands"
+    )
+    for module in (_convert, _inspect):
+        module.add_to(commands)
+    return parser
