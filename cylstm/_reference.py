@@ -236,13 +236,9 @@ class Cell:
         batch, timesteps, _ = inputs.shape
         shape = batch, timesteps, self.units
         _expect("cache", cache, self._dtype, (6 * batch * timesteps * self.units,))
-        for name, array, expected in (
-            ("d_outputs", d_outputs, shape),
-            ("d_final_h", d_final_h, initial_h.shape),
-            ("d_final_c", d_final_c, initial_c.shape),
-        ):
-            if array is not None:
-                _expect(name, array, self._dtype, expected)
+        self._expect_if_given("d_outputs", d_outputs, shape)
+        self._expect_if_given("d_final_h", d_final_h, initial_h.shape)
+        self._expect_if_given("d_final_c", d_final_c, initial_c.shape)
         if mask is None:
             mask = np.ones((batch, timesteps), bool)
         slopes = [_derivative(activation) for activation in self._activations]
@@ -307,6 +303,11 @@ class Cell:
         ]
         return np.concatenate(dz, axis=-1), dc * f
 
+    def _expect_if_given(self, name: str, array: Any, shape: tuple[int, ...]) -> None:
+        """Raise as the core does where an array, if there is one, is not what it should be."""
+        if array is not None:
+            _expect(name, array, self._dtype, shape)
+
     def _checked(
         self, inputs: Any, mask: Any, states: Any, input_masks: Any, recurrent_masks: Any
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -321,20 +322,17 @@ class Cell:
         state = batch, self.units
         if mask is not None:
             _expect("mask", mask, np.dtype(bool), (batch, timesteps))
-        for name, masks, width in (
-            ("input_masks", input_masks, self.input_dim),
-            ("recurrent_masks", recurrent_masks, self.units),
-        ):
-            if masks is not None:
-                _expect(name, masks, self._dtype, (_mask_gates(masks), batch, width))
+        of_inputs = _mask_gates(input_masks), batch, self.input_dim
+        self._expect_if_given("input_masks", input_masks, of_inputs)
+        of_states = _mask_gates(recurrent_masks), batch, self.units
+        self._expect_if_given("recurrent_masks", recurrent_masks, of_states)
         if states is None:
             return np.zeros(state, self._dtype), np.zeros(state, self._dtype)
         if len(states) != 2:
             raise ValueError(f"the states are h and c, got {len(states)}")
         initial_h, initial_c = states
-        for name, array in (("initial_h", initial_h), ("initial_c", initial_c)):
-            if array is not None:
-                _expect(name, array, self._dtype, state)
+        self._expect_if_given("initial_h", initial_h, state)
+        self._expect_if_given("initial_c", initial_c, state)
         return (
             np.zeros(state, self._dtype) if initial_h is None else initial_h,
             np.zeros(state, self._dtype) if initial_c is None else initial_c,

@@ -15,7 +15,7 @@
 #define LSTM_ROWWISE(F) F(softmax)
 
 #define LSTM_NUMBER(name) lstm_##name,
-enum { LSTM_ELEMENTWISE(LSTM_NUMBER) lstm_elementwise_count, lstm_before_rowwise = lstm_elementwise_count - 1,
-       LSTM_ROWWISE(LSTM_NUMBER) lstm_activation_count };
-
+#define LSTM_PLUS_ONE(name) +1
+enum { LSTM_ELEMENTWISE(LSTM_NUMBER) LSTM_ROWWISE(LSTM_NUMBER) lstm_activation_count };
+enum { lstm_elementwise_count = 0 LSTM_ELEMENTWISE(LSTM_PLUS_ONE) };
 #endif

@@ -5,8 +5,8 @@
  *     c' = f c + i g                                                      (3)
  *     h' = o activation(c')                                               (4)
  *
- * `finish` computes (2) to (4) from the z of (1); `undo` takes the gradients of h' and c' to those
- * of z and c:
+ * The prime marks what comes after the step. `finish` computes (2) to (4) from z; `undo` takes the
+ * gradients of h' and c' to those of z and c:
  *
  *     do = dh' a,   dc' += dh' o activation'(a)            with a = activation(c')    (4)
  *     di = dc' g,   df = dc' c,   dg = dc' i,   dc = dc' f                            (3)
