@@ -63,23 +63,28 @@ INLINE void finish_block(const int whole, const int fixed, int activation, int r
         vec i = apply(fixed, recurrent, vec_load(z));
         vec f = apply(fixed, recurrent, vec_load(z + gate_stride));
         vec g = apply(fixed, activation, vec_load(z + 2 * gate_stride));
-        vec o = apply(fixed, recurrent, vec_load(z + 3 * gate_stride));
         vec c = vec_fma(f, vec_load(row->c + unit), i * g);
-        vec h = o * apply(fixed, activation, c);
         vec_store(row->c + unit, c);
-        vec_store(row->next_h + unit, h);
-        if (row->output)
-            put(row->output + unit, h, whole, some);
-        if (row->next_hidden)
-            put(row->next_hidden + unit, h, whole, some);
         if (row->cells)
             put(row->cells + unit, c, whole, some);
         if (row->gates) {
             put(row->gates + unit, i, whole, some);
             put(row->gates + units + unit, f, whole, some);
             put(row->gates + 2 * units + unit, g, whole, some);
-            put(row->gates + 3 * units + unit, o, whole, some);
         }
+    }
+    z -= n * row_stride;
+    for (int64_t r = 0; r < n; r++, z += row_stride) {
+        const forward_row *row = rows + r;
+        vec o = apply(fixed, recurrent, vec_load(z + 3 * gate_stride));
+        vec h = o * apply(fixed, activation, vec_load(row->c + unit));
+        vec_store(row->next_h + unit, h);
+        if (row->output)
+            put(row->output + unit, h, whole, some);
+        if (row->next_hidden)
+            put(row->next_hidden + unit, h, whole, some);
+        if (row->gates)
+            put(row->gates + 3 * units + unit, o, whole, some);
     }
 }
 
