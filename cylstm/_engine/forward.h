@@ -144,17 +144,14 @@ INLINE void products_of_unit_block(int64_t rows, const operand *parts, int count
                                    const REAL *const *start, int64_t column, REAL *const *out,
                                    int64_t out_column)
 {
+    /* The parts as they stand. A copy would read in vectors what was just written in words: that is not
+     * forwarded, so no tile could start before all that was before it had ended (AVX2: 2 to 7 % more
+     * time, 24 % for one row). */
     if (!gated) {
-        for (int done = 0, taken; done < PANELS_OF_BLOCK; done += taken) {
-            operand at[2];
-            for (int part = 0; part < count; part++) {
-                at[part] = parts[part];
-                at[part].panel += done * parts[part].depth * PANEL * LANES;
-            }
-            product_fn tile = widest_product(rows, PANELS_OF_BLOCK - done, &taken);
-            tile(at, count, start, column + done * PANEL * LANES, out,
-                 out_column + done * PANEL * LANES);
-        }
+        for (int done = 0, taken; done < PANELS_OF_BLOCK; done += taken)
+            widest_product(rows, PANELS_OF_BLOCK - done, &taken)(
+                parts, count, done, start, column + done * PANEL * LANES, out,
+                out_column + done * PANEL * LANES);
         return;
     }
     for (int done = 0; done < PANELS_OF_BLOCK; done++) {
@@ -162,12 +159,11 @@ INLINE void products_of_unit_block(int64_t rows, const operand *parts, int count
         const REAL *shifted[2][MAX_ROWS];
         for (int part = 0; part < count; part++) {
             at[part] = parts[part];
-            at[part].panel += done * parts[part].depth * PANEL * LANES;
             for (int64_t r = 0; r < rows; r++)
                 shifted[part][r] = parts[part].rows[r] + done * PANEL * parts[part].gate_stride;
             at[part].rows = shifted[part];
         }
-        gated_products[rows - 1](at, count, start, column + done * PANEL * LANES, out,
+        gated_products[rows - 1](at, count, done, start, column + done * PANEL * LANES, out,
                                  out_column + done * PANEL * LANES);
     }
 }

@@ -20,7 +20,8 @@ typedef struct {
     int64_t gate_stride; /* gated tiles: distance between a row's copies for neighbouring gates */
 } operand;
 
-/* out[r][column] = start[r][column] + sum over parts, k of part.rows[r][k] * part.panel[k][column]
+/* out[r][column] = start[r][column] + sum over parts, k of part.rows[r][k] * panel[k][column], with
+ * the panel of each part that is `after` panels after the one it names.
  *
  * A tile of `rows` x (`panels` * `width`) vectors stays in registers over all parts. The loop over
  * k reads `width` contiguous vectors of weights and broadcasts one number a row. Measured: 6 x 4
@@ -28,8 +29,8 @@ typedef struct {
  * have 8 accumulators for the 4 cycles a multiply-add takes. rows, width, panels, gated are
  * constants wherever this is inlined. */
 INLINE void product(const int rows, const int width, const int panels, const int gated,
-                    const operand *parts, int count, const REAL *const *start, int64_t start_column,
-                    REAL *const *out, int64_t out_column)
+                    const operand *parts, int count, int64_t after, const REAL *const *start,
+                    int64_t start_column, REAL *const *out, int64_t out_column)
 {
     vec sum[MAX_ROWS][8];
     LSTM_UNROLL
@@ -41,7 +42,7 @@ INLINE void product(const int rows, const int width, const int panels, const int
     for (int part = 0; part < count; part++) {
         const int64_t depth = parts[part].depth, gate_stride = gated ? parts[part].gate_stride : 0;
         const int64_t next_panel = depth * width * LANES;
-        const REAL *weights = parts[part].panel, *a[MAX_ROWS];
+        const REAL *weights = parts[part].panel + after * depth * PANEL * LANES, *a[MAX_ROWS];
         LSTM_UNROLL
         for (int r = 0; r < rows; r++)
             a[r] = parts[part].rows[r];
@@ -67,15 +68,16 @@ INLINE void product(const int rows, const int width, const int panels, const int
         vec_store(out[r] + out_column + v * LANES, sum[r][v]);
 }
 
-typedef void (*product_fn)(const operand *, int, const REAL *const *, int64_t, REAL *const *,
-                           int64_t);
+typedef void (*product_fn)(const operand *, int, int64_t, const REAL *const *, int64_t,
+                           REAL *const *, int64_t);
 
 #define PRODUCT(rows, width, panels, gated)                                                        \
     LOCAL void product_##rows##_##width##_##panels##_##gated(                                  \
-        const operand *parts, int count, const REAL *const *start, int64_t start_column,           \
-        REAL *const *out, int64_t out_column)                                                      \
+        const operand *parts, int count, int64_t after, const REAL *const *start,                  \
+        int64_t start_column, REAL *const *out, int64_t out_column)                                \
     {                                                                                              \
-        product(rows, width, panels, gated, parts, count, start, start_column, out, out_column);   \
+        product(rows, width, panels, gated, parts, count, after, start, start_column, out,         \
+                out_column);                                                                       \
     }
 #define PRODUCTS(width, gated)                                                                     \
     PRODUCT(1, width, 1, gated)                                                                    \
@@ -168,7 +170,7 @@ LOCAL void multiply_rows(int64_t n, int64_t columns, int64_t depth, const REAL *
                                           : products[PANEL - 1][rows - 1];
             if (before)
                 before(context, i, rows, v * LANES, taken * width * LANES);
-            tile(&part, 1, start + i, v * LANES, out + i, v * LANES);
+            tile(&part, 1, 0, start + i, v * LANES, out + i, v * LANES);
         }
     }
 }
@@ -195,7 +197,7 @@ LOCAL void pull_rows(int64_t columns, int64_t n, const REAL *const *a, int64_t d
                     to[r] = direct ? out[i + r] + column : sums[r];
                 }
                 operand one = {part_of, part, pack + column * depth + g * part * some * LANES, 0};
-                products[some - 1][rows - 1](&one, 1, starts, 0, to, 0);
+                products[some - 1][rows - 1](&one, 1, 0, starts, 0, to, 0);
                 for (int64_t r = 0; r < rows && !direct; r++) {
                     REAL *at = out[i + r] + column;
                     if (!groups) {
