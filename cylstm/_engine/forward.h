@@ -147,6 +147,12 @@ INLINE void products_of_unit_block(int64_t rows, const operand *parts, int count
     /* The parts as they stand. A copy would read in vectors what was just written in words: that is not
      * forwarded, so no tile could start before all that was before it had ended (AVX2: 2 to 7 % more
      * time, 24 % for one row). */
+    if (!gated && parts->next) {
+        for (int done = 0; done < PANELS_OF_BLOCK; done++)
+            ahead_products[rows - 1](parts, count, done, start, column + done * PANEL * LANES, out,
+                                     out_column + done * PANEL * LANES);
+        return;
+    }
     if (!gated) {
         for (int done = 0, taken; done < PANELS_OF_BLOCK; done += taken)
             widest_product(rows, PANELS_OF_BLOCK - done, &taken)(
@@ -206,7 +212,7 @@ LOCAL void forward_inputs(forward_run *run, int64_t step, int64_t end)
         for (int64_t i = 0, rows; i < n; i += rows) {
             rows = tile_rows(n - i);
             operand part = {run->x_rows + i, inputs, kernel + block * BLOCK * inputs,
-                            slots * inputs};
+                            slots * inputs, NULL, 0};
             products_of_unit_block(rows, &part, 1, 1, run->starts + i, block * BLOCK,
                                    run->z_rows + i, block * BLOCK);
         }
@@ -290,6 +296,19 @@ INLINE void prefetch_caches(const forward_row *row, int64_t units, int64_t unit)
         LSTM_PREFETCH(row->output + unit);
 }
 
+/* Bytes of weights that a usual L2 cache is far from holding */
+#define LARGE (4 << 20)
+
+/* While the tile of rows [i, i + rows) of n reads its unit block, its share of the next one, `blocks`
+ * away, comes to the L2 cache: with AVX2 2 and 3 % less time for 512 and 700 units on Zen 5, 7 to 9 %
+ * on Zen 3. */
+INLINE void look_ahead(operand *part, int blocks, int64_t i, int64_t rows, int64_t n)
+{
+    const int64_t size = part->depth * BLOCK * (int64_t)sizeof(REAL);
+    part->next = (const char *)(part->panel + blocks * part->depth * BLOCK) + size * i / n;
+    part->next_step = size * rows / n / part->depth;
+}
+
 /* (1) to (4) for the n active rows of one step and the units of this member. Odd steps go through
  * the unit blocks downwards: what is left of the weights in a cache that they do not fit in is then
  * the first to be read again (batch 1, weights of 1 to 4 MB: 2 to 7 % less time). */
@@ -299,14 +318,19 @@ LOCAL void forward_step(forward_run *run, int64_t n, int downwards, const cell_p
     const int64_t inputs = shape->inputs, units = shape->units;
     const int gated_x = shape->input_groups > 1, gated_h = shape->recurrent_groups > 1;
     const REAL *kernel = run->call->weights.kernel, *recurrent = run->call->weights.recurrent;
+    const int large = PANEL == 2 && n > 3 * MAX_ROWS &&
+                      (inputs + units) * units * LSTM_GATES * (int64_t)sizeof(REAL) > LARGE;
     for (int64_t done = 0; done < run->end - run->begin; done++) {
         const int64_t block = downwards ? run->end - 1 - done : run->begin + done;
         for (int64_t i = 0, rows; i < n; i += rows) {
             rows = tile_rows(n - i);
             operand parts[2] = {{run->x_rows + i, inputs, kernel + block * BLOCK * inputs,
-                                 gated_x ? run->rows * inputs : 0},
+                                 gated_x ? run->rows * inputs : 0, NULL, 0},
                                 {run->h_rows + i, units, recurrent + block * BLOCK * units,
-                                 gated_h ? run->rows * units : 0}};
+                                 gated_h ? run->rows * units : 0, NULL, 0}};
+            if (large && done + 1 < run->end - run->begin)
+                for (int part = 0; part < 2; part++)
+                    look_ahead(&parts[part], downwards ? -1 : 1, i, rows, n);
             if (run->arrays->gates)
                 for (int64_t r = i; r < i + rows; r++)
                     prefetch_caches(&run->active[r], units, block * LANES);

@@ -18,6 +18,8 @@ typedef struct {
     int64_t depth;
     const REAL *panel;
     int64_t gate_stride; /* gated tiles: distance between a row's copies for neighbouring gates */
+    const char *next;    /* tiles that look ahead: what is read later, brought to the L2 cache now, */
+    int64_t next_step;   /* so many bytes further with each k */
 } operand;
 
 /* out[r][column] = start[r][column] + sum over parts, k of part.rows[r][k] * panel[k][column], with
@@ -26,10 +28,10 @@ typedef struct {
  * A tile of `rows` x (`panels` * `width`) vectors stays in registers over all parts. The loop over
  * k reads `width` contiguous vectors of weights and broadcasts one number a row. Measured: 6 x 4
  * vectors of AVX-512 run at 94 to 97 % of the FMA peak. Few rows take several panels at once, to
- * have 8 accumulators for the 4 cycles a multiply-add takes. rows, width, panels, gated are
+ * have 8 accumulators for the 4 cycles a multiply-add takes. rows, width, panels, gated, ahead are
  * constants wherever this is inlined. */
 INLINE void product(const int rows, const int width, const int panels, const int gated,
-                    const operand *parts, int count, int64_t after, const REAL *const *start,
+                    const int ahead, const operand *parts, int count, int64_t after, const REAL *const *start,
                     int64_t start_column, REAL *const *out, int64_t out_column)
 {
     vec sum[MAX_ROWS][8];
@@ -43,11 +45,17 @@ INLINE void product(const int rows, const int width, const int panels, const int
         const int64_t depth = parts[part].depth, gate_stride = gated ? parts[part].gate_stride : 0;
         const int64_t next_panel = depth * width * LANES;
         const REAL *weights = parts[part].panel + after * depth * PANEL * LANES, *a[MAX_ROWS];
+        const char *next = parts[part].next;
+        const int64_t next_step = parts[part].next_step;
         LSTM_UNROLL
         for (int r = 0; r < rows; r++)
             a[r] = parts[part].rows[r];
         for (int64_t k = 0; k < depth; k++, weights += width * LANES) {
             vec w[8];
+            if (ahead) {
+                LSTM_PREFETCH_L2(next);
+                next += next_step;
+            }
             LSTM_UNROLL
             for (int p = 0; p < panels; p++)
                 LSTM_UNROLL
@@ -71,45 +79,50 @@ INLINE void product(const int rows, const int width, const int panels, const int
 typedef void (*product_fn)(const operand *, int, int64_t, const REAL *const *, int64_t,
                            REAL *const *, int64_t);
 
-#define PRODUCT(rows, width, panels, gated)                                                        \
-    LOCAL void product_##rows##_##width##_##panels##_##gated(                                  \
+#define NAMED(rows, width, panels, kind) product_##rows##_##width##_##panels##_##kind
+#define PRODUCT(rows, width, panels, kind)                                                         \
+    LOCAL void NAMED(rows, width, panels, kind)(                                                   \
         const operand *parts, int count, int64_t after, const REAL *const *start,                  \
         int64_t start_column, REAL *const *out, int64_t out_column)                                \
     {                                                                                              \
-        product(rows, width, panels, gated, parts, count, after, start, start_column, out,         \
-                out_column);                                                                       \
+        enum { plain, gated, ahead };                                                              \
+        product(rows, width, panels, kind == gated, kind == ahead, parts, count, after, start,     \
+                start_column, out, out_column);                                                    \
     }
-#define PRODUCTS(width, gated)                                                                     \
-    PRODUCT(1, width, 1, gated)                                                                    \
-    PRODUCT(2, width, 1, gated)                                                                    \
-    PRODUCT(3, width, 1, gated)                                                                    \
-    PRODUCT(4, width, 1, gated)                                                                    \
-    PRODUCT(5, width, 1, gated)                                                                    \
-    PRODUCT(6, width, 1, gated)
-#define NAMED(rows, width, panels, gated) product_##rows##_##width##_##panels##_##gated
-#define ROW(width, gated)                                                                          \
-    {NAMED(1, width, 1, gated), NAMED(2, width, 1, gated), NAMED(3, width, 1, gated),              \
-     NAMED(4, width, 1, gated), NAMED(5, width, 1, gated), NAMED(6, width, 1, gated)}
+#define PRODUCTS(width, kind)                                                                      \
+    PRODUCT(1, width, 1, kind)                                                                     \
+    PRODUCT(2, width, 1, kind)                                                                     \
+    PRODUCT(3, width, 1, kind)                                                                     \
+    PRODUCT(4, width, 1, kind)                                                                     \
+    PRODUCT(5, width, 1, kind)                                                                     \
+    PRODUCT(6, width, 1, kind)
+#define ROW(width, kind)                                                                           \
+    {NAMED(1, width, 1, kind), NAMED(2, width, 1, kind), NAMED(3, width, 1, kind),                 \
+     NAMED(4, width, 1, kind), NAMED(5, width, 1, kind), NAMED(6, width, 1, kind)}
 
 /* products[width - 1][rows - 1] are the tiles of one panel; wide_products take several, for few
  * rows. */
-PRODUCTS(1, 0)
-PRODUCTS(2, 0)
+PRODUCTS(1, plain)
+PRODUCTS(2, plain)
 #if PANEL == 4
-PRODUCTS(3, 0)
-PRODUCTS(4, 0)
-PRODUCTS(4, 1)
-PRODUCT(1, 4, 2, 0)
-static const product_fn products[4][MAX_ROWS] = {ROW(1, 0), ROW(2, 0), ROW(3, 0), ROW(4, 0)};
-static const product_fn gated_products[MAX_ROWS] = ROW(4, 1);
+PRODUCTS(3, plain)
+PRODUCTS(4, plain)
+PRODUCTS(4, gated)
+PRODUCT(1, 4, 2, plain)
+static const product_fn products[4][MAX_ROWS] = {ROW(1, plain), ROW(2, plain), ROW(3, plain),
+                                                 ROW(4, plain)};
+static const product_fn gated_products[MAX_ROWS] = ROW(4, gated);
+#define ahead_products products[PANEL - 1] /* no gain with AVX-512 */
 #else
-PRODUCTS(2, 1)
-PRODUCT(1, 2, 2, 0)
-PRODUCT(1, 2, 4, 0)
-PRODUCT(2, 2, 2, 0)
-PRODUCT(3, 2, 2, 0)
-static const product_fn products[2][MAX_ROWS] = {ROW(1, 0), ROW(2, 0)};
-static const product_fn gated_products[MAX_ROWS] = ROW(2, 1);
+PRODUCTS(2, gated)
+PRODUCTS(2, ahead)
+PRODUCT(1, 2, 2, plain)
+PRODUCT(1, 2, 4, plain)
+PRODUCT(2, 2, 2, plain)
+PRODUCT(3, 2, 2, plain)
+static const product_fn products[2][MAX_ROWS] = {ROW(1, plain), ROW(2, plain)};
+static const product_fn gated_products[MAX_ROWS] = ROW(2, gated);
+static const product_fn ahead_products[MAX_ROWS] = ROW(2, ahead);
 #endif
 
 /* The tile for some rows when `panels` full panels are left: *taken is how many of them it does. */
@@ -118,16 +131,16 @@ INLINE product_fn widest_product(int64_t rows, int64_t panels, int *taken)
 #if PANEL == 4
     if (rows == 1 && panels >= 2) {
         *taken = 2;
-        return NAMED(1, 4, 2, 0);
+        return NAMED(1, 4, 2, plain);
     }
 #else
     if (rows == 1 && panels >= 4) {
         *taken = 4;
-        return NAMED(1, 2, 4, 0);
+        return NAMED(1, 2, 4, plain);
     }
     if (rows <= 3 && panels >= 2) {
         *taken = 2;
-        return rows == 1 ? NAMED(1, 2, 2, 0) : rows == 2 ? NAMED(2, 2, 2, 0) : NAMED(3, 2, 2, 0);
+        return rows == 1 ? NAMED(1, 2, 2, plain) : rows == 2 ? NAMED(2, 2, 2, plain) : NAMED(3, 2, 2, plain);
     }
 #endif
     *taken = 1;
@@ -164,7 +177,7 @@ LOCAL void multiply_rows(int64_t n, int64_t columns, int64_t depth, const REAL *
         taken = 1;
         for (int64_t i = 0, rows; i < n; i += rows) {
             rows = tile_rows(n - i);
-            operand part = {a + i, depth, pack + v * LANES * depth, 0};
+            operand part = {a + i, depth, pack + v * LANES * depth, 0, NULL, 0};
             product_fn tile = width < PANEL ? products[width - 1][rows - 1]
                               : n == rows ? widest_product(rows, (vectors - v) / PANEL, &taken)
                                           : products[PANEL - 1][rows - 1];
@@ -196,7 +209,7 @@ LOCAL void pull_rows(int64_t columns, int64_t n, const REAL *const *a, int64_t d
                     part_of[r] = a[i + r] + g * part;
                     to[r] = direct ? out[i + r] + column : sums[r];
                 }
-                operand one = {part_of, part, pack + column * depth + g * part * some * LANES, 0};
+                operand one = {part_of, part, pack + column * depth + g * part * some * LANES, 0, NULL, 0};
                 products[some - 1][rows - 1](&one, 1, 0, starts, 0, to, 0);
                 for (int64_t r = 0; r < rows && !direct; r++) {
                     REAL *at = out[i + r] + column;
