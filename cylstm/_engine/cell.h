@@ -88,16 +88,18 @@ INLINE void finish_block(const int whole, const int fixed, int activation, int r
     }
 }
 
+/* The last block may be of fewer units than a vector has lanes, with its gates `last_stride` apart: what
+ * the other lanes compute is written to the padding of c and h alone, which nothing reads. */
 INLINE void finish(const int fixed, int activation, int recurrent, const lstm_call *call,
                    int64_t unit, int64_t n, const forward_row *rows, const REAL *z,
-                   int64_t row_stride, int64_t gate_stride)
+                   int64_t row_stride, int64_t gate_stride, int64_t last_stride)
 {
     if (call->shape.units - unit >= LANES)
         finish_block(1, fixed, activation, recurrent, call, unit, n, rows, z, row_stride,
                      gate_stride);
     else
         finish_block(0, fixed, activation, recurrent, call, unit, n, rows, z, row_stride,
-                     gate_stride);
+                     last_stride);
 }
 
 /* (4) to (2) for one row and a block of units */
@@ -162,7 +164,7 @@ LOCAL void finish_rows(const lstm_call *call, int64_t n, const forward_row *rows
         for (int g = 0; g < LSTM_GATES; g++)
             activate_row(g == 2 ? s->activation : s->recurrent_activation, units, z + g * units);
         for (int64_t unit = 0; unit < units; unit += LANES) /* (3); h waits for (4) */
-            finish(1, lstm_linear, lstm_linear, call, unit, 1, rows + r, z + unit, 0, units);
+            finish(1, lstm_linear, lstm_linear, call, unit, 1, rows + r, z + unit, 0, units, units);
         memcpy(a, rows[r].c, size);
         activate_row(s->activation, units, a);
         for (int64_t k = 0; k < units; k++)
@@ -214,13 +216,15 @@ LOCAL void undo_rows(const lstm_call *call, int64_t n, const backward_row *rows,
     LOCAL void finish_tile_##name(const lstm_call *call, int64_t unit, int64_t n,                  \
                                   const forward_row *rows, const REAL *z)                          \
     {                                                                                              \
-        finish(fixed, activation, recurrent, call, unit, n, rows, z, TILE_STRIDE, LANES);          \
+        finish(fixed, activation, recurrent, call, unit, n, rows, z, TILE_STRIDE, LANES,           \
+               call->shape.units - unit);                                                          \
     }                                                                                              \
     LOCAL void finish_wide_##name(const lstm_call *call, int64_t unit, int64_t n,                  \
                                   const forward_row *rows, const REAL *z)                          \
     {                                                                                              \
         const int64_t units = call->shape.units;                                                   \
-        finish(fixed, activation, recurrent, call, unit, n, rows, z, LSTM_GATES * units, units);   \
+        finish(fixed, activation, recurrent, call, unit, n, rows, z, LSTM_GATES * units, units,    \
+               units);                                                                             \
     }                                                                                              \
     LOCAL void undo_##name(const lstm_call *call, int64_t begin, int64_t end, int64_t n,           \
                            const backward_row *rows)                                               \

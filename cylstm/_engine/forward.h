@@ -138,12 +138,46 @@ INLINE const REAL *input_row(forward_run *run, int64_t row, int64_t time, int64_
     return copy;
 }
 
-/* The product of one tile and one unit block; a gated tile reads other copies of its rows for every
- * gate. */
-INLINE void products_of_unit_block(int64_t rows, const operand *parts, int count, int gated,
-                                   const REAL *const *start, int64_t column, REAL *const *out,
-                                   int64_t out_column)
+/* The product of one tile and the last unit block, of `some` units, whose vectors are not of one gate: a gated tile takes
+ * from the products with each copy what belongs to its gate. */
+LOCAL void products_of_last_block(int64_t rows, const operand *parts, int count, int gated,
+                                  int64_t some, const REAL *const *start, int64_t column,
+                                  REAL *const *out, int64_t out_column)
 {
+    const int64_t vectors = block_vectors(some, 0);
+    REAL sums[MAX_ROWS][BLOCK], *to[MAX_ROWS];
+    for (int gate = 0; gate < (gated ? LSTM_GATES : 1); gate++) {
+        operand at[2];
+        const REAL *shifted[2][MAX_ROWS];
+        for (int part = 0; part < count; part++) {
+            at[part] = parts[part];
+            at[part].rows = shifted[part];
+            for (int64_t r = 0; r < rows; r++)
+                shifted[part][r] = parts[part].rows[r] + gate * parts[part].gate_stride;
+        }
+        for (int64_t r = 0; r < rows; r++)
+            to[r] = gated ? sums[r] - out_column : out[r];
+        for (int64_t v = 0; v < vectors; v += PANEL) {
+            const int64_t width = vectors - v < PANEL ? vectors - v : PANEL;
+            products[width - 1][rows - 1](at, count, v / PANEL, start, column + v * LANES, to,
+                                          out_column + v * LANES);
+        }
+        for (int64_t r = 0; gated && r < rows; r++)
+            memcpy(out[r] + out_column + gate * some, sums[r] + gate * some,
+                   (size_t)some * sizeof(REAL));
+    }
+}
+
+/* The product of one tile and a unit block of `some` units or more; a gated tile reads other copies of its rows
+ * for every gate. */
+INLINE void products_of_unit_block(int64_t rows, const operand *parts, int count, int gated,
+                                   int64_t some, const REAL *const *start, int64_t column,
+                                   REAL *const *out, int64_t out_column)
+{
+    if (some < LANES) {
+        products_of_last_block(rows, parts, count, gated, some, start, column, out, out_column);
+        return;
+    }
     /* The parts as they stand. A copy would read in vectors what was just written in words: that is not
      * forwarded, so no tile could start before all that was before it had ended (AVX2: 2 to 7 % more
      * time, 24 % for one row). */
@@ -204,7 +238,8 @@ LOCAL void forward_inputs(forward_run *run, int64_t step, int64_t end)
         return;
     }
     if (shape->input_groups <= 1) {
-        multiply_rows(n, (run->end - run->begin) * BLOCK, inputs, run->x_rows, kernel, run->starts,
+        const int64_t blocks = (run->end - run->begin) * BLOCK, left = LSTM_GATES * shape->units - from;
+        multiply_rows(n, blocks < left ? blocks : left, inputs, run->x_rows, kernel, run->starts,
                       run->z_rows, NULL, NULL);
         return;
     }
@@ -213,8 +248,8 @@ LOCAL void forward_inputs(forward_run *run, int64_t step, int64_t end)
             rows = tile_rows(n - i);
             operand part = {run->x_rows + i, inputs, kernel + block * BLOCK * inputs,
                             slots * inputs, NULL, 0};
-            products_of_unit_block(rows, &part, 1, 1, run->starts + i, block * BLOCK,
-                                   run->z_rows + i, block * BLOCK);
+            products_of_unit_block(rows, &part, 1, 1, shape->units - (run->begin + block) * LANES,
+                                   run->starts + i, block * BLOCK, run->z_rows + i, block * BLOCK);
         }
 }
 
@@ -322,6 +357,7 @@ LOCAL void forward_step(forward_run *run, int64_t n, int downwards, const cell_p
                       (inputs + units) * units * LSTM_GATES * (int64_t)sizeof(REAL) > LARGE;
     for (int64_t done = 0; done < run->end - run->begin; done++) {
         const int64_t block = downwards ? run->end - 1 - done : run->begin + done;
+        const int64_t some = units - block * LANES;
         for (int64_t i = 0, rows; i < n; i += rows) {
             rows = tile_rows(n - i);
             operand parts[2] = {{run->x_rows + i, inputs, kernel + block * BLOCK * inputs,
@@ -335,10 +371,10 @@ LOCAL void forward_step(forward_run *run, int64_t n, int downwards, const cell_p
                 for (int64_t r = i; r < i + rows; r++)
                     prefetch_caches(&run->active[r], units, block * LANES);
             if (run->ahead)
-                products_of_unit_block(rows, parts + 1, 1, gated_h, run->starts + i, block * BLOCK,
-                                       run->tile, 0);
+                products_of_unit_block(rows, parts + 1, 1, gated_h, some, run->starts + i,
+                                       block * BLOCK, run->tile, 0);
             else
-                products_of_unit_block(rows, parts, 2, gated_x || gated_h, run->starts + i,
+                products_of_unit_block(rows, parts, 2, gated_x || gated_h, some, run->starts + i,
                                        block * BLOCK, run->tile, 0);
             cell->tile(run->call, block * LANES, rows, run->active + i, run->tile[0]);
         }

@@ -3,7 +3,8 @@
  * A packed matrix (depth, columns) is cut into panels of PANEL vectors, each stored as
  * [depth][PANEL][LANES], so that a product reads it as one stream. The last panel of `pack_columns`
  * may be narrower. Gate matrices have their columns in the order [unit block][gate][lane]: one unit
- * block is LSTM_GATES vectors.
+ * block is LSTM_GATES vectors. The last block, of `some` units, is [gate][some] where some < LANES: as
+ * few vectors as 4 some numbers need (100 units, AVX-512: 25 vectors in place of 28).
  */
 
 #define BLOCK (LSTM_GATES * LANES) /* columns of a unit block */
@@ -226,34 +227,57 @@ LOCAL void pull_rows(int64_t columns, int64_t n, const REAL *const *a, int64_t d
     }
 }
 
+LOCAL int64_t columns_size(int64_t columns, int64_t depth)
+{
+    return lstm_times(lstm_times(depth, (columns - 1 + LANES) / LANES), LANES);
+}
+
 LOCAL int64_t gates_size(int64_t depth, int64_t units)
 {
-    return lstm_times(lstm_times(depth, (units - 1 + LANES) / LANES), BLOCK);
+    return columns_size(lstm_times(LSTM_GATES, units), depth);
+}
+
+/* The vectors of a unit block before which there are so many units */
+INLINE int64_t block_vectors(int64_t units, int64_t unit)
+{
+    const int64_t some = units - unit;
+    return some < LANES ? (LSTM_GATES * some + LANES - 1) / LANES : LSTM_GATES;
+}
+
+/* The last block of (depth, 4U), of `some` units < LANES -> [panel][k][vector of the panel][lane] */
+LOCAL void pack_last_gates(int64_t depth, int64_t units, int64_t some, const REAL *from, REAL *packed)
+{
+    const int64_t vectors = block_vectors(some, 0);
+    for (int64_t k = 0; k < depth; k++, from += LSTM_GATES * units) {
+        REAL line[BLOCK] = {0};
+        for (int gate = 0; gate < LSTM_GATES; gate++)
+            memcpy(line + gate * some, from + gate * units, (size_t)some * sizeof(REAL));
+        for (int64_t v = 0; v < vectors; v += PANEL) {
+            const int64_t lanes = (vectors - v < PANEL ? vectors - v : PANEL) * LANES;
+            memcpy(packed + v * LANES * depth + k * lanes, line + v * LANES,
+                   (size_t)lanes * sizeof(REAL));
+        }
+    }
 }
 
 /* (depth, 4U) -> [unit block][panel][k][gate of the panel][lane] */
 LOCAL void pack_gates(int64_t depth, int64_t units, const void *from, void *to)
 {
     REAL *packed = to;
+    int64_t unit = 0;
     if (!from) {
         memset(to, 0, (size_t)gates_size(depth, units) * sizeof(REAL));
         return;
     }
-    for (int64_t unit = 0; unit < units; unit += LANES) {
-        int64_t some = units - unit < LANES ? units - unit : LANES;
+    for (; units - unit >= LANES; unit += LANES)
         for (int gate = 0; gate < LSTM_GATES; gate += PANEL) {
             const REAL *row = (const REAL *)from + gate * units + unit;
             for (int64_t k = 0; k < depth; k++, row += LSTM_GATES * units)
                 for (int v = 0; v < PANEL; v++, packed += LANES)
-                    vec_store(packed, some == LANES ? vec_load(row + v * units)
-                                                    : vec_load_some(row + v * units, some));
+                    vec_store(packed, vec_load(row + v * units));
         }
-    }
-}
-
-LOCAL int64_t columns_size(int64_t columns, int64_t depth)
-{
-    return lstm_times(lstm_times(depth, (columns - 1 + LANES) / LANES), LANES);
+    if (unit < units)
+        pack_last_gates(depth, units, units - unit, (const REAL *)from + unit, packed);
 }
 
 /* The transpose of (columns, depth) -> [panel][k][vector of the panel][lane] */
