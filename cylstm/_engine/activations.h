@@ -11,52 +11,60 @@
  *     q = expm1(r) = r + r^2 P(r),    s = 2^n,    exp(x) = s q + s,    expm1(x) = s q + (s - 1).
  * P is minimax (degree 4 for float32, 9 for float64): error of q below 0.1 ulp. ln 2 is split in
  * two parts, the first short enough for n ln2_high to be exact without a fused multiply-add.
+ *
+ * exp(-x) and exp(2x) are had from x by other constants, in place of a negation or a sum; and 2^n from
+ * the sum that rounds, without another one: 10 % fewer instructions a cell, 1 to 3 % less time.
  */
 
 #if LSTM_DOUBLE
 #define R(constant) constant
 #define SHIFT                                                                                      \
-    6755399441055744.0 /* 1.5 * 2^52: adding it rounds to an integer, held in the low bits */
+    6755399441056767.0 /* 1.5 * 2^52 + 1023: adding it rounds to an integer; the low bits hold this   \
+                          integer with the bias of exponents */
 #define LN2_HIGH 6.93145751953125e-1
 #define LN2_LOW 1.42860682030941723212e-6
 #define EXP_LOWEST                                                                                 \
     -708.3964185322643 /* exp is just below the smallest normal number: flushed to 0 */
 #define EXP_HIGHEST 709.4
-#define TANH_SATURATED 40.0 /* tanh(20) rounds to 1 */
+#define TANH_SATURATED 20.0 /* its tanh rounds to 1 */
 #else
 #define R(constant) constant##f
-#define SHIFT 12582912.0f /* 1.5 * 2^23 */
+#define SHIFT 12583039.0f /* 1.5 * 2^23 + 127 */
 #define LN2_HIGH 0.693359375f
 #define LN2_LOW -2.12194440e-4f
 #define EXP_LOWEST -87.33655f
 #define EXP_HIGHEST 88.37f
-#define TANH_SATURATED 20.0f
+#define TANH_SATURATED 10.0f
 #endif
 
-/* s, r and P(r) of the head of this file; EXP_LOWEST <= x <= EXP_HIGHEST or NaN */
-INLINE vec exp_parts(vec x, vec *r_of_x, vec *p_of_r)
+/* Of exp(scale x), with a `scale` of 1, 2 or -1: s as above, r = x - n ln2 / scale, and p such that
+ * expm1(scale r) / scale = r + r^2 p. EXP_LOWEST <= scale x <= EXP_HIGHEST or NaN. */
+INLINE vec exp_parts(const int scale, vec x, vec *r_of_x, vec *p_of_r)
 {
-    vec shifted = vec_fma(x, vec_set1(R(1.44269504088896341)), vec_set1(SHIFT));
+#define P(coefficient, power) vec_set1((REAL)(power) * R(coefficient)) /* exact: powers of two */
+    const REAL k = (REAL)scale, k2 = k * k, k3 = k2 * k, k4 = k2 * k2, k5 = k4 * k;
+    vec shifted = vec_fma(x, vec_set1(k * R(1.44269504088896341)), vec_set1(SHIFT));
     vec n = shifted - vec_set1(SHIFT);
-    vec r = vec_fnma(n, vec_set1(LN2_LOW), vec_fnma(n, vec_set1(LN2_HIGH), x));
+    vec r = vec_fnma(n, vec_set1(LN2_LOW / k), vec_fnma(n, vec_set1(LN2_HIGH / k), x));
 #if LSTM_DOUBLE
-    vec p = vec_set1(2.51100941552323772e-8);
-    p = vec_fma(p, r, vec_set1(2.76201396375758994e-7));
-    p = vec_fma(p, r, vec_set1(2.75572422190691534e-6));
-    p = vec_fma(p, r, vec_set1(0.0000248015211880036557));
-    p = vec_fma(p, r, vec_set1(0.00019841269886695201));
-    p = vec_fma(p, r, vec_set1(0.00138888889172834656));
-    p = vec_fma(p, r, vec_set1(0.0083333333333221731));
-    p = vec_fma(p, r, vec_set1(0.0416666666666239875));
-    p = vec_fma(p, r, vec_set1(0.166666666666666746));
-    p = vec_fma(p, r, vec_set1(0.500000000000000103));
+    vec p = P(2.51100941552323772e-8, k5 * k5);
+    p = vec_fma(p, r, P(2.76201396375758994e-7, k5 * k4));
+    p = vec_fma(p, r, P(2.75572422190691534e-6, k4 * k4));
+    p = vec_fma(p, r, P(0.0000248015211880036557, k4 * k3));
+    p = vec_fma(p, r, P(0.00019841269886695201, k3 * k3));
+    p = vec_fma(p, r, P(0.00138888889172834656, k5));
+    p = vec_fma(p, r, P(0.0083333333333221731, k4));
+    p = vec_fma(p, r, P(0.0416666666666239875, k3));
+    p = vec_fma(p, r, P(0.166666666666666746, k2));
+    p = vec_fma(p, r, P(0.500000000000000103, k));
 #else
-    vec p = vec_set1(0.0013941166f);
-    p = vec_fma(p, r, vec_set1(0.00836320516f));
-    p = vec_fma(p, r, vec_set1(0.0416663747f));
-    p = vec_fma(p, r, vec_set1(0.166665768f));
-    p = vec_fma(p, r, vec_set1(0.500000003f));
+    vec p = P(0.0013941166, k5);
+    p = vec_fma(p, r, P(0.00836320516, k4));
+    p = vec_fma(p, r, P(0.0416663747, k3));
+    p = vec_fma(p, r, P(0.166665768, k2));
+    p = vec_fma(p, r, P(0.500000003, k));
 #endif
+#undef P
     *r_of_x = r;
     *p_of_r = p;
     return vec_power_of_two(shifted);
@@ -64,14 +72,14 @@ INLINE vec exp_parts(vec x, vec *r_of_x, vec *p_of_r)
 
 INLINE vec vec_exp(vec x)
 {
-    vec r, p, s = exp_parts(x, &r, &p);
+    vec r, p, s = exp_parts(1, x, &r, &p);
     /* s q + s would lose a tiny s q where there is no fused multiply-add */
     return s * (vec_fma(r * r, p, r) + vec_set1(R(1.0)));
 }
 
 INLINE vec vec_expm1(vec x)
 {
-    vec r, p, s = exp_parts(x, &r, &p);
+    vec r, p, s = exp_parts(1, x, &r, &p);
     return vec_fma(s, vec_fma(r * r, p, r), s - vec_set1(R(1.0)));
 }
 
@@ -80,24 +88,24 @@ INLINE vec vec_expm1(vec x)
 INLINE vec act_sigmoid(vec x)
 {
     vec one = vec_set1(R(1.0));
-    vec r, p, s = exp_parts(vec_max(vec_set1(EXP_LOWEST), vec_min(vec_set1(EXP_HIGHEST), -x)), &r,
-                            &p);
-    return one / (vec_fma(s, vec_fma(r * r, p, r), one) + s);
+    vec r, p, s = exp_parts(-1, vec_min(vec_set1(-EXP_LOWEST), vec_max(vec_set1(-EXP_HIGHEST), x)),
+                            &r, &p);
+    return one / (vec_fnma(s, vec_fma(r * r, p, r), one) + s);
 }
 
-/* y = e / (e + 2) with e = expm1(2|x|), and the sign of x. For e < 1 the same value is e/2 - y e/2,
+/* y = e / (e + 1) with e = expm1(2|x|) / 2, and the sign of x. For e < 1/2 the same value is e - y e,
  * where the errors of the quotient count little: 2.4 ulp without it, 2.0 with it. */
 INLINE vec act_tanh(vec x)
 {
-    vec size = vec_abs(x);
-    vec r, p, s = exp_parts(vec_min(vec_set1(TANH_SATURATED), size + size), &r, &p);
+    const vec half = vec_set1(R(0.5));
+    vec r, p, s = exp_parts(2, vec_min(vec_set1(TANH_SATURATED), vec_abs(x)), &r, &p);
 #if !HAS_FMA
-    vec e = s * (r * r * p) + (s * r + (s - vec_set1(R(1.0)))); /* with s q it would be 2.1 ulp */
+    vec e = s * (r * r * p) + (s * r + (half * s - half)); /* with s q it would be 2.1 ulp */
 #else
-    vec e = vec_fma(s, vec_fma(r * r, p, r), s - vec_set1(R(1.0)));
+    vec e = vec_fma(s, vec_fma(r * r, p, r), vec_fma(half, s, -half));
 #endif
-    vec y = e / (e + vec_set1(R(2.0))), half = vec_set1(R(0.5)) * e;
-    return vec_sign_of(x, vec_positive(vec_set1(R(1.0)) - e, vec_fnma(half, y, half), y));
+    vec y = e / (e + vec_set1(R(1.0)));
+    return vec_sign_of(x, vec_by_sign(half - e, y, vec_fnma(e, y, e)));
 }
 
 #define SIXTH (R(1.0) / R(6.0))

@@ -8,12 +8,10 @@
 #if LSTM_DOUBLE
 #define LANES 4
 #define MM(operation) _mm256_##operation##_pd
-#define EXPONENT_ONE 0x3ff0000000000000LL
 typedef __m256d vec;
 #else
 #define LANES 8
 #define MM(operation) _mm256_##operation##_ps
-#define EXPONENT_ONE 0x3f800000
 typedef __m256 vec;
 #endif
 
@@ -40,16 +38,13 @@ INLINE vec vec_positive(vec a, vec yes, vec no)
 {
     return MM(blendv)(no, yes, MM(cmp)(a, MM(set1)((REAL)0), _CMP_GT_OQ));
 }
+INLINE vec vec_by_sign(vec a, vec negative, vec other) { return MM(blendv)(other, negative, a); }
 INLINE vec vec_power_of_two(vec shifted)
 {
 #if LSTM_DOUBLE
-    __m256i n = _mm256_castpd_si256(shifted);
-    return _mm256_castsi256_pd(
-        _mm256_add_epi64(_mm256_slli_epi64(n, 52), _mm256_set1_epi64x(EXPONENT_ONE)));
+    return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(shifted), 52));
 #else
-    __m256i n = _mm256_castps_si256(shifted);
-    return _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_slli_epi32(n, 23), _mm256_set1_epi32(EXPONENT_ONE)));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(shifted), 23));
 #endif
 }
 

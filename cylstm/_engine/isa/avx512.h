@@ -9,13 +9,11 @@
 #define LANES 8
 #define MM(operation) _mm512_##operation##_pd
 #define MASK __mmask8
-#define EXPONENT_ONE 0x3ff0000000000000LL
 typedef __m512d vec;
 #else
 #define LANES 16
 #define MM(operation) _mm512_##operation##_ps
 #define MASK __mmask16
-#define EXPONENT_ONE 0x3f800000
 typedef __m512 vec;
 #endif
 
@@ -46,17 +44,22 @@ INLINE vec vec_positive(vec a, vec yes, vec no)
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_GT_OQ), no, yes);
 #endif
 }
-/* 2^n, where n is what `shifted` = n + 1.5 * 2^(mantissa bits) holds in its low bits */
+/* negative where the sign bit of a is set, else other */
+INLINE vec vec_by_sign(vec a, vec negative, vec other)
+{
+#if LSTM_DOUBLE
+    return _mm512_mask_blend_pd(_mm512_movepi64_mask(_mm512_castpd_si512(a)), other, negative);
+#else
+    return _mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(a)), other, negative);
+#endif
+}
+/* 2^n, where `shifted` holds n + the bias of exponents in its low bits */
 INLINE vec vec_power_of_two(vec shifted)
 {
 #if LSTM_DOUBLE
-    __m512i n = _mm512_castpd_si512(shifted);
-    return _mm512_castsi512_pd(
-        _mm512_add_epi64(_mm512_slli_epi64(n, 52), _mm512_set1_epi64(EXPONENT_ONE)));
+    return _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(shifted), 52));
 #else
-    __m512i n = _mm512_castps_si512(shifted);
-    return _mm512_castsi512_ps(
-        _mm512_add_epi32(_mm512_slli_epi32(n, 23), _mm512_set1_epi32(EXPONENT_ONE)));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(shifted), 23));
 #endif
 }
 

@@ -52,11 +52,9 @@ INLINE REAL as_real(BITS b)
 #endif
 #if LSTM_DOUBLE
 #define EXPONENT_SHIFT 52
-#define EXPONENT_ONE 0x3ff0000000000000LL
 #define SIGN_BIT INT64_MIN
 #else
 #define EXPONENT_SHIFT 23
-#define EXPONENT_ONE 0x3f800000
 #define SIGN_BIT INT32_MIN
 #endif
 
@@ -82,7 +80,8 @@ INLINE vec vec_max(vec a, vec b) { return SELECT(a > b, a, b); }
 INLINE vec vec_abs(vec a) { return AS_REAL(AS_BITS(a) & ~SIGN_BIT); }
 INLINE vec vec_sign_of(vec a, vec size) { return AS_REAL((AS_BITS(a) & SIGN_BIT) | AS_BITS(size)); }
 INLINE vec vec_positive(vec a, vec yes, vec no) { return SELECT(a > (vec){0}, yes, no); }
+INLINE vec vec_by_sign(vec a, vec negative, vec other) { return SELECT(AS_BITS(a) < 0, negative, other); }
 INLINE vec vec_power_of_two(vec shifted)
 {
-    return AS_REAL((AS_BITS(shifted) << EXPONENT_SHIFT) + EXPONENT_ONE);
+    return AS_REAL(AS_BITS(shifted) << EXPONENT_SHIFT);
 }
