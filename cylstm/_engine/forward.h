@@ -359,7 +359,7 @@ LOCAL void forward_step(forward_run *run, int64_t n, int downwards, const cell_p
         const int64_t block = downwards ? run->end - 1 - done : run->begin + done;
         const int64_t some = units - block * LANES;
         for (int64_t i = 0, rows; i < n; i += rows) {
-            rows = tile_rows(n - i);
+            rows = block_tile_rows(n - i);
             operand parts[2] = {{run->x_rows + i, inputs, kernel + block * BLOCK * inputs,
                                  gated_x ? run->rows * inputs : 0, NULL, 0},
                                 {run->h_rows + i, units, recurrent + block * BLOCK * units,

@@ -148,17 +148,21 @@ INLINE product_fn widest_product(int64_t rows, int64_t panels, int *taken)
     return products[PANEL - 1][rows - 1];
 }
 
-/* How many of `left` rows the next tile takes: as few tiles as possible, of nearly equal height (8
- * rows are 4 + 4) or, where a tile of 4 rows has too few accumulators, with one of 3 rows (8 rows are
- * 5 + 3: 4 % less time). */
+/* How many of `left` rows the next tile of one panel takes: as few tiles as possible, of nearly equal
+ * height (8 rows are 4 + 4). */
 INLINE int64_t tile_rows(int64_t left)
 {
-#if PANEL == 2
-    return left > MAX_ROWS + 2 ? MAX_ROWS : left > MAX_ROWS ? left - 3 : left;
-#else
     int64_t tiles = (left + MAX_ROWS - 1) / MAX_ROWS;
     return (left + tiles - 1) / tiles;
-#endif
+}
+
+/* The same for tiles of a whole unit block: of two panels, 3 rows have 12 accumulators, and 4 rows of
+ * one panel but 8 (8 rows are 5 + 3: 4 % less time). */
+INLINE int64_t block_tile_rows(int64_t left)
+{
+    if (PANELS_OF_BLOCK == 1)
+        return tile_rows(left);
+    return left > MAX_ROWS + 2 ? MAX_ROWS : left > MAX_ROWS ? left - 3 : left;
 }
 
 /* What is done before each tile of rows [i, i + rows) and columns [column, column + columns). */
