@@ -3,8 +3,10 @@
 import doctest
 import importlib
 import pkgutil
+import shutil
 from pathlib import Path
 
+import keras_files
 import pytest
 
 import cylstm
@@ -27,9 +29,32 @@ def test_docstrings(name):
     assert doctest.testmod(module, optionflags=OPTIONS).failed == 0
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with the files that pages read, as the frameworks of their names wrote them."""
+    data = CHECKOUT / "tests" / "data"
+    for source, name in [
+        (keras_files.unpacked("keras1") / "old_stack.h5", "keras1.h5"),
+        (keras_files.unpacked("keras1") / "old_stack.npz", "keras1.npz"),
+        (keras_files.unpacked("tf_1_4") / "plain.h5", "tensorflow1.h5"),
+        (keras_files.unpacked("tf_1_4") / "plain.npz", "tensorflow1.npz"),
+        (keras_files.unpacked("keras3") / "stack.keras", "keras3.keras"),
+        (keras_files.unpacked("keras3") / "stack.npz", "keras3.npz"),
+        (data / "torch" / "modules.pt", "torch.pt"),
+        (data / "onnx" / "torch_script_classifier.onnx", "torch.onnx"),
+    ]:
+        shutil.copy(source, tmp_path / name)
+    return tmp_path
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_pages(page):
+def test_pages(page, folder, monkeypatch):
+    """The README is read in the checkout, all other pages where their files are."""
+    monkeypatch.chdir(CHECKOUT if page == "README.md" else folder)
+    backend.clear_session()  # names of layers begin with 1
+    threads = cylstm.get_num_threads()
     result = doctest.testfile(str(CHECKOUT / page), module_relative=False, optionflags=OPTIONS)
+    cylstm.set_num_threads(threads)
     assert result.attempted > 0
     assert result.failed == 0
 
