@@ -1,10 +1,13 @@
-"""The manual is whole: pages, links, pictures, names. Its examples run in test_doctests."""
+"""The manual is whole: its examples run; pages, links, pictures and names are there."""
 
+import doctest
 import importlib
 import re
 import runpy
+import shutil
 from pathlib import Path
 
+import keras_files
 import pytest
 
 import cylstm
@@ -12,7 +15,10 @@ import cylstm
 CHECKOUT = Path(__file__).resolve().parents[1]
 DOCS = CHECKOUT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-LINKED = [*PAGES, *(CHECKOUT / n for n in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"))]
+README = CHECKOUT / "README.md"
+LINKED = [*PAGES, README, CHECKOUT / "ARCHITECTURE.md", CHECKOUT / "CONTRIBUTING.md"]
+WITH_EXAMPLES = [README, *sorted(DOCS.glob("*.md"))]
+OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 NO_DOCTEST = {"extending.md": 1}  # code that is to be written into the package
 
 
@@ -35,6 +41,36 @@ def anchors(page):
 
 def name(page):
     return page.relative_to(CHECKOUT).as_posix()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with the files that pages read, as the frameworks of their names wrote them."""
+    data = CHECKOUT / "tests" / "data"
+    for source, name in [
+        (keras_files.unpacked("keras1") / "old_stack.h5", "keras1.h5"),
+        (keras_files.unpacked("keras1") / "old_stack.npz", "keras1.npz"),
+        (keras_files.unpacked("tf_1_4") / "plain.h5", "tensorflow1.h5"),
+        (keras_files.unpacked("tf_1_4") / "plain.npz", "tensorflow1.npz"),
+        (keras_files.unpacked("keras3") / "stack.keras", "keras3.keras"),
+        (keras_files.unpacked("keras3") / "stack.npz", "keras3.npz"),
+        (data / "torch" / "modules.pt", "torch.pt"),
+        (data / "onnx" / "torch_script_classifier.onnx", "torch.onnx"),
+    ]:
+        shutil.copy(source, tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=name)
+def test_examples_of_pages(page, folder, monkeypatch):
+    """The README is read in the checkout, all other pages where their files are."""
+    monkeypatch.chdir(CHECKOUT if page == README else folder)
+    cylstm.backend.clear_session()  # names of layers begin with 1
+    threads = cylstm.get_num_threads()
+    result = doctest.testfile(str(page), module_relative=False, optionflags=OPTIONS)
+    cylstm.set_num_threads(threads)
+    assert result.attempted > 0
+    assert result.failed == 0
 
 
 @pytest.mark.parametrize("page", LINKED, ids=name)
