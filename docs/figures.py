@@ -80,21 +80,20 @@ def cell() -> Drawing:
     d.text(732, 65, "c", bold=True)
     d.line((62, 290), (620, 290), tip=False)
     d.text(36, 295, "x, h'", bold=True)
-    for x, gate, name in (
-        (180, "f", "f = σ(z_f)"),
-        (320, "i", "i = σ(z_i)"),
-        (430, "c", "g = φ(z_c)"),
+    for x, gate, name, function in (
+        (180, "f", "f", "σ"),
+        (310, "i", "i", "σ"),
+        (440, "c", "g", "φ"),
+        (620, "o", "o", "σ"),
     ):
         d.line((x, 290), (x, 251))
-        d.box(x - 47, 215, 94, 34, LIGHT[gate], GATES[gate], 6)
-        d.text(x, 237, name)
-    d.line((620, 290), (620, 251))
-    d.box(573, 215, 94, 34, LIGHT["o"], GATES["o"], 6)
-    d.text(620, 237, "o = σ(z_o)")
-    d.text(190, 313, "z = x W + h' U + w   (F1, F2)", color=PALE)
+        d.box(x - 58, 215, 116, 34, LIGHT[gate], GATES[gate], 6)
+        d.text(x, 237, f"{name} = {function}(z_{gate} + w_{gate})", size=13)
+    d.text(150, 313, "z = x W + h' U   (F1, F2)", color=PALE)
+    d.text(340, 195, "(F3)", color=PALE)
     d.line((180, 215), (180, 75))
-    d.line((320, 215), (320, 145), (360, 145))
-    d.line((430, 215), (430, 145), (390, 145))
+    d.line((310, 215), (310, 145), (360, 145))
+    d.line((440, 215), (440, 145), (390, 145))
     d.line((375, 132), (375, 75))
     d.line((540, 60), (540, 104), tip=True)
     d.box(515, 106, 50, 32, GREY, INK, 6)
