@@ -220,7 +220,7 @@ def _softsign_vjp(x: Any, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
 
 @_builtin(_softsign_vjp)
 def softsign(x: np.ndarray) -> np.ndarray:
-    """Return x / (1 + |x|).
+    """Return `x / (1 + |x|)`.
 
     Parameters
     ----------

@@ -55,7 +55,7 @@ class Regularizer(Configurable, ABC):
 
 
 class L1L2(Regularizer):
-    """The sum of l1 |w| + l2 w² over all elements.
+    """The sum of l1 abs(w) + l2 w² over all elements.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class L1L2(Regularizer):
         return penalty
 
     def gradient(self, w: np.ndarray) -> np.ndarray:
-        """Return the derivatives, of the shape and dtype of w; that of |w| at 0 is 0."""
+        """Return the derivatives, of the shape and dtype of w; that of abs(w) at 0 is 0."""
         w = np.asarray(w)
         return self.l1 * np.sign(w) + 2 * self.l2 * w
 

@@ -1,4 +1,4 @@
-"""The examples in the documentation run and print what they say."""
+"""The examples in docstrings run and print what they say. For those of pages see test_docs."""
 
 import doctest
 import importlib
@@ -13,7 +13,6 @@ from cylstm.backend._absent import ABSENT, table
 
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 CHECKOUT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (CHECKOUT / "docs").glob("*.md"))]
 ENDS_OF_REASONS = [f"absent: {reason} |" for reason in ABSENT.values()]
 MODULES = [
     "cylstm",
@@ -25,13 +24,6 @@ MODULES = [
 def test_docstrings(name):
     module = importlib.import_module(name)
     assert doctest.testmod(module, optionflags=OPTIONS).failed == 0
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_pages(page):
-    result = doctest.testfile(str(CHECKOUT / page), module_relative=False, optionflags=OPTIONS)
-    assert result.attempted > 0
-    assert result.failed == 0
 
 
 def test_the_table_of_the_backend_is_what_there_is():

@@ -1,4 +1,4 @@
-"""What the README says to those who come from Keras 3 or PyTorch."""
+"""What the README, and the pages for those who come from Keras 3 or PyTorch, say."""
 
 import re
 from pathlib import Path

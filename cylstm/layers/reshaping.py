@@ -88,7 +88,7 @@ class Reshape(Differentiable):
 
     Notes
     -----
-    Inputs (batch, ...), outputs (batch, *target_shape). Masks are not supported. Behaviour:
+    Inputs (batch, ...), outputs `(batch, *target_shape)`. Masks are not supported. Behaviour:
     `tf.keras.layers.Reshape` of TensorFlow 1.4.
 
     Examples
@@ -110,7 +110,7 @@ class Reshape(Differentiable):
         self.input_spec = [InputSpec(min_ndim=1)]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """(batch, *target_shape), where a size of -1 is None if it is not known yet.
+        """`(batch, *target_shape)`, where a size of -1 is None if it is not known yet.
 
         Raises
         ------

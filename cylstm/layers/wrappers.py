@@ -118,8 +118,8 @@ class TimeDistributed(Wrapper):
 
     Notes
     -----
-    Inputs (batch, timesteps, ...), outputs (batch, timesteps, *output of the layer). The number of
-    timesteps may change from call to call.
+    Inputs (batch, timesteps, ...), outputs `(batch, timesteps, *output of the layer)`. The number
+    of timesteps may change from call to call.
 
     A mask (batch, timesteps) passes through. One with more axes goes to the layer, if that (of a
     model: each of its layers) supports masks, as in Keras 2.2; TensorFlow 1.4 and Keras 2.0 hand
@@ -176,7 +176,7 @@ class TimeDistributed(Wrapper):
         return config
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """(batch, timesteps, *output of the layer)."""
+        """`(batch, timesteps, *output of the layer)`."""
         self._check_shapes([input_shape])
         at_a_timestep = _without_time(input_shape)
         try:

@@ -119,7 +119,7 @@ class Adam(_Adaptive):
 class Adamax(_Adaptive):
     """Adam with the largest gradient in place of the mean square.
 
-    m' = beta_1 m + (1 - beta_1) g and u' = max(beta_2 u, |g|), then
+    m' = beta_1 m + (1 - beta_1) g and u' = max(beta_2 u, abs(g)), then
     w' = w - lr_t / (1 - beta_1^n) m' / (u' + epsilon).
 
     Parameters
