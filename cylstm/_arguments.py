@@ -158,7 +158,7 @@ class WholeSignature:
 class NamedArguments:
     """Base of classes that show all their arguments, and name the nearest for an unknown one."""
 
-    __signature__ = WholeSignature()
+    __signature__: WholeSignature = WholeSignature()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -71,16 +71,17 @@ class Spellings:
 
     def __call__(self, function: Call) -> Call:
         watched = {*self.old, *self.new, *self.fixed, *self.values, *self.triggers}
+        called: Callable[..., Any] = function
         if function.__name__ != "__init__":  # of which `NamedArguments` takes care
-            function = suggesting(function, tuple(self.new))
+            called = suggesting(function, tuple(self.new))
 
-        @functools.wraps(function)
+        @functools.wraps(called)
         def respelled(*args: Any, **kwargs: Any) -> Any:
             if kwargs and not watched.isdisjoint(kwargs):
-                own = function.__name__ == "__init__"
-                title = type(args[0]).__name__ if own else function.__name__
+                own = called.__name__ == "__init__"
+                title = type(args[0]).__name__ if own else called.__name__
                 self._respell(title, args, kwargs)
-            return function(*args, **kwargs)
+            return called(*args, **kwargs)
 
         respelled.other_names = tuple(self.new)  # type: ignore[attr-defined]
         return respelled  # type: ignore[return-value]

@@ -315,7 +315,8 @@ class Masking(Differentiable):
             The shape of the inputs without the last axis.
         """
         value = self._dtype.type(self.mask_value)
-        return np.any(np.asarray(inputs, self._dtype) != value, axis=-1)
+        kept: np.ndarray = np.any(np.asarray(inputs, self._dtype) != value, axis=-1)
+        return kept
 
     def forward(
         self, inputs: np.ndarray, mask: Any, training: bool, keep: bool

@@ -184,7 +184,8 @@ class Embedding(Differentiable):
         count = indices.size
         where = (np.ones(count, self._dtype), indices.ravel(), np.arange(count + 1))
         selection = sparse.csc_array(where, shape=(self.input_dim, count))
-        return selection @ d_outputs.reshape(count, self.output_dim)
+        sums: np.ndarray = selection @ d_outputs.reshape(count, self.output_dim)
+        return sums
 
 
 def _checked_length(value: Any) -> int | tuple[int | None, ...] | None:

@@ -238,7 +238,8 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
 
     def _never_read(self, mask: np.ndarray) -> np.ndarray:
         """The rows whose last output is zero, unrolled: those masked at every timestep."""
-        return ~mask.any(axis=1) & (mask.shape[1] > 0)
+        unread: np.ndarray = ~mask.any(axis=1) & (mask.shape[1] > 0)
+        return unread
 
     def vjp(
         self,

@@ -147,7 +147,8 @@ class Subtract(_Elementwise):
 
     def merged(self, inputs: list[np.ndarray]) -> np.ndarray:
         """The output."""
-        return inputs[0] - inputs[1]
+        difference: np.ndarray = inputs[0] - inputs[1]
+        return difference
 
     def slopes(
         self, inputs: list[np.ndarray], outputs: np.ndarray, d_outputs: np.ndarray
@@ -222,7 +223,8 @@ class Average(_Elementwise):
 
     def merged(self, inputs: list[np.ndarray]) -> np.ndarray:
         """The output."""
-        return reduce(np.add, inputs) / self._dtype.type(len(inputs))
+        difference: np.ndarray = reduce(np.add, inputs) / self._dtype.type(len(inputs))
+        return difference
 
     def slopes(
         self, inputs: list[np.ndarray], outputs: np.ndarray, d_outputs: np.ndarray

@@ -12,10 +12,11 @@ from cylstm import _blank, _checks, _trace
 from cylstm._phase import training_phase
 from cylstm.graph import Node, SymbolicTensor, is_symbolic
 from cylstm.layers._initial_states import split_inputs, symbolic_states
+from cylstm.layers._losses import as_list
 from cylstm.layers._options import RecurrentOptions
 from cylstm.layers._turns import Turn, in_turn
 from cylstm.layers.input_spec import InputSpec
-from cylstm.layers.layer import Gradients, Layer, as_list
+from cylstm.layers.layer import Gradients, Layer
 from cylstm.layers.nested import accepted
 from cylstm.layers.streams import LayerStream
 

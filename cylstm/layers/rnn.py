@@ -13,10 +13,11 @@ from cylstm._phase import training_phase
 from cylstm.graph import is_symbolic
 from cylstm.layers import cells
 from cylstm.layers._initial_states import symbolic_states
+from cylstm.layers._losses import as_list
 from cylstm.layers._options import RecurrentOptions
 from cylstm.layers._turns import in_turn
 from cylstm.layers.input_spec import InputSpec
-from cylstm.layers.layer import Gradients, Layer, as_list
+from cylstm.layers.layer import Gradients, Layer
 from cylstm.layers.nested import Nested, accepted
 from cylstm.layers.recurrent import Recurrent
 from cylstm.layers.serialization import deserialize

@@ -62,7 +62,8 @@ class Wrapper(Nested, Differentiable):
             return layer.dtype
         with suppress(TypeError):  # of what is no dtype at all
             if np.dtype(dtype).kind in "iub":
-                return np.dtype(dtype).name
+                name: str = np.dtype(dtype).name
+                return name
         if _checks.float_dtype(dtype) != layer.dtype:
             raise ValueError(
                 f"{type(self).__name__} was given dtype={dtype!r}, but its layer "
