@@ -191,7 +191,7 @@ class Cell:
         final_states: bool,
         keep: bool,
         pool: object,
-    ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    ) -> tuple[Any, Any, Any, Any]:
         """Run the sequence: (F1) to (F5). A pool, which speeds the core up, has no meaning here."""
         h, c = self._checked(inputs, mask, states, input_masks, recurrent_masks)
         batch, timesteps, _ = inputs.shape

@@ -147,8 +147,14 @@ class Node:
     @property
     def inbound_nodes(self) -> list[Node]:
         """The nodes that the inputs are outputs of; none for the node of an input layer."""
-        nodes = (tensor.node for tensor in self.input_tensors)
-        return [node for node in nodes if node is not None and node is not self]
+        nodes = map(_node_of, self.input_tensors)
+        return [node for node in nodes if node is not self]
+
+
+def _node_of(tensor: SymbolicTensor) -> Node:
+    if tensor.node is None:
+        raise ValueError(f"{tensor!r} is not from a layer: begin with Input(shape).")
+    return tensor.node
 
 
 def walk(
@@ -174,9 +180,7 @@ def walk(
     done: dict[int, Node] = {}  # dicts keep the order of insertion
     met: dict[int, Any] = {}
     for output in outputs:
-        if output.node is None:
-            raise ValueError(f"{output!r} is not from a layer: begin with Input(shape).")
-        stack = [(output.node, False)]
+        stack = [(_node_of(output), False)]
         while stack:
             node, entered = stack.pop()
             if id(node) in done:

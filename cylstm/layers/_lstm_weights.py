@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +25,14 @@ class _GateView:
     """A gate's part of a weight, as a read-only view of its current value."""
 
     def __init__(self, weight: str, gate: int) -> None:
-        self.weight, self.gate = weight, gate
+        self.weight: str = weight
+        self.gate: int = gate
         self.__doc__ = f"Gate {'ifco'[gate]} of `{weight}`: a read-only view."
 
+    @overload
+    def __get__(self, layer: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, layer: object, owner: type) -> Any: ...
     def __get__(self, layer: Any, owner: type) -> Any:
         if layer is None:
             return self
@@ -40,24 +45,40 @@ class _GateView:
 class LSTMWeights:
     """The kernel, the recurrent kernel and the bias, with the gates i, f, c, o side by side."""
 
-    kernel_i, kernel_f, kernel_c, kernel_o = (_GateView("kernel", g) for g in range(4))
-    recurrent_kernel_i, recurrent_kernel_f, recurrent_kernel_c, recurrent_kernel_o = (
-        _GateView("recurrent_kernel", g) for g in range(4)
-    )
-    bias_i, bias_f, bias_c, bias_o = (_GateView("bias", g) for g in range(4))
+    kernel_i: _GateView = _GateView("kernel", 0)
+    kernel_f: _GateView = _GateView("kernel", 1)
+    kernel_c: _GateView = _GateView("kernel", 2)
+    kernel_o: _GateView = _GateView("kernel", 3)
+    recurrent_kernel_i: _GateView = _GateView("recurrent_kernel", 0)
+    recurrent_kernel_f: _GateView = _GateView("recurrent_kernel", 1)
+    recurrent_kernel_c: _GateView = _GateView("recurrent_kernel", 2)
+    recurrent_kernel_o: _GateView = _GateView("recurrent_kernel", 3)
+    bias_i: _GateView = _GateView("bias", 0)
+    bias_f: _GateView = _GateView("bias", 1)
+    bias_c: _GateView = _GateView("bias", 2)
+    bias_o: _GateView = _GateView("bias", 3)
 
     units: int
+    input_dim: int
     use_bias: bool
     unit_forget_bias: bool
     dropout: float
     recurrent_dropout: float
-    activation: Any
-    recurrent_activation: Any
-    kernel_initializer: Any
-    recurrent_initializer: Any
-    bias_initializer: Any
-    add_weight: Any
+    activation: activations.Activation
+    recurrent_activation: activations.Activation
+    kernel_initializer: Callable[..., np.ndarray]
+    recurrent_initializer: Callable[..., np.ndarray]
+    bias_initializer: Callable[..., np.ndarray]
+    kernel_regularizer: Callable[[np.ndarray], float] | None
+    recurrent_regularizer: Callable[[np.ndarray], float] | None
+    bias_regularizer: Callable[[np.ndarray], float] | None
+    kernel_constraint: Callable[[np.ndarray], np.ndarray] | None
+    recurrent_constraint: Callable[[np.ndarray], np.ndarray] | None
+    bias_constraint: Callable[[np.ndarray], np.ndarray] | None
+    kernel: Variable
+    recurrent_kernel: Variable
     bias: Variable | None
+    add_weight: Any  # of `Layer`
 
     def _set_options(
         self,
@@ -82,14 +103,15 @@ class LSTMWeights:
         """Create the weights for inputs of this size."""
         self.input_dim = _checks.positive_int(input_dim, "input_dim")
 
-        def weight(name: str, shape: tuple[int, ...], prefix: str, initializer: Any) -> Any:
-            return self.add_weight(
+        def weight(name: str, shape: tuple[int, ...], prefix: str, initializer: Any) -> Variable:
+            variable: Variable = self.add_weight(
                 name,
                 shape,
                 initializer=initializer,
                 regularizer=getattr(self, f"{prefix}_regularizer"),
                 constraint=getattr(self, f"{prefix}_constraint"),
             )
+            return variable
 
         self.kernel = weight(
             "kernel",
@@ -107,10 +129,9 @@ class LSTMWeights:
         if self.use_bias:
             self.bias = weight("bias", (4 * self.units,), "bias", self._initial_bias)
 
-    def _initial_bias(self, shape: Sequence[int], dtype: npt.DTypeLike = None) -> np.ndarray:
+    def _initial_bias(self, shape: Sequence[int], dtype: npt.DTypeLike | None = None) -> np.ndarray:
         if not self.unit_forget_bias:
-            bias: np.ndarray = self.bias_initializer(shape, dtype=dtype)
-            return bias
+            return self.bias_initializer(shape, dtype=dtype)
         return np.concatenate(
             [
                 self.bias_initializer((self.units,), dtype=dtype),

@@ -24,7 +24,7 @@ __all__ = [
 class _Options(TypedDict, total=False):
     trainable: bool
     name: str | None
-    dtype: npt.DTypeLike
+    dtype: npt.DTypeLike | None
     input_shape: Sequence[int | None] | None
     batch_input_shape: Sequence[int | None] | None
     batch_size: int | None

@@ -9,7 +9,7 @@ import numpy as np
 from cylstm import _checks, _spellings, activations, constraints, initializers, regularizers
 from cylstm.layers._options import WeightedOptions
 from cylstm.layers._windows import Windows, padding_name, single
-from cylstm.layers.differentiable import Backward, Differentiable
+from cylstm.layers.differentiable import Backward, Differentiable, Pulled
 from cylstm.layers.input_spec import InputSpec
 
 __all__ = ["Conv1D", "Convolution1D"]
@@ -173,9 +173,10 @@ class Conv1D(Differentiable):
         self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
     ) -> tuple[np.ndarray, Backward]:
         """One matrix product of all windows, unfolded, and the kernel; see the class."""
-        slopes = activations.vjp(self.activation) if keep else None  # raises where there is none
+        slopes = activations.vjp(self.activation if keep else activations.linear)  # may raise
         windows = self._windows()
-        batch, count, filters = self.compute_output_shape(inputs.shape)
+        batch, filters = len(inputs), self.filters
+        count = windows.count(inputs.shape[1], f"Layer {self.name}")
         kernel = self.kernel.value.reshape(-1, filters)
         unfolded = windows.view(windows.padded(inputs), count).reshape(batch * count, len(kernel))
         z = unfolded @ kernel
@@ -184,7 +185,7 @@ class Conv1D(Differentiable):
         z = z.reshape(batch, count, filters)
         outputs = activations.evaluate(self.activation, z)
 
-        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict]:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             dz = slopes(z, outputs, d_outputs).reshape(batch * count, filters)
             d_weights = {self.kernel: (unfolded.T @ dz).reshape(self.kernel.shape)}
             if self.bias is not None:

@@ -16,7 +16,7 @@ from cylstm import (
 )
 from cylstm._numbers import real
 from cylstm.layers._options import DenseOptions, LayerOptions, WeightedOptions
-from cylstm.layers.differentiable import Backward, Differentiable
+from cylstm.layers.differentiable import Backward, Differentiable, Pulled
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.streams import DenseStream
 
@@ -94,7 +94,10 @@ class Dense(Differentiable):
     ) -> None:
         if "input_dim" in kwargs and "input_shape" not in kwargs:
             kwargs["input_shape"] = (kwargs.pop("input_dim"),)
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        super().__init__(
+            activity_regularizer=activity_regularizer,
+            **kwargs,  # type: ignore[misc]  # refuses input_dim beside input_shape
+        )
         self.units = _checks.positive_int(units, "units")
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
@@ -158,7 +161,7 @@ class Dense(Differentiable):
             return outputs, None
         product = activations.vjp(activation)
 
-        def backward(d_outputs: np.ndarray) -> tuple:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             dz = product(z.reshape(shape), outputs, d_outputs).reshape(z.shape)
             of_weights = {self.kernel: rows.T @ dz}
             if self.bias is not None:

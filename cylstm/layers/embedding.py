@@ -9,7 +9,7 @@ import numpy as np
 
 from cylstm import _checks, _spellings, constraints, initializers, regularizers
 from cylstm.layers._options import WeightedOptions
-from cylstm.layers.differentiable import Backward, Differentiable
+from cylstm.layers.differentiable import Backward, Differentiable, Pulled
 
 __all__ = ["Embedding"]
 
@@ -168,7 +168,7 @@ class Embedding(Differentiable):
         self._check_shapes([indices.shape])
         outputs = self.embeddings.value.take(indices, axis=0)
 
-        def backward(d_outputs: np.ndarray) -> tuple:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             return None, {self.embeddings: self._sum_by_index(indices, d_outputs)}
 
         return outputs, backward

@@ -97,7 +97,7 @@ class Layer:
         *,
         trainable: bool = True,
         name: str | None = None,
-        dtype: npt.DTypeLike = None,
+        dtype: npt.DTypeLike | None = None,
         activity_regularizer: Any = None,
         input_shape: Sequence[int | None] | None = None,
         batch_input_shape: Sequence[int | None] | None = None,
@@ -314,7 +314,7 @@ class Layer:
         """The same as calling the layer."""
         return self(inputs, *args, **kwargs)
 
-    def vjp(self, inputs: Any, **kwargs: Any) -> tuple[Any, Callable[[Any], Gradients]]:
+    def vjp(self, inputs: Any, *args: Any, **kwargs: Any) -> tuple[Any, Callable[[Any], Gradients]]:
         """Compute the outputs, and the function that pulls gradients back through them.
 
         It follows `call`, by the package autograd; a subclass that overrides it does without.
@@ -323,7 +323,7 @@ class Layer:
         ----------
         inputs : array_like or list of array_like
             As for calling the layer.
-        **kwargs
+        *args, **kwargs
             Passed on to `call`, such as `mask` and `training`.
 
         Returns
@@ -341,7 +341,7 @@ class Layer:
         """
         arrays = self._as_arrays(inputs)
         self._ensure_built(arrays)
-        outputs, pull = _own_code.differentiated(self, arrays, kwargs)
+        outputs, pull = _own_code.differentiated(self, arrays, args, kwargs)
         self._record_activity(outputs)
 
         def pullback(cotangents: Any) -> Gradients:

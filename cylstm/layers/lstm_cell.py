@@ -134,7 +134,7 @@ class LSTMCell(LSTMWeights, Layer):
         states: Sequence[Any],
         training: bool | None = None,
         dropout_masks: Any = None,
-    ) -> tuple[Any, list]:
+    ) -> tuple[Any, list[Any]]:
         """One timestep.
 
         Parameters
@@ -196,7 +196,7 @@ class LSTMCell(LSTMWeights, Layer):
         new_c = f * c + i * g
         activated = activations.evaluate(self.activation, new_c)
 
-        def pullback(d_h: np.ndarray, d_states: list[np.ndarray]) -> tuple:
+        def pullback(d_h: np.ndarray, d_states: list[np.ndarray]) -> tuple[Any, ...]:
             d_h = d_h + d_states[0]
             products = {function: activations.vjp(function) for function in functions}
             d_c = d_states[1] + products[self.activation](new_c, activated, d_h * o)

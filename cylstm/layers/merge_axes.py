@@ -10,7 +10,7 @@ import numpy as np
 
 from cylstm.layers._merging import Merge, Shape
 from cylstm.layers._options import LayerOptions
-from cylstm.layers.differentiable import Backward
+from cylstm.layers.differentiable import Backward, Pulled
 
 __all__ = ["Concatenate", "Dot"]
 
@@ -119,7 +119,7 @@ class Concatenate(Merge):
         """Join the inputs; see the class."""
         ends = np.cumsum([x.shape[self.axis] for x in inputs])[:-1]
 
-        def backward(d_outputs: np.ndarray) -> tuple[list[np.ndarray], dict]:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             return np.split(d_outputs, ends, axis=self.axis), {}
 
         return np.concatenate(inputs, axis=self.axis), backward
@@ -234,7 +234,7 @@ class Dot(Merge):
         columns = _matrices(factors[1], axes[1])
         product = rows @ columns.swapaxes(-1, -2)
 
-        def backward(d_outputs: np.ndarray) -> tuple[list[np.ndarray], dict]:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             d_product = d_outputs.reshape(product.shape)
             d_matrices = [d_product @ columns, d_product.swapaxes(-1, -2) @ rows]
             gradients = []

@@ -11,8 +11,9 @@ import numpy as np
 from cylstm import _spellings, constraints, initializers, regularizers
 from cylstm._numbers import real
 from cylstm.layers._options import LayerOptions
-from cylstm.layers.differentiable import Backward, Differentiable
+from cylstm.layers.differentiable import Backward, Differentiable, Pulled
 from cylstm.layers.input_spec import InputSpec
+from cylstm.variables import Variable
 
 __all__ = ["BatchNormalization", "LayerNormalization"]
 
@@ -22,6 +23,10 @@ class _Normalization(Differentiable):
 
     `_axes` are the axes that gamma and beta have, counted from the first, once built.
     """
+
+    axis: int | list[int] | tuple[int, ...]
+    gamma: Variable | None
+    beta: Variable | None
 
     def __init__(
         self,
@@ -123,11 +128,12 @@ class _Normalization(Differentiable):
             outputs += self._spread(self.beta.value, ndim)
         others = tuple(axis for axis in range(ndim) if axis not in self._axes)
 
-        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict]:
-            d_weights, d_normal, along_normal = {}, d_outputs, d_outputs * normal
+        def backward(d_outputs: np.ndarray) -> Pulled:
+            d_weights: dict[Variable, np.ndarray] = {}
+            d_normal, along_normal = d_outputs, d_outputs * normal
             if self.beta is not None:
                 d_weights[self.beta] = d_outputs.sum(axis=others).reshape(self.beta.shape)
-            if gamma is not None:
+            if gamma is not None and self.gamma is not None:
                 d_weights[self.gamma] = along_normal.sum(axis=others).reshape(self.gamma.shape)
                 d_normal = d_outputs * gamma
                 along_normal *= gamma

@@ -12,9 +12,8 @@ import numpy as np
 
 from cylstm import _checks, _spellings
 from cylstm.layers._options import LayerOptions
-from cylstm.layers.differentiable import Backward, Differentiable
+from cylstm.layers.differentiable import Backward, Differentiable, Pulled
 from cylstm.layers.input_spec import InputSpec
-from cylstm.variables import Variable
 
 __all__ = [
     "Cropping1D",
@@ -410,7 +409,7 @@ class Cropping1D(Differentiable):
         steps = self.compute_output_shape(inputs.shape)[1]
         within = slice(self.cropping[0], self.cropping[0] + steps)
 
-        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict[Variable, np.ndarray]]:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             d_inputs = np.zeros_like(inputs)
             d_inputs[:, within] = d_outputs
             return d_inputs, {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,22 @@ from cylstm.layers import _engines
 
 __all__ = ["DenseStream", "FrameStream", "LayerStream", "Stream"]
 
+if TYPE_CHECKING:
+    _Stepper = _core.Stepper[np.ndarray]
+else:
+    _Stepper = _core.Stepper
+
 
 class _Streaming:
     """What the streams share: a state, how to change it, and that one call does so at a time."""
 
     claim: _core.Claim
+
+    if TYPE_CHECKING:
+
+        def _described(self) -> str: ...
+        def copy(self) -> _Streaming: ...
+
     _state: Sequence[np.ndarray] = ()
 
     @property
@@ -57,11 +68,11 @@ class _Streaming:
     def __copy__(self) -> Any:
         return self.copy()
 
-    def __deepcopy__(self, memo: dict) -> Any:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return self.copy()
 
 
-class Stream(_Streaming, _core.Stepper):
+class Stream(_Streaming, _Stepper):
     """An LSTM layer that is fed a frame at a time; `LSTM.stream` makes it.
 
     A call takes a frame, (batch_size, input_dim), and returns the output, (batch_size, units), as
@@ -102,7 +113,7 @@ class Stream(_Streaming, _core.Stepper):
     True
     """
 
-    def __new__(cls, cell: _core.Cell, state: Sequence[np.ndarray]) -> Stream:
+    def __new__(cls, cell: _core.Cell, state: Sequence[np.ndarray]) -> Self:
         h, c = (np.array(array, order="C") for array in state)
         output = h.view()
         output.flags.writeable = False
@@ -125,7 +136,7 @@ class Stream(_Streaming, _core.Stepper):
         h = self._state[0]
         return f"{len(h)} x {self.cell.input_dim} -> {self.cell.units}, {h.dtype}"
 
-    def copy(self) -> Stream:
+    def copy(self) -> Self:
         """An independent stream with the same weights and state."""
         with self.claim:
             return type(self)(self.cell, self._state)
@@ -158,6 +169,7 @@ class LayerStream(_Streaming):
             )
         with self.claim:
             before = [array.copy() for array in self._state]
+            output: np.ndarray
             output, *state = self._layer(x[:, None], initial_state=before)
             for own, new in zip(self._state, state, strict=True):
                 own[:] = new
@@ -167,7 +179,7 @@ class LayerStream(_Streaming):
     def _described(self) -> str:
         return f"{self._layer!r}, {len(self._state[0])} at a time"
 
-    def copy(self) -> LayerStream:
+    def copy(self) -> Self:
         """An independent stream with the same weights and state."""
         with self.claim:
             return type(self)(self._layer, self._state)
@@ -190,7 +202,8 @@ class FrameStream(_Streaming):
 
     def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
         x = np.asarray(frame)
-        return self._layer(x[:, None])[:, 0] if self._has_time else self._layer(x)
+        y: np.ndarray = self._layer(x[:, None])[:, 0] if self._has_time else self._layer(x)
+        return y
 
     def _described(self) -> str:
         return repr(self._layer)
@@ -252,6 +265,6 @@ class DenseStream(_Streaming):
         batch, inputs = self._shape
         return f"{batch} x {inputs} -> {self._buffer.shape[1]}, {self._buffer.dtype}"
 
-    def copy(self) -> DenseStream:
+    def copy(self) -> Self:
         """An independent stream with the same weights."""
         return type(self)(*self._made_of)

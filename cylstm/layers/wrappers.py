@@ -13,7 +13,7 @@ from cylstm._phase import training_phase
 from cylstm.layers._advice import what_is_no_layer
 from cylstm.layers._options import LayerOptions
 from cylstm.layers.core import Dense
-from cylstm.layers.differentiable import Backward, Differentiable
+from cylstm.layers.differentiable import Backward, Differentiable, Pulled
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Layer
 from cylstm.layers.nested import Nested, accepted
@@ -227,7 +227,7 @@ class TimeDistributed(Wrapper):
         layer._activity_losses = recorded  # the wrapper records its output as a whole
         variables, shape = layer.trainable_weights, outputs.shape
 
-        def backward(d_outputs: np.ndarray) -> tuple:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             gradients = pullback(d_outputs.reshape(shape))
             d_inputs = gradients.inputs
             return (

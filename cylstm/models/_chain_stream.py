@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -47,15 +47,17 @@ class ChainStream(_Streaming):
         self.claim = _core.Claim()
 
     def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
+        y: Any = frame
         with self.claim:
             for stream in self._streams:
-                frame = stream(frame)
-        return frame
+                y = stream(y)
+        array: np.ndarray = y
+        return array
 
     def _described(self) -> str:
         return ", ".join(map(repr, self._streams))
 
-    def copy(self) -> ChainStream:
+    def copy(self) -> Self:
         """An independent stream with the same weights and state."""
         with self.claim:
             return type(self)([stream.copy() for stream in self._streams])

@@ -151,7 +151,11 @@ class Steps:
         outputs = [run.values[id(t)] for t in self.outputs]
         masks = [run.masks[id(t)] for t in self.outputs]
         values, gradients = self.objective.assess(outputs, masks, samples.targets, samples.weights)
-        values[0] += sum(regularizers.penalty(v.regularizer, v.value) for v in self._penalised)
+        values[0] += sum(
+            regularizers.penalty(v.regularizer, v.value)
+            for v in self._penalised
+            if v.regularizer is not None
+        )
         values[0] += sum(run.activity_penalties())
         values[0] += sum(
             float(loss)
@@ -181,7 +185,7 @@ class Steps:
         gradients = []
         for variable in self._variables:
             gradient = found.of(variable)
-            if id(variable) in penalised:
+            if variable.regularizer is not None and id(variable) in penalised:
                 gradient = gradient + regularizers.gradient(variable.regularizer, variable.value)
             gradients.append(gradient)
         return gradients
