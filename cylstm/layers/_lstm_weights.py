@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from cylstm import _checks, activations, constraints, initializers, regularizers
+from cylstm.layers._options import Constrain, Initialize, Penalize
 from cylstm.variables import Variable
 
 __all__ = ["LSTMWeights"]
@@ -66,15 +67,15 @@ class LSTMWeights:
     recurrent_dropout: float
     activation: activations.Activation
     recurrent_activation: activations.Activation
-    kernel_initializer: Callable[..., np.ndarray]
-    recurrent_initializer: Callable[..., np.ndarray]
-    bias_initializer: Callable[..., np.ndarray]
-    kernel_regularizer: Callable[[np.ndarray], float] | None
-    recurrent_regularizer: Callable[[np.ndarray], float] | None
-    bias_regularizer: Callable[[np.ndarray], float] | None
-    kernel_constraint: Callable[[np.ndarray], np.ndarray] | None
-    recurrent_constraint: Callable[[np.ndarray], np.ndarray] | None
-    bias_constraint: Callable[[np.ndarray], np.ndarray] | None
+    kernel_initializer: Initialize
+    recurrent_initializer: Initialize
+    bias_initializer: Initialize
+    kernel_regularizer: Penalize
+    recurrent_regularizer: Penalize
+    bias_regularizer: Penalize
+    kernel_constraint: Constrain
+    recurrent_constraint: Constrain
+    bias_constraint: Constrain
     kernel: Variable
     recurrent_kernel: Variable
     bias: Variable | None

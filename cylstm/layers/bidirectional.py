@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Unpack
+from typing import Any, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -104,12 +104,12 @@ class Bidirectional(Wrapper):
             raise ValueError(f"merge_mode must be one of {_MERGE_MODES}, got {merge_mode!r}.")
         super().__init__(layer, weights=weights, **kwargs)
         self.merge_mode = merge_mode
-        self.zero_output_for_mask = bool(zero_output_for_mask)
-        self.forward_layer = _unbuilt_copy(layer, "forward")
-        self.backward_layer = _unbuilt_copy(layer, "backward")
+        self.zero_output_for_mask: bool = bool(zero_output_for_mask)
+        self.forward_layer: Recurrent = _unbuilt_copy(layer, "forward")
+        self.backward_layer: Recurrent = _unbuilt_copy(layer, "backward")
         self.backward_layer.go_backwards = not layer.go_backwards
-        self.return_sequences = layer.return_sequences
-        self.return_state = layer.return_state
+        self.return_sequences: bool = layer.return_sequences
+        self.return_state: bool = layer.return_state
         self.supports_masking = True
 
     def _sublayers(self) -> list[Layer]:
@@ -213,11 +213,9 @@ class Bidirectional(Wrapper):
         if states is None:
             return x
         first, second = self._halves(states)
-        return [
-            x,
-            *self.forward_layer._checked(x, None, first)[2],
-            *self.backward_layer._checked(x, None, second)[2],
-        ]
+        of_first = self.forward_layer._checked(x, None, first)[2]
+        of_second = self.backward_layer._checked(x, None, second)[2]
+        return [x, *(of_first or []), *(of_second or [])]
 
     def _check_shapes(self, shapes: Any) -> None:
         specs = list(self.forward_layer.input_spec)
@@ -235,10 +233,13 @@ class Bidirectional(Wrapper):
     def _constant_states(self, states: list[Any], batch: int | None) -> list[np.ndarray]:
         """As `Recurrent._constant_states`, for the layers of both directions."""
         first, second = self._halves(states)
-        found: list[np.ndarray] = self.forward_layer._constant_states(first, batch)
-        found += self.backward_layer._constant_states(second, len(found[0]))
-        return found
+        found = self.forward_layer._constant_states(first, batch)
+        return found + self.backward_layer._constant_states(second, len(found[0]))
 
+    @overload
+    def _halves(self, states: list[Any]) -> tuple[list[Any], list[Any]]: ...
+    @overload
+    def _halves(self, states: None) -> tuple[None, None]: ...
     def _halves(self, states: list[Any] | None) -> tuple[list[Any] | None, list[Any] | None]:
         """The initial states of each layer."""
         if states is None:

@@ -92,7 +92,7 @@ class Lambda(Layer):
         self.function = function
         self._output_shape = output_shape
         self.mask = mask
-        self.arguments = dict(arguments or {})
+        self.arguments: dict[str, Any] = dict(arguments or {})
         self.supports_masking = True
         self._takes_mask = "mask" in _parameters(function)
         self._dtypes: list[str] | None = None  # of symbolic inputs, which it is tried on

@@ -22,9 +22,25 @@ from cylstm.layers import (
     _symbolic,
     _weights,
 )
+from cylstm.layers._calls import get_input_at as _get_input_at
+from cylstm.layers._calls import get_input_mask_at as _get_input_mask_at
+from cylstm.layers._calls import get_input_shape_at as _get_input_shape_at
+from cylstm.layers._calls import get_output_at as _get_output_at
+from cylstm.layers._calls import get_output_mask_at as _get_output_mask_at
+from cylstm.layers._calls import get_output_shape_at as _get_output_shape_at
 from cylstm.layers._gradients import Gradients
 from cylstm.layers._looks import described_layer
+from cylstm.layers._losses import add_loss as _add_loss
+from cylstm.layers._losses import add_update as _add_update
 from cylstm.layers._losses import as_list
+from cylstm.layers._losses import get_losses_for as _get_losses_for
+from cylstm.layers._losses import get_updates_for as _get_updates_for
+from cylstm.layers._options import Penalize
+from cylstm.layers._weights import add_variable as _add_variable
+from cylstm.layers._weights import add_weight as _add_weight
+from cylstm.layers._weights import count_params as _count_params
+from cylstm.layers._weights import get_weights as _get_weights
+from cylstm.layers._weights import set_weights as _set_weights
 from cylstm.layers.input_spec import batch_shape
 from cylstm.layers.streams import FrameStream
 from cylstm.variables import Variable
@@ -86,7 +102,7 @@ class Layer:
     framewise = False
     """Whether the outputs at a timestep depend on that timestep of the inputs alone."""
 
-    __signature__ = WholeSignature()
+    __signature__: WholeSignature = WholeSignature()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -106,13 +122,15 @@ class Layer:
     ) -> None:
         if not isinstance(name, str | None):
             raise TypeError(f"name must be a string, got {_checks.described(name)}.")
-        self.name = name or unique_name(type(self).__name__)
-        self.trainable = bool(trainable)
+        self.name: str = name or unique_name(type(self).__name__)
+        self.trainable: bool = bool(trainable)
         self._dtype = np.dtype("float32" if dtype is None else _checks.float_dtype(dtype))
-        self.activity_regularizer = regularizers.get(activity_regularizer)
-        self.batch_input_shape = batch_shape(input_shape, batch_input_shape, batch_size)
+        self.activity_regularizer: Penalize = regularizers.get(activity_regularizer)
+        self.batch_input_shape: tuple[int | None, ...] | None = batch_shape(
+            input_shape, batch_input_shape, batch_size
+        )
         self._initial_weights = weights
-        self.built = False
+        self.built: bool = False
         self.supports_masking = False
         self.input_spec: Any = None  # a list of InputSpec
         self._variables: list[Variable] = []
@@ -130,11 +148,11 @@ class Layer:
 
     # ------------------------------------------------------------------ weights
 
-    add_weight = _weights.add_weight
-    add_variable = _weights.add_variable
-    get_weights = _weights.get_weights
-    set_weights = _weights.set_weights
-    count_params = _weights.count_params
+    add_weight = _add_weight
+    add_variable = _add_variable
+    get_weights = _get_weights
+    set_weights = _set_weights
+    count_params = _count_params
 
     @property
     def trainable_weights(self) -> list[Variable]:
@@ -176,10 +194,10 @@ class Layer:
 
     # ------------------------------------------------------------------ losses and updates
 
-    add_loss = _losses.add_loss
-    add_update = _losses.add_update
-    get_losses_for = _losses.get_losses_for
-    get_updates_for = _losses.get_updates_for
+    add_loss = _add_loss
+    add_update = _add_update
+    get_losses_for = _get_losses_for
+    get_updates_for = _get_updates_for
 
     @property
     def losses(self) -> list[Any]:
@@ -197,12 +215,12 @@ class Layer:
 
     # ------------------------------------------------------------------ symbolic calls
 
-    get_input_at = _calls.get_input_at
-    get_output_at = _calls.get_output_at
-    get_input_shape_at = _calls.get_input_shape_at
-    get_output_shape_at = _calls.get_output_shape_at
-    get_input_mask_at = _calls.get_input_mask_at
-    get_output_mask_at = _calls.get_output_mask_at
+    get_input_at = _get_input_at
+    get_output_at = _get_output_at
+    get_input_shape_at = _get_input_shape_at
+    get_output_shape_at = _get_output_shape_at
+    get_input_mask_at = _get_input_mask_at
+    get_output_mask_at = _get_output_mask_at
 
     @property
     def scope_name(self) -> str:

@@ -145,8 +145,8 @@ class LSTM(LSTMSteps, Recurrent):
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
         )
-        self.state_spec = [InputSpec(shape=(None, self.units)) for _ in range(2)]
-        self.states = [None, None]
+        self.state_spec: list[InputSpec] = [InputSpec(shape=(None, self.units)) for _ in range(2)]
+        self.states: list[np.ndarray | None] = [None, None]
         self._own: Variable | None = None  # what the cell of a variant reads besides
         self._cell: _engines.Cell | None = None
         self._cell_activations: tuple[Any, Any] = (None, None)
@@ -166,7 +166,7 @@ class LSTM(LSTMSteps, Recurrent):
             raise ValueError(f"Layer {self.name} needs the last axis of its input to be known.")
         batch = self._fixed_batch(shape)
         self._add_weights(shape[2])
-        self.input_spec = [InputSpec(shape=(batch, None, self.input_dim))]
+        self.input_spec: list[InputSpec] = [InputSpec(shape=(batch, None, self.input_dim))]
         self.built = True
         if self.stateful:
             self.reset_states()

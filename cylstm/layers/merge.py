@@ -151,7 +151,7 @@ class Subtract(_Elementwise):
     [[4.0, 5.0]]
     """
 
-    greatest_number = 2
+    greatest_number: float = 2
 
     def merged(self, inputs: list[np.ndarray]) -> np.ndarray:
         """The output."""

@@ -49,7 +49,7 @@ class Concatenate(Merge):
 
     def __init__(self, axis: int = -1, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        self.axis = _integer(axis, "axis", TypeError)
+        self.axis: int = _integer(axis, "axis", TypeError)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """The shape of the output, given the list of shapes of the inputs.
@@ -164,7 +164,7 @@ class Dot(Merge):
     array([[0.6]], dtype=float32)
     """
 
-    greatest_number = 2
+    greatest_number: float = 2
 
     def __init__(
         self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Unpack[LayerOptions]
@@ -176,7 +176,7 @@ class Dot(Merge):
             self.axes: Any = tuple(_integer(axis, "axes", ValueError) for axis in axes)
         else:
             self.axes = _integer(axes, "axes", TypeError)
-        self.normalize = bool(normalize)
+        self.normalize: bool = bool(normalize)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """The shape of the output, given the list of shapes of both inputs.

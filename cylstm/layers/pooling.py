@@ -36,10 +36,10 @@ class _Pooling1D(Differentiable):
         **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
-        self.pool_size = single(pool_size, "pool_size")
-        self.strides = self.pool_size if strides is None else single(strides, "strides")
-        self.padding = padding_name(padding, ("valid", "same"))
-        self.input_spec = [InputSpec(ndim=3)]
+        self.pool_size: tuple[int] = single(pool_size, "pool_size")
+        self.strides: tuple[int] = self.pool_size if strides is None else single(strides, "strides")
+        self.padding: str = padding_name(padding, ("valid", "same"))
+        self.input_spec: list[InputSpec] = [InputSpec(ndim=3)]
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """(batch, windows, features) for an input of (batch, timesteps, features).
@@ -183,7 +183,7 @@ class _GlobalPooling1D(Differentiable):
     @_spellings.global_pooling1d
     def __init__(self, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        self.input_spec = [InputSpec(ndim=3)]
+        self.input_spec: list[InputSpec] = [InputSpec(ndim=3)]
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """(batch, features) for an input of (batch, timesteps, features).

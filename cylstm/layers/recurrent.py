@@ -68,14 +68,14 @@ class Recurrent(Layer):
         super().__init__(**_with_input_shape(kwargs))
         if implementation not in (0, 1, 2):
             raise ValueError(f"implementation must be 0, 1 or 2, got {implementation!r}.")
-        self.return_sequences = bool(return_sequences)
-        self.return_state = bool(return_state)
-        self.go_backwards = bool(go_backwards)
-        self.stateful = bool(stateful)
-        self.unroll = bool(unroll)
-        self.implementation = int(implementation)
+        self.return_sequences: bool = bool(return_sequences)
+        self.return_state: bool = bool(return_state)
+        self.go_backwards: bool = bool(go_backwards)
+        self.stateful: bool = bool(stateful)
+        self.unroll: bool = bool(unroll)
+        self.implementation: int = int(implementation)
         self.supports_masking = True
-        self.input_spec = [InputSpec(ndim=3)]
+        self.input_spec: list[InputSpec] = [InputSpec(ndim=3)]
         self.state_spec: list[InputSpec] = []
         self.states: list[np.ndarray | None] = []
         self._turn = Turn()

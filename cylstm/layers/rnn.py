@@ -104,7 +104,6 @@ class RNN(Nested, Recurrent):
     """
 
     stateful = False  # its own, not that of a layer within
-    reset_states = Recurrent.reset_states
 
     def __init__(
         self,
@@ -133,10 +132,16 @@ class RNN(Nested, Recurrent):
         self.cell = cell
         self._num_constants: int | None = None
         self._set_state_spec()
-        self.states = [None] * len(self.state_spec)
+        self.states: list[np.ndarray | None] = [None] * len(self.state_spec)
+
+    def reset_states(self, states: Sequence[npt.ArrayLike] | None = None) -> None:
+        """See `Recurrent.reset_states`: the states are its own, not those of a layer within."""
+        Recurrent.reset_states(self, states)
 
     def _set_state_spec(self) -> None:
-        self.state_spec = [InputSpec(shape=(None, n)) for n in cells.state_sizes(self.cell)]
+        self.state_spec: list[InputSpec] = [
+            InputSpec(shape=(None, n)) for n in cells.state_sizes(self.cell)
+        ]
 
     @property
     def units(self) -> int:  # type: ignore[override]  # it is that of the cell
@@ -170,7 +175,7 @@ class RNN(Nested, Recurrent):
             constants = [tuple(s) for s in shapes[len(shapes) - count :]]
             self.cell._ensure_built_for([at_a_step, *constants] if constants else at_a_step)
         self._set_state_spec()
-        self.input_spec = [InputSpec(shape=(batch, None, shape[2]))]
+        self.input_spec: list[InputSpec] = [InputSpec(shape=(batch, None, shape[2]))]
         self.built = True
         if self.stateful:
             self.reset_states()

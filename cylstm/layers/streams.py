@@ -158,7 +158,7 @@ class LayerStream(_Streaming):
         self._layer.return_sequences, self._layer.return_state = False, True
         self._layer.stateful = False
         self._state = [np.array(array, order="C") for array in state]
-        self.claim = _core.Claim()
+        self.claim: _core.Claim = _core.Claim()
 
     def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
         x = _checks.as_array(frame, self._state[0].dtype, "A frame")
@@ -196,7 +196,7 @@ class FrameStream(_Streaming):
 
     def __init__(self, layer: Any) -> None:
         self._layer = copy.deepcopy(layer)
-        self.claim = _core.Claim()
+        self.claim: _core.Claim = _core.Claim()
         spec = layer.input_spec and layer.input_spec[0]
         self._has_time = not (spec and spec.ndim == 2)  # behind an LSTM without return_sequences
 
@@ -242,7 +242,7 @@ class DenseStream(_Streaming):
         self._flat = self._buffer.reshape(-1)
         self._output = self._buffer.view()
         self._output.flags.writeable = False
-        self.claim = _core.Claim()
+        self.claim: _core.Claim = _core.Claim()
 
     def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
         x = _checks.as_array(frame, self._kernel.dtype, "A frame")

@@ -11,7 +11,7 @@ import numpy as np
 from cylstm import _checks, _registry
 from cylstm._phase import training_phase
 from cylstm.layers._advice import what_is_no_layer
-from cylstm.layers._options import LayerOptions
+from cylstm.layers._options import LayerOptions, Penalize
 from cylstm.layers.core import Dense
 from cylstm.layers.differentiable import Backward, Differentiable, Pulled
 from cylstm.layers.input_spec import InputSpec
@@ -52,7 +52,7 @@ class Wrapper(Nested, Differentiable):
     def __init__(self, layer: Layer, **kwargs: Unpack[LayerOptions]) -> None:
         if not isinstance(layer, Layer):
             raise TypeError(f"{type(self).__name__} wraps a layer, got {what_is_no_layer(layer)}.")
-        self.input_dtype = self._fed_dtype(layer, kwargs.pop("dtype", None))
+        self.input_dtype: str = self._fed_dtype(layer, kwargs.pop("dtype", None))
         super().__init__(**kwargs | {"dtype": layer.dtype})
         self.layer = layer
 
@@ -153,9 +153,9 @@ class TimeDistributed(Wrapper):
                 "through it as rows of one batch."
             )
         if self.activity_regularizer is None:
-            self.activity_regularizer = layer.activity_regularizer
+            self.activity_regularizer: Penalize = layer.activity_regularizer
         self.supports_masking = True
-        self.input_spec = [InputSpec(min_ndim=3)]
+        self.input_spec: list[InputSpec] = [InputSpec(min_ndim=3)]
 
     def stream(self, batch_size: int = 1) -> Any:
         """See `Layer.stream`."""

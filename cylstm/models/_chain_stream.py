@@ -44,7 +44,7 @@ class ChainStream(_Streaming):
     def __init__(self, streams: Sequence[Any]) -> None:
         self._streams = list(streams)
         self._state = [array for stream in self._streams for array in stream._state]
-        self.claim = _core.Claim()
+        self.claim: _core.Claim = _core.Claim()
 
     def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
         y: Any = frame

@@ -122,7 +122,8 @@ class Sequential(Model):
         if self._layers:
             self.outputs = [below]
         else:
-            self.inputs, self.outputs, self.built = [], [], False
+            self.inputs, self.outputs = [], []
+            self.built: bool = False
             self._begins_with_input = False
 
     def build(self, input_shape: Sequence[int | None] | None = None) -> None:

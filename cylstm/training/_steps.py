@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cylstm import _warning, regularizers
+from cylstm.graph import SymbolicTensor
 from cylstm.layers._own_code import training_of
 from cylstm.layers._turns import in_turn
 from cylstm.training._data import Samples
@@ -52,7 +53,7 @@ class Steps:
 
     def __init__(self, model: Trainable, objective: Objective) -> None:
         self.objective = objective
-        self.outputs = list(model.outputs)
+        self.outputs: list[SymbolicTensor] = list(model.outputs)
         self._model = model
         self._layers = list({id(layer): layer for layer in _all_layers(model)}.values())
         self._flags = [layer.trainable for layer in self._layers]

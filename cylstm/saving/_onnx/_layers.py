@@ -191,7 +191,7 @@ class OnnxConstant(Differentiable):
 class _OfLengths(Merge):
     """The frame of a layer of sequences and how long each of them is."""
 
-    greatest_number = 2
+    greatest_number: float = 2
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """That of the sequences."""
