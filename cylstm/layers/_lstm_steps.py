@@ -16,9 +16,7 @@ __all__ = ["LSTMSteps", "drawn_masks"]
 class LSTMSteps(LSTMWeights):
     """Dropout masks, and one step at a time: what a subclass of `LSTM` may override."""
 
-    name: str
     implementation: int
-    _dtype: np.dtype
 
     def get_constants(self, inputs: np.ndarray, training: bool | None = None) -> list[Any]:
         """The scaled dropout masks: [of the inputs, of the outputs fed back], for i, f, c, o.

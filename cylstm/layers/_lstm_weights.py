@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,11 @@ import numpy.typing as npt
 from cylstm import _checks, activations, constraints, initializers, regularizers
 from cylstm.layers._options import Constrain, Initialize, Penalize
 from cylstm.variables import Variable
+
+if TYPE_CHECKING:
+    from cylstm.layers.layer import Layer as _Base  # what the classes that have it derive from
+else:
+    _Base = object
 
 __all__ = ["LSTMWeights"]
 
@@ -43,7 +48,7 @@ class _GateView:
         return variable.value[..., self.gate * units : (self.gate + 1) * units]
 
 
-class LSTMWeights:
+class LSTMWeights(_Base):
     """The kernel, the recurrent kernel and the bias, with the gates i, f, c, o side by side."""
 
     kernel_i: _GateView = _GateView("kernel", 0)
@@ -79,7 +84,6 @@ class LSTMWeights:
     kernel: Variable
     recurrent_kernel: Variable
     bias: Variable | None
-    add_weight: Any  # of `Layer`
 
     def _set_options(
         self,
@@ -105,14 +109,13 @@ class LSTMWeights:
         self.input_dim = _checks.positive_int(input_dim, "input_dim")
 
         def weight(name: str, shape: tuple[int, ...], prefix: str, initializer: Any) -> Variable:
-            variable: Variable = self.add_weight(
+            return self.add_weight(
                 name,
                 shape,
                 initializer=initializer,
                 regularizer=getattr(self, f"{prefix}_regularizer"),
                 constraint=getattr(self, f"{prefix}_constraint"),
             )
-            return variable
 
         self.kernel = weight(
             "kernel",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -152,7 +152,7 @@ class StackedRNNCells(Nested):
     @classmethod
     def from_config(
         cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
-    ) -> StackedRNNCells:
+    ) -> Self:
         """A new stack with the configuration that `get_config` returned."""
         cells = [deserialize(cell, custom_objects) for cell in config["cells"]]
         return cls(**config | {"cells": cells})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from inspect import signature
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 import numpy as np
 
@@ -191,7 +191,7 @@ class Lambda(Layer):
     @classmethod
     def from_config(
         cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
-    ) -> Lambda:
+    ) -> Self:
         """A new layer with the configuration that `get_config` returned, here or in Keras 2.
 
         Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +42,7 @@ from cylstm.layers._weights import count_params as _count_params
 from cylstm.layers._weights import get_weights as _get_weights
 from cylstm.layers._weights import set_weights as _set_weights
 from cylstm.layers.input_spec import batch_shape
-from cylstm.layers.streams import FrameStream
+from cylstm.layers.streams import FrameStream, Streaming
 from cylstm.variables import Variable
 
 __all__ = ["Gradients", "Layer"]
@@ -368,7 +368,7 @@ class Layer:
 
         return outputs, pullback
 
-    def stream(self, batch_size: int = 1) -> Any:
+    def stream(self, batch_size: int = 1) -> Streaming:
         """A stream: an object that is called with one timestep after the other.
 
         Parameters
@@ -499,11 +499,11 @@ class Layer:
         return _config.config_of(self, Layer)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Layer:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """A new layer with the configuration that `get_config` returned."""
         return cls(**config)
 
-    def _twin(self) -> Layer:
+    def _twin(self) -> Self:
         """A layer of the same configuration, with new weights and unconnected."""
         return type(self).from_config(self.get_config())
 

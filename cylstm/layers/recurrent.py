@@ -18,7 +18,7 @@ from cylstm.layers._turns import Turn, in_turn
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Gradients, Layer
 from cylstm.layers.nested import accepted
-from cylstm.layers.streams import LayerStream
+from cylstm.layers.streams import LayerStream, Stream
 
 __all__ = ["Recurrent"]
 
@@ -412,7 +412,7 @@ class Recurrent(Layer):
 
     # ------------------------------------------------------------------ streams
 
-    def stream(self, batch_size: int = 1) -> Any:
+    def stream(self, batch_size: int = 1) -> Stream | LayerStream:
         """A stream: an object that is called with one frame after the other.
 
         Parameters
@@ -438,7 +438,7 @@ class Recurrent(Layer):
         state = [np.zeros(shape, self._dtype) for shape in self._state_shapes(batch_size)]
         return self._stream_from(state)
 
-    def _stream_from(self, state: list[np.ndarray]) -> Any:
+    def _stream_from(self, state: list[np.ndarray]) -> Stream | LayerStream:
         return LayerStream(self, state)
 
     # ------------------------------------------------------------------ symbolic calls

@@ -23,15 +23,16 @@ else:
     _Stepper = _core.Stepper
 
 
-class _Streaming:
+class Streaming:
     """What the streams share: a state, how to change it, and that one call does so at a time."""
 
     claim: _core.Claim
 
     if TYPE_CHECKING:
 
+        def __call__(self, frame: Any) -> np.ndarray: ...
         def _described(self) -> str: ...
-        def copy(self) -> _Streaming: ...
+        def copy(self) -> Streaming: ...
 
     _state: Sequence[np.ndarray] = ()
 
@@ -72,7 +73,7 @@ class _Streaming:
         return self.copy()
 
 
-class Stream(_Streaming, _Stepper):
+class Stream(Streaming, _Stepper):
     """An LSTM layer that is fed a frame at a time; `LSTM.stream` makes it.
 
     A call takes a frame, (batch_size, input_dim), and returns the output, (batch_size, units), as
@@ -142,7 +143,7 @@ class Stream(_Streaming, _Stepper):
             return type(self)(self.cell, self._state)
 
 
-class LayerStream(_Streaming):
+class LayerStream(Streaming):
     """The same for a recurrent layer that only Python can run: with its own `step`, or activation.
 
     Parameters
@@ -185,7 +186,7 @@ class LayerStream(_Streaming):
             return type(self)(self._layer, self._state)
 
 
-class FrameStream(_Streaming):
+class FrameStream(Streaming):
     """A layer whose outputs at a timestep depend on that timestep alone.
 
     Parameters
@@ -213,7 +214,7 @@ class FrameStream(_Streaming):
         return self
 
 
-class DenseStream(_Streaming):
+class DenseStream(Streaming):
     """A dense layer that is fed a frame at a time, without new arrays.
 
     A call takes a frame, (batch_size, input_dim), and returns a read-only array, (batch_size,

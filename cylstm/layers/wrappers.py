@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Layer
 from cylstm.layers.nested import Nested, accepted
 from cylstm.layers.serialization import deserialize
+from cylstm.layers.streams import Streaming
 
 __all__ = ["TimeDistributed", "Wrapper"]
 
@@ -84,7 +85,7 @@ class Wrapper(Nested, Differentiable):
     @classmethod
     def from_config(
         cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
-    ) -> Wrapper:
+    ) -> Self:
         """A new wrapper with the configuration that `get_config` returned.
 
         Parameters
@@ -157,7 +158,7 @@ class TimeDistributed(Wrapper):
         self.supports_masking = True
         self.input_spec: list[InputSpec] = [InputSpec(min_ndim=3)]
 
-    def stream(self, batch_size: int = 1) -> Any:
+    def stream(self, batch_size: int = 1) -> Streaming:
         """See `Layer.stream`."""
         dense = isinstance(self.layer, Dense)
         return self.layer.stream(batch_size) if dense else super().stream(batch_size)

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cylstm import _core
-from cylstm.layers.streams import _Streaming
+from cylstm.layers.streams import Streaming
 
 __all__ = ["ChainStream"]
 
 
-class ChainStream(_Streaming):
+class ChainStream(Streaming):
     """Streams one after the other, each fed with what the one before gives; of a model.
 
     Parameters
