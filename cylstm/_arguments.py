@@ -168,7 +168,7 @@ class NamedArguments:
 def suggest_arguments(cls: type) -> None:
     """Let the ``__init__`` of a class, if it defines one, name the nearest for an unknown one."""
     if "__init__" in vars(cls):
-        cls.__init__ = _suggesting_init(cls.__init__)  # type: ignore[misc]
+        cls.__init__ = _suggesting_init(cls.__init__)  # type: ignore[misc]  # of this class alone
 
 
 def _suggesting_init(init: Callable[..., None]) -> Callable[..., None]:

@@ -83,8 +83,8 @@ class Spellings:
                 self._respell(title, args, kwargs)
             return called(*args, **kwargs)
 
-        respelled.other_names = tuple(self.new)  # type: ignore[attr-defined]
-        return respelled  # type: ignore[return-value]
+        respelled.other_names = tuple(self.new)  # type: ignore[attr-defined]  # for errors
+        return respelled  # type: ignore[return-value]  # with more spellings
 
     def _respell(self, title: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Spell the named arguments as the function does, and warn if they were of Keras 1."""
@@ -382,7 +382,7 @@ def add_weight(function: Call) -> Call:
             kwargs["name"] = f"weight_{len(layer.weights) + 1}"
         return function(layer, *args, **kwargs)
 
-    return respelled  # type: ignore[return-value]
+    return respelled  # type: ignore[return-value]  # with more spellings
 
 
 def class_form(

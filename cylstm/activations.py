@@ -78,7 +78,7 @@ def _builtin(product: _Product) -> Callable[[_Function], _Function]:
 
             return _trace.record(step, [x.read() if isinstance(x, _trace.Readable) else x])
 
-        activation.vjp = product  # type: ignore[attr-defined]
+        activation.vjp = product  # type: ignore[attr-defined]  # for `vjp` to find
         _BUILTINS[function.__name__] = activation
         return activation  # type: ignore[return-value]  # it takes the same arguments
 

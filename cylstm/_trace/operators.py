@@ -78,13 +78,13 @@ class Operators:
         __gt__, __ge__ = _binary(np.greater), _binary(np.greater_equal)
 
     def __neg__(self) -> Any:
-        return np.negative(self)  # type: ignore[call-overload]
+        return np.negative(self)  # type: ignore[call-overload]  # by `__array_ufunc__`
 
     def __pos__(self) -> Any:
         return self
 
     def __abs__(self) -> Any:
-        return np.absolute(self)  # type: ignore[call-overload]
+        return np.absolute(self)  # type: ignore[call-overload]  # by `__array_ufunc__`
 
     def __invert__(self) -> Any:
-        return np.invert(self)  # type: ignore[call-overload]
+        return np.invert(self)  # type: ignore[call-overload]  # by `__array_ufunc__`

@@ -143,7 +143,7 @@ class PReLU(Differentiable):
         self.input_spec: list[InputSpec] = [InputSpec(min_ndim=2)]
 
     @property
-    def framewise(self) -> bool:  # type: ignore[override]
+    def framewise(self) -> bool:  # type: ignore[override]  # it depends on an argument
         """Whether it may stream: not where each timestep has slopes of its own."""
         over_time = self.built and len(self.alpha.shape) > 1
         return not over_time or 1 in (self.shared_axes or [])

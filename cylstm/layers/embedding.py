@@ -94,7 +94,7 @@ class Embedding(Differentiable):
         self.mask_zero: bool = bool(mask_zero)
 
     @property
-    def framewise(self) -> bool:  # type: ignore[override]
+    def framewise(self) -> bool:  # type: ignore[override]  # it depends on an argument
         """Whether it may stream: not where it masks, as streams skip no timesteps."""
         return not self.mask_zero
 

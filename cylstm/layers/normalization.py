@@ -54,7 +54,7 @@ class _Normalization(Differentiable):
         self.supports_masking = True
 
     @property
-    def framewise(self) -> bool:  # type: ignore[override]
+    def framewise(self) -> bool:  # type: ignore[override]  # it depends on an argument
         """Whether each timestep is treated by itself: where the features are the last axis."""
         return self.axis in (-1, [-1], (-1,))
 

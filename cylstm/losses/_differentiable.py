@@ -135,7 +135,7 @@ def with_gradient(gradient: Loss) -> Callable[[Loss], Loss]:
     """
 
     def decorate(loss: Loss) -> Loss:
-        loss.gradient = gradient  # type: ignore[attr-defined]
+        loss.gradient = gradient  # type: ignore[attr-defined]  # for `gradient` to find
         return loss
 
     return decorate
