@@ -1,6 +1,7 @@
 """The public names of the package with their signatures, as recorded in data/public_names.txt.
 
-python tests/public_names.py    # writes the record anew
+python tests/public_names.py      # writes the record anew
+python tests/public_names.py -    # prints what it would be
 
 A name is recorded in full once: where it is defined, if that module is public. Elsewhere it is said
 what it is the same as. Of a class those members are recorded that it defines itself.
@@ -10,6 +11,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import sys
 from pathlib import Path
 
 import cylstm
@@ -119,4 +121,7 @@ def shown(annotation):
 
 
 if __name__ == "__main__":
-    RECORD.write_text(record(), encoding="utf-8")
+    if sys.argv[1:] == ["-"]:
+        sys.stdout.buffer.write(record().encode())
+    else:
+        RECORD.write_text(record(), encoding="utf-8")
