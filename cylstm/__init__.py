@@ -63,11 +63,11 @@ try:
 
     if _find_spec("cylstm._blas") is None:  # it is loaded when first needed, which may be late
         raise ImportError("No module named 'cylstm._blas'")
-except ImportError as error:
+except ImportError as _error:
     raise ImportError(
-        f"The compiled core of cylstm cannot be imported ({error}). In a source checkout, build it "
-        "with `pip install -e .`; elsewhere, install cylstm again."
-    ) from error
+        f"The compiled core of cylstm cannot be imported ({_error}). In a source checkout, build "
+        "it with `pip install -e .`; elsewhere, install cylstm again."
+    ) from _error
 
 from cylstm import _keras_names, _layer_names, _lazy, _storage
 

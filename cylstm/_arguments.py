@@ -158,7 +158,7 @@ class WholeSignature:
 class NamedArguments:
     """Base of classes that show all their arguments, and name the nearest for an unknown one."""
 
-    __signature__ = WholeSignature()
+    __signature__: WholeSignature = WholeSignature()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -168,7 +168,7 @@ class NamedArguments:
 def suggest_arguments(cls: type) -> None:
     """Let the ``__init__`` of a class, if it defines one, name the nearest for an unknown one."""
     if "__init__" in vars(cls):
-        cls.__init__ = _suggesting_init(cls.__init__)  # type: ignore[misc]
+        cls.__init__ = _suggesting_init(cls.__init__)  # type: ignore[misc]  # of this class alone
 
 
 def _suggesting_init(init: Callable[..., None]) -> Callable[..., None]:

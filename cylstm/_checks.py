@@ -119,7 +119,7 @@ def as_array(value: Any, dtype: np.dtype, name: str) -> np.ndarray:
     return array if type(array) is np.ndarray else array.view(np.ndarray)
 
 
-def is_array(value: Any, dtype: np.dtype, shape: tuple[int, ...]) -> TypeGuard[np.ndarray]:
+def is_array(value: Any, dtype: np.dtype, shape: tuple[int | None, ...]) -> TypeGuard[np.ndarray]:
     """Whether a value is an array of this dtype and shape, C-contiguous and aligned: quick to see.
 
     A read-only one may be taken for none; `as_array` finds out.

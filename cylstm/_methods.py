@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from operator import attrgetter
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 __all__ = ["delegated", "member"]
@@ -35,16 +34,16 @@ def member(function: Call) -> Call:
 
 
 def delegated(
-    method: Callable[Concatenate[Part, P], R], part: str
-) -> Callable[Concatenate[Any, P], R]:
+    method: Callable[Concatenate[Part, P], R],
+) -> Callable[[Callable[[Any], Part]], Callable[Concatenate[Any, P], R]]:
     """A method that a part of the object carries out: with its signature and its text of `help`.
+
+    A decorator of the function that says which part it is.
 
     Parameters
     ----------
     method : function
         Of the class of the part.
-    part : str
-        The attribute that holds the part, with dots for a part of a part.
 
     Examples
     --------
@@ -52,14 +51,17 @@ def delegated(
     ...     def start(self, gear=1): return f"started in gear {gear}"
     >>> class Car:
     ...     def __init__(self): self._engine = Engine()
-    ...     start = delegated(Engine.start, "_engine")
+    ...     @delegated(Engine.start)
+    ...     def start(self): return self._engine
     >>> Car().start(gear=2)
     'started in gear 2'
     """
-    of = attrgetter(part)
 
-    @wraps(method)
-    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return method(of(self), *args, **kwargs)
+    def decorate(part: Callable[[Any], Part]) -> Callable[Concatenate[Any, P], R]:
+        @wraps(method)
+        def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            return method(part(self), *args, **kwargs)
 
-    return call
+        return call
+
+    return decorate

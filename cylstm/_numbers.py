@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Generic, Literal, Self, SupportsFloat, TypeVar, overload
 
 import numpy as np
 
 __all__ = ["Hyperparameter", "real", "single"]
+
+_Number = TypeVar("_Number", float, float | None)
 
 
 def real(
@@ -80,7 +82,7 @@ def single(value: float) -> float:
     return float(np.float32(value))
 
 
-class Hyperparameter:
+class Hyperparameter(Generic[_Number]):
     """An attribute that is checked whenever it is set, and then a Python float.
 
     Parameters
@@ -100,6 +102,21 @@ class Hyperparameter:
     1.0
     """
 
+    @overload
+    def __init__(
+        self: Hyperparameter[float],
+        minimum: float = ...,
+        maximum: float = ...,
+        optional: Literal[False] = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Hyperparameter[float | None],
+        minimum: float = ...,
+        maximum: float = ...,
+        *,
+        optional: Literal[True],
+    ) -> None: ...
     def __init__(
         self, minimum: float = -math.inf, maximum: float = math.inf, optional: bool = False
     ) -> None:
@@ -110,7 +127,11 @@ class Hyperparameter:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type | None = None) -> _Number: ...
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
         if instance is None:
             return self
         try:
@@ -118,7 +139,7 @@ class Hyperparameter:
         except KeyError:
             raise AttributeError(f"{self.name} has not been set") from None
 
-    def __set__(self, instance: Any, value: Any) -> None:
+    def __set__(self, instance: object, value: SupportsFloat | None) -> None:
         if not (value is None and self.optional):
             value = float(real(value, self.name, self.minimum, self.maximum))
         instance.__dict__[self.name] = value

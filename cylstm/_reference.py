@@ -92,7 +92,8 @@ def _with_masks(masks: np.ndarray, a: np.ndarray, *columns: np.ndarray) -> Itera
 def gate_product(a: np.ndarray, weights: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
     """(a * mask_g) weights_g for the gates g side by side; a is (batch, ..., width)."""
     if masks is None:
-        return np.matmul(a, weights)
+        product: np.ndarray = np.matmul(a, weights)
+        return product
     products = [(a * mask) @ weights_g for mask, weights_g in _with_masks(masks, a, weights)]
     return np.concatenate(products, axis=-1)
 
@@ -102,15 +103,19 @@ def gate_product_backward(
 ) -> np.ndarray:
     """sum_g mask_g * (dz_g weights_g^T)."""
     if masks is None:
-        return np.matmul(dz, weights.T)
+        product: np.ndarray = np.matmul(dz, weights.T)
+        return product
     parts = _with_masks(masks, dz, dz, weights)
-    return np.sum([mask * (dz_g @ weights_g.T) for mask, dz_g, weights_g in parts], axis=0)
+    products = [mask * (dz_g @ weights_g.T) for mask, dz_g, weights_g in parts]
+    total: np.ndarray = np.sum(products, axis=0)
+    return total
 
 
 def product_gradient(a: np.ndarray, dz: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
     """(a * mask_g)^T dz_g for the gates g side by side; a and dz are of one timestep."""
     if masks is None:
-        return np.matmul(a.T, dz)
+        gradient: np.ndarray = np.matmul(a.T, dz)
+        return gradient
     products = [(a * mask).T @ dz_g for mask, dz_g in _with_masks(masks, a, dz)]
     return np.concatenate(products, axis=-1)
 
@@ -186,7 +191,7 @@ class Cell:
         final_states: bool,
         keep: bool,
         pool: object,
-    ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    ) -> tuple[Any, Any, Any, Any]:
         """Run the sequence: (F1) to (F5). A pool, which speeds the core up, has no meaning here."""
         h, c = self._checked(inputs, mask, states, input_masks, recurrent_masks)
         batch, timesteps, _ = inputs.shape

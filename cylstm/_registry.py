@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -260,6 +260,37 @@ def unknown_name_message(kind: str, name: object, known: Iterable[str]) -> str:
     )
 
 
+if TYPE_CHECKING:
+    from typing import Protocol, TypeVar, overload
+
+    _Found = TypeVar("_Found", covariant=True)
+
+    class Get(Protocol[_Found]):
+        """`Registry.get` as the public function of a module, where None is an error."""
+
+        def __call__(self, identifier: Any) -> _Found: ...
+
+    class GetOptional(Protocol[_Found]):
+        """The same, where None stands for nothing."""
+
+        @overload
+        def __call__(self, identifier: None) -> None: ...
+        @overload
+        def __call__(self, identifier: Any) -> _Found: ...
+
+    class Serialize(Protocol):
+        """`Registry.serialize` as the public function of a module."""
+
+        def __call__(self, instance: Any) -> Any: ...
+
+    class Deserialize(Protocol[_Found]):
+        """`Registry.deserialize` as the public function of a module."""
+
+        def __call__(
+            self, config: Any, custom_objects: Mapping[str, Any] | None = None
+        ) -> _Found: ...
+
+
 _REQUIRED = object()
 
 
@@ -492,7 +523,7 @@ class Configurable(NamedArguments):
         return f"{type(self).__name__}({arguments})"
 
 
-def argument_names(cls: type) -> tuple[str, ...]:
+def argument_names(cls: type[Any]) -> tuple[str, ...]:
     """Return the arguments of the ``__init__`` of a class, without `*args` and `**kwargs`."""
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]

@@ -71,19 +71,20 @@ class Spellings:
 
     def __call__(self, function: Call) -> Call:
         watched = {*self.old, *self.new, *self.fixed, *self.values, *self.triggers}
+        called: Callable[..., Any] = function
         if function.__name__ != "__init__":  # of which `NamedArguments` takes care
-            function = suggesting(function, tuple(self.new))
+            called = suggesting(function, tuple(self.new))
 
-        @functools.wraps(function)
+        @functools.wraps(called)
         def respelled(*args: Any, **kwargs: Any) -> Any:
             if kwargs and not watched.isdisjoint(kwargs):
-                own = function.__name__ == "__init__"
-                title = type(args[0]).__name__ if own else function.__name__
+                own = called.__name__ == "__init__"
+                title = type(args[0]).__name__ if own else called.__name__
                 self._respell(title, args, kwargs)
-            return function(*args, **kwargs)
+            return called(*args, **kwargs)
 
-        respelled.other_names = tuple(self.new)  # type: ignore[attr-defined]
-        return respelled  # type: ignore[return-value]
+        respelled.other_names = tuple(self.new)  # type: ignore[attr-defined]  # for errors
+        return respelled  # type: ignore[return-value]  # with more spellings
 
     def _respell(self, title: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Spell the named arguments as the function does, and warn if they were of Keras 1."""
@@ -381,7 +382,7 @@ def add_weight(function: Call) -> Call:
             kwargs["name"] = f"weight_{len(layer.weights) + 1}"
         return function(layer, *args, **kwargs)
 
-    return respelled  # type: ignore[return-value]
+    return respelled  # type: ignore[return-value]  # with more spellings
 
 
 def class_form(

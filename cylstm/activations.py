@@ -12,12 +12,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cylstm import _trace
 from cylstm._registry import Registry
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    from cylstm._registry import Deserialize, Get, Serialize
+
+    _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 __all__ = [
     "deserialize",
@@ -51,7 +58,7 @@ _BUILTINS: dict[str, Activation] = {}
 _NO_NUMBERS = (_trace.Traced, _trace.Readable)  # a tuple: a union would be made in every call
 
 
-def _builtin(product: _Product) -> Callable[[Activation], Activation]:
+def _builtin(product: _Product) -> Callable[[_Function], _Function]:
     """Register a built-in activation with its vector-Jacobian product (x, y, dy) -> dx.
 
     The products of built-ins read y = f(x) and not x, so that a layer need not keep x. At a kink
@@ -59,7 +66,7 @@ def _builtin(product: _Product) -> Callable[[Activation], Activation]:
     Where the function has options, so has the product; with them it may read x.
     """
 
-    def register(function: Any) -> Activation:
+    def register(function: _Function) -> _Function:
         @functools.wraps(function)
         def activation(x: Any, *options: Any, **named: Any) -> Any:
             if not isinstance(x, _NO_NUMBERS):
@@ -71,15 +78,16 @@ def _builtin(product: _Product) -> Callable[[Activation], Activation]:
 
             return _trace.record(step, [x.read() if isinstance(x, _trace.Readable) else x])
 
-        activation.vjp = product  # type: ignore[attr-defined]
+        activation.vjp = product  # type: ignore[attr-defined]  # for `vjp` to find
         _BUILTINS[function.__name__] = activation
-        return activation
+        return activation  # type: ignore[return-value]  # it takes the same arguments
 
     return register
 
 
 def _softmax_vjp(x: Any, y: np.ndarray, dy: np.ndarray, axis: int = -1) -> np.ndarray:
-    return y * (dy - (dy * y).sum(axis=axis, keepdims=True))
+    dx: np.ndarray = y * (dy - (dy * y).sum(axis=axis, keepdims=True))
+    return dx
 
 
 @_builtin(_softmax_vjp)
@@ -117,7 +125,8 @@ def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
         )
     with np.errstate(invalid="ignore"):
         e = np.exp(x - x.max(axis=axis, keepdims=True, initial=-np.inf))
-        return e / e.sum(axis=axis, keepdims=True)
+        y: np.ndarray = e / e.sum(axis=axis, keepdims=True)
+        return y
 
 
 def _elu_vjp(x: Any, y: np.ndarray, dy: np.ndarray, alpha: float = 1.0) -> np.ndarray:
@@ -187,7 +196,8 @@ def selu(x: np.ndarray) -> np.ndarray:
 
 def _softplus_vjp(x: Any, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
     # sigmoid(x) = 1 - exp(-softplus(x))
-    return dy * -np.expm1(-y)
+    dx: np.ndarray = dy * -np.expm1(-y)
+    return dx
 
 
 @_builtin(_softplus_vjp)
@@ -211,11 +221,13 @@ def softplus(x: np.ndarray) -> np.ndarray:
     [0.0, 0.6931, 1000.0]
     """
     x = np.asarray(x)
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+    y: np.ndarray = np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+    return y
 
 
 def _softsign_vjp(x: Any, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    return dy * np.square(1 - np.abs(y))
+    dx: np.ndarray = dy * np.square(1 - np.abs(y))
+    return dx
 
 
 @_builtin(_softsign_vjp)
@@ -240,7 +252,8 @@ def softsign(x: np.ndarray) -> np.ndarray:
     """
     x = np.asarray(x)
     with np.errstate(invalid="ignore"):
-        return x / (1 + np.abs(x))
+        y: np.ndarray = x / (1 + np.abs(x))
+        return y
 
 
 def _relu_vjp(
@@ -280,7 +293,7 @@ def relu(x: np.ndarray, alpha: float = 0.0, max_value: float | None = None) -> n
     [-0.5, 0.0, 1.5]
     """
     x = np.asarray(x)
-    y = np.maximum(x, 0)
+    y: np.ndarray = np.maximum(x, 0)
     if max_value is not None:
         y = np.clip(y, 0, max(0.0, float(max_value)))
     if alpha:
@@ -289,7 +302,8 @@ def relu(x: np.ndarray, alpha: float = 0.0, max_value: float | None = None) -> n
 
 
 def _tanh_vjp(x: Any, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    return dy * (1 - y * y)
+    dx: np.ndarray = dy * (1 - y * y)
+    return dx
 
 
 @_builtin(_tanh_vjp)
@@ -312,11 +326,13 @@ def tanh(x: np.ndarray) -> np.ndarray:
     >>> tanh(np.array([-1.0, 0.0, 2.0])).round(4).tolist()
     [-0.7616, 0.0, 0.964]
     """
-    return np.tanh(x)
+    y: np.ndarray = np.tanh(x)
+    return y
 
 
 def _sigmoid_vjp(x: Any, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    return dy * y * (1 - y)
+    dx: np.ndarray = dy * y * (1 - y)
+    return dx
 
 
 @_builtin(_sigmoid_vjp)
@@ -342,7 +358,8 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     x = np.asarray(x)
     # exp of a negative number only: large inputs cannot overflow, small results stay exact
     e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, e) / (1 + e)
+    y: np.ndarray = np.where(x >= 0, 1, e) / (1 + e)
+    return y
 
 
 def _hard_sigmoid_vjp(x: Any, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
@@ -432,7 +449,9 @@ def linear(x: np.ndarray) -> np.ndarray:
     return np.asarray(x)
 
 
-def with_derivative(derivative: Callable[[np.ndarray], np.ndarray]) -> Callable[..., Any]:
+def with_derivative(
+    derivative: Callable[[np.ndarray], np.ndarray],
+) -> Callable[[_Function], _Function]:
     """Give an elementwise function its derivative, so that it can be trained through.
 
     The derivative becomes the attribute `derivative` of the function, which may as well be set by
@@ -467,9 +486,9 @@ def with_derivative(derivative: Callable[[np.ndarray], np.ndarray]) -> Callable[
     if not callable(derivative):
         raise TypeError(f"a derivative is a function from x to f'(x), got {derivative!r}")
 
-    def attach(function: Any) -> Activation:
+    def attach(function: _Function) -> _Function:
         try:
-            function.derivative = derivative
+            function.derivative = derivative  # type: ignore[attr-defined]  # for `vjp` to find
         except AttributeError:
             raise TypeError(
                 f"{function!r} takes no attributes; define a function around it with def"
@@ -509,13 +528,13 @@ def vjp(function: Activation) -> VectorJacobianProduct:
     own = _own_vjp(function)
     if own is not None:
         return own
-    described = {"name": _described(function), "instead": _INSTEAD}
-    _trace.require(**described)
+    name = _described(function)
+    _trace.require(name, _INSTEAD)
 
     def traced(x: np.ndarray, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
-        again, pullback = _trace.differentiate(function, [x], **described)
+        again, pullback = _trace.differentiate(function, [x], name=name, instead=_INSTEAD)
         _check_shape(function, again, x)
-        (dx,), _ = pullback(dy)
+        dx: np.ndarray = pullback(dy)[0][0]
         return dx
 
     return traced
@@ -572,7 +591,7 @@ _INSTEAD = (
 
 def _own_vjp(function: Any) -> VectorJacobianProduct | None:
     """The product that a function brings along, if it does."""
-    product = getattr(function, "vjp", None)
+    product: VectorJacobianProduct | None = getattr(function, "vjp", None)
     if callable(product):
         return product
     derivative = getattr(function, "derivative", None)
@@ -595,6 +614,6 @@ def _check_shape(function: Any, y: Any, x: np.ndarray) -> None:
 
 _registry = Registry("activation function", _BUILTINS, instantiate=False, default=linear)
 
-get = _registry.get
-serialize = _registry.serialize
-deserialize = _registry.deserialize
+get: Get[Activation] = _registry.get
+serialize: Serialize = _registry.serialize
+deserialize: Deserialize[Activation] = _registry.deserialize

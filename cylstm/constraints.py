@@ -7,12 +7,17 @@ same shape.
 from __future__ import annotations
 
 from operator import index
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cylstm._numbers import real, single
 from cylstm._registry import Configurable, Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cylstm._registry import Deserialize, GetOptional, Serialize
 
 __all__ = [
     "Constraint",
@@ -88,8 +93,8 @@ class MaxNorm(Constraint):
     """
 
     def __init__(self, max_value: float = 2, axis: int | list[int] = 0) -> None:
-        self.max_value = real(max_value, "max_value")
-        self.axis = _checked_axis(axis)
+        self.max_value: int | float = real(max_value, "max_value")
+        self.axis: int | list[int] = _checked_axis(axis)
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
         """Return the scaled weights, a new array."""
@@ -109,7 +114,8 @@ class NonNeg(Constraint):
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
         """Return the non-negative weights, a new array."""
-        return np.maximum(w, 0)
+        kept: np.ndarray = np.maximum(w, 0)
+        return kept
 
 
 class UnitNorm(Constraint):
@@ -135,7 +141,7 @@ class UnitNorm(Constraint):
     """
 
     def __init__(self, axis: int | list[int] = 0) -> None:
-        self.axis = _checked_axis(axis)
+        self.axis: int | list[int] = _checked_axis(axis)
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
         """Return the scaled weights, a new array."""
@@ -178,10 +184,10 @@ class MinMaxNorm(Constraint):
         rate: float = 1.0,
         axis: int | list[int] = 0,
     ) -> None:
-        self.min_value = real(min_value, "min_value")
-        self.max_value = real(max_value, "max_value")
-        self.rate = real(rate, "rate")
-        self.axis = _checked_axis(axis)
+        self.min_value: int | float = real(min_value, "min_value")
+        self.max_value: int | float = real(max_value, "max_value")
+        self.rate: int | float = real(rate, "rate")
+        self.axis: int | list[int] = _checked_axis(axis)
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
         """Return the scaled weights, a new array."""
@@ -213,12 +219,14 @@ def _norms(w: np.ndarray, axis: int | list[int]) -> np.ndarray:
             f"axis={axis} of the constraint is not an axis of weights of shape {w.shape}; "
             f"choose from {-w.ndim} to {w.ndim - 1}"
         )
-    return np.sqrt(np.sum(np.square(w), axis=axes, keepdims=True))
+    norms: np.ndarray = np.sqrt(np.sum(np.square(w), axis=axes, keepdims=True))
+    return norms
 
 
 def _clip(norms: np.ndarray, minimum: float, maximum: float) -> np.ndarray:
     """Clip; where the bounds contradict each other the minimum wins, as in Keras."""
-    return np.clip(norms, single(minimum), single(max(minimum, maximum)))
+    clipped: np.ndarray = np.clip(norms, single(minimum), single(max(minimum, maximum)))
+    return clipped
 
 
 _registry = Registry(
@@ -233,6 +241,6 @@ _registry = Registry(
     default=None,
 )
 
-get = _registry.get
-serialize = _registry.serialize
-deserialize = _registry.deserialize
+get: GetOptional[Callable[[np.ndarray], np.ndarray]] = _registry.get
+serialize: Serialize = _registry.serialize
+deserialize: Deserialize[Callable[[np.ndarray], np.ndarray]] = _registry.deserialize

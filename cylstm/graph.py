@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cylstm._trace import Shape
 
@@ -52,7 +52,7 @@ class SymbolicTensor:
         name: str = "",
         mask: SymbolicTensor | None = None,
     ) -> None:
-        self.shape = Shape(shape)
+        self.shape: Shape = Shape(shape)
         self.dtype = dtype
         self.name = name
         self.mask = mask
@@ -88,10 +88,10 @@ class SymbolicTensor:
             "cylstm.layers.add([a, b]), multiply or concatenate, or Lambda(function)([a, b])."
         )
 
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = (
-        _refuse
-    )
-    __matmul__ = __rmatmul__ = __pow__ = __neg__ = __getitem__ = __float__ = _refuse
+    if not TYPE_CHECKING:  # which reports operators that are not there
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _refuse
+        __rtruediv__ = __matmul__ = __rmatmul__ = __pow__ = __neg__ = _refuse
+        __getitem__ = __float__ = _refuse
 
     def __repr__(self) -> str:
         return f"<SymbolicTensor {self.name} {self.dtype} {self.shape}>"
@@ -131,9 +131,9 @@ class Node:
         arguments: dict[str, Any] | None = None,
     ) -> None:
         self.layer = layer
-        self.input_tensors = list(input_tensors)
-        self.output_tensors = list(output_tensors)
-        self.arguments = arguments or {}
+        self.input_tensors: list[SymbolicTensor] = list(input_tensors)
+        self.output_tensors: list[SymbolicTensor] = list(output_tensors)
+        self.arguments: dict[str, Any] = arguments or {}
         for index, tensor in enumerate(self.output_tensors):
             tensor.node, tensor.index = self, index
         self.enter()
@@ -147,7 +147,14 @@ class Node:
     @property
     def inbound_nodes(self) -> list[Node]:
         """The nodes that the inputs are outputs of; none for the node of an input layer."""
-        return [t.node for t in self.input_tensors if t.node is not self]
+        nodes = map(_node_of, self.input_tensors)
+        return [node for node in nodes if node is not self]
+
+
+def _node_of(tensor: SymbolicTensor) -> Node:
+    if tensor.node is None:
+        raise ValueError(f"{tensor!r} is not from a layer: begin with Input(shape).")
+    return tensor.node
 
 
 def walk(
@@ -173,7 +180,7 @@ def walk(
     done: dict[int, Node] = {}  # dicts keep the order of insertion
     met: dict[int, Any] = {}
     for output in outputs:
-        stack = [(output.node, False)]
+        stack = [(_node_of(output), False)]
         while stack:
             node, entered = stack.pop()
             if id(node) in done:

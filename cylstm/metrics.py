@@ -11,7 +11,7 @@ and its loss: see `accuracy_for`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,9 @@ from cylstm.losses import (
 )
 from cylstm.losses._differentiable import ALIASES, BUILTINS
 from cylstm.losses._today import CLASSES
+
+if TYPE_CHECKING:
+    from cylstm._registry import Deserialize, Get, Serialize
 
 __all__ = [
     "BinaryCrossentropy",
@@ -121,6 +124,7 @@ __all__ = [
 ]
 
 Metric = Callable[..., Any]
+Make = Callable[..., Metric]
 
 
 def binary_accuracy(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> np.ndarray:
@@ -147,7 +151,8 @@ def binary_accuracy(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> np.ndarray:
     [0.75]
     """
     targets, outputs = _targets.operands("binary_accuracy", y_true, y_pred)
-    return np.mean(targets == np.round(outputs), axis=-1, dtype=outputs.dtype)
+    shares: np.ndarray = np.mean(targets == np.round(outputs), axis=-1, dtype=outputs.dtype)
+    return shares
 
 
 def categorical_accuracy(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> np.ndarray:
@@ -174,7 +179,8 @@ def categorical_accuracy(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> np.nda
     [1.0, 0.0]
     """
     targets, outputs = _targets.operands("categorical_accuracy", y_true, y_pred)
-    return (targets.argmax(axis=-1) == outputs.argmax(axis=-1)).astype(outputs.dtype)
+    hits: np.ndarray = (targets.argmax(axis=-1) == outputs.argmax(axis=-1)).astype(outputs.dtype)
+    return hits
 
 
 def sparse_categorical_accuracy(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> np.ndarray:
@@ -204,7 +210,8 @@ def sparse_categorical_accuracy(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) ->
     """
     outputs = _targets.predictions("sparse_categorical_accuracy", y_pred)
     targets = _targets.class_indices("sparse_categorical_accuracy", y_true, outputs)
-    return (targets == outputs.argmax(axis=-1)).astype(outputs.dtype)
+    hits: np.ndarray = (targets == outputs.argmax(axis=-1)).astype(outputs.dtype)
+    return hits
 
 
 def top_k_categorical_accuracy(
@@ -282,7 +289,10 @@ def _share_in_top_k(classes: np.ndarray, outputs: np.ndarray, k: int) -> np.ndar
     k = _checks.positive_int(k, "k")
     chosen = np.take_along_axis(outputs, classes[..., None], axis=-1)
     found = np.sum(outputs > chosen, axis=-1) < k
-    return np.mean(found & np.isfinite(outputs).all(axis=-1), axis=-1, dtype=outputs.dtype)
+    shares: np.ndarray = np.mean(
+        found & np.isfinite(outputs).all(axis=-1), axis=-1, dtype=outputs.dtype
+    )
+    return shares
 
 
 _ACCURACIES = {
@@ -303,15 +313,15 @@ _ACCURACY_CLASSES = {
 }
 _EXACTLY_5 = {"k": ((5,), "write a function of your own that calls the one of this name with k")}
 _AT_HALF = {"threshold": ((0.5,), "write a function of your own")}
-BinaryAccuracy = class_form(__name__, "BinaryAccuracy", binary_accuracy, _AT_HALF)
-CategoricalAccuracy = class_form(__name__, "CategoricalAccuracy", categorical_accuracy, {})
-SparseCategoricalAccuracy = class_form(
+BinaryAccuracy: Make = class_form(__name__, "BinaryAccuracy", binary_accuracy, _AT_HALF)
+CategoricalAccuracy: Make = class_form(__name__, "CategoricalAccuracy", categorical_accuracy, {})
+SparseCategoricalAccuracy: Make = class_form(
     __name__, "SparseCategoricalAccuracy", sparse_categorical_accuracy, {}
 )
-TopKCategoricalAccuracy = class_form(
+TopKCategoricalAccuracy: Make = class_form(
     __name__, "TopKCategoricalAccuracy", top_k_categorical_accuracy, _EXACTLY_5
 )
-SparseTopKCategoricalAccuracy = class_form(
+SparseTopKCategoricalAccuracy: Make = class_form(
     __name__, "SparseTopKCategoricalAccuracy", sparse_top_k_categorical_accuracy, _EXACTLY_5
 )
 
@@ -322,9 +332,9 @@ _registry = Registry(
     instantiate=False,
 )
 
-get = _registry.get
-serialize = _registry.serialize
-deserialize = _registry.deserialize
+get: Get[Metric] = _registry.get
+serialize: Serialize = _registry.serialize
+deserialize: Deserialize[Metric] = _registry.deserialize
 
 
 def is_builtin(metric: Any) -> bool:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cylstm import _trace
 from cylstm._numbers import real
 from cylstm._registry import Configurable, Registry
+
+if TYPE_CHECKING:
+    from cylstm._registry import Deserialize, GetOptional, Serialize
 
 __all__ = [
     "L1L2",
@@ -80,8 +83,8 @@ class L1L2(Regularizer):
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
-        self.l1 = float(real(l1, "l1"))
-        self.l2 = float(real(l2, "l2"))
+        self.l1: float = float(real(l1, "l1"))
+        self.l2: float = float(real(l2, "l2"))
 
     def __call__(self, w: np.ndarray) -> float:
         """Return the penalty, a Python float summed in double precision."""
@@ -96,7 +99,8 @@ class L1L2(Regularizer):
     def gradient(self, w: np.ndarray) -> np.ndarray:
         """Return the derivatives, of the shape and dtype of w; that of abs(w) at 0 is 0."""
         w = np.asarray(w)
-        return self.l1 * np.sign(w) + 2 * self.l2 * w
+        slopes: np.ndarray = self.l1 * np.sign(w) + 2 * self.l2 * w
+        return slopes
 
 
 def l1(l: float = 0.01) -> L1L2:  # noqa: E741
@@ -194,6 +198,7 @@ def gradient(regularizer: Callable[[np.ndarray], float], w: np.ndarray) -> np.nd
     """
     function = getattr(regularizer, "gradient", None)
     w = np.asarray(w)
+    slopes: np.ndarray
     if not callable(function):
         instead = (
             "set its attribute `gradient` to a function from w to the derivatives, of its shape"
@@ -202,7 +207,7 @@ def gradient(regularizer: Callable[[np.ndarray], float], w: np.ndarray) -> np.nd
             regularizer, [w], name=_described(regularizer), instead=instead
         )
         _one_number(regularizer, value)
-        (slopes,), _ = pullback(np.ones_like(value))
+        slopes = pullback(np.ones_like(value))[0][0]
         return slopes
     result = np.asarray(function(w))
     if result.shape != w.shape:
@@ -261,6 +266,6 @@ _registry = Registry(
     "regularizer", {"L1L2": L1L2, "l1": l1, "l2": l2, "l1_l2": l1_l2}, default=None
 )
 
-get = _registry.get
-serialize = _registry.serialize
-deserialize = _registry.deserialize
+get: GetOptional[Callable[[np.ndarray], float]] = _registry.get
+serialize: Serialize = _registry.serialize
+deserialize: Deserialize[Callable[[np.ndarray], float]] = _registry.deserialize

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cylstm import _random
-from cylstm.layers.layer import Layer, as_list
+from cylstm.layers._losses import as_list
+from cylstm.layers.layer import Layer
 from cylstm.variables import Variable
 
 __all__ = ["gradient_error", "numerical_gradient"]
@@ -108,7 +109,7 @@ def gradient_error(
     several = isinstance(inputs, list)
     points = {"inputs": as_list(inputs), "states": list(initial_state or [])}
 
-    def run(function: Callable) -> Any:
+    def run(function: Callable[..., Any]) -> Any:
         if points["states"]:
             arguments["initial_state"] = points["states"]
         with _random.seeded(seed):

@@ -96,7 +96,7 @@ class Variable(_trace.Readable):
         self.trainable = trainable
         self.regularizer = regularizer
         self.constraint = constraint
-        self.version = 0
+        self.version: int = 0
         self._value = self._frozen(value, np.dtype(_checks.float_dtype(dtype)))
 
     def _frozen(self, value: npt.ArrayLike, dtype: np.dtype) -> np.ndarray:

@@ -3,7 +3,7 @@ import pytest
 
 import cylstm
 from cylstm import Input
-from cylstm.graph import SymbolicTensor, is_symbolic
+from cylstm.graph import SymbolicTensor, is_symbolic, walk
 from cylstm.layers import LSTM, Dense, Masking, add, concatenate
 
 
@@ -98,6 +98,14 @@ def test_a_long_chain_needs_no_deep_stack():
 def test_graphs_that_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         cylstm.Model(*make(*diamond()))
+
+
+def test_tensors_that_are_from_no_layer():
+    x, loose = Input((3,)), SymbolicTensor((None, 3))
+    with pytest.raises(ValueError, match="is not from a layer"):
+        walk([x], [loose])
+    with pytest.raises(ValueError, match="is not from a layer"):
+        add([x, loose])
 
 
 def test_ends_that_are_not_symbolic():

@@ -269,7 +269,7 @@ def test_lazy_names():
 
 
 def test_a_lazy_package_that_lacks_a_name():
-    get, names = lazy("cylstm.models", {"model": "Model", "_savable": "load_model"})
+    get, names = lazy("cylstm.models", {"model": "Model", "_loading": "load_model"})
     assert get("model") is sys.modules["cylstm.models.model"]
     assert get("Model") is cylstm.Model
     assert {"Model", "load_model", "model"} <= set(names())

@@ -188,7 +188,7 @@ def require(name: str, instead: str) -> None:
         If autograd cannot be imported, with the reason.
     """
     try:
-        import autograd.numpy  # type: ignore[import-untyped]  # noqa: F401
+        import autograd.numpy  # noqa: F401
     except ImportError as error:
         raise TypeError(
             f"{name} has no derivative of its own, so it can predict but not train: install the "
@@ -264,7 +264,7 @@ def _recorded(trace: Trace, boxes: list[Any], outputs: Any, pullback: Any) -> An
 
     joint = trace.enter(np.empty(0), parents, pull_all)
     return [
-        trace.enter(y, (joint.step,), lambda dy, k=k: [Part(k, dy)])  # type: ignore[misc]
+        trace.enter(y, (joint.step,), lambda dy, k=k: [Part(k, dy)])  # type: ignore[misc]  # k is a number
         for k, y in enumerate(arrays)
     ]
 

@@ -48,11 +48,11 @@ class _Autograd(NamedTuple):
 
 @functools.cache
 def _autograd() -> _Autograd:
-    import autograd.numpy  # type: ignore[import-untyped]
-    import autograd.numpy.fft  # type: ignore[import-untyped]
-    import autograd.numpy.linalg  # type: ignore[import-untyped]  # noqa: F401
-    from autograd.core import VJPNode, primitive_vjps  # type: ignore[import-untyped]
-    from autograd.tracer import (  # type: ignore[import-untyped]
+    import autograd.numpy
+    import autograd.numpy.fft
+    import autograd.numpy.linalg  # noqa: F401
+    from autograd.core import VJPNode, primitive_vjps
+    from autograd.tracer import (
         notrace_primitives,
         trace_primitives_map,
     )
@@ -64,7 +64,7 @@ def _primitive(function: Any) -> Any:
     """Autograd's name of a function, or None."""
     found = _autograd().primitives.get(function)
     if found is None and isinstance(function, np.ufunc):
-        import autograd.scipy.special  # type: ignore[import-untyped]  # noqa: F401
+        import autograd.scipy.special  # noqa: F401
 
         found = _autograd().primitives.get(function)  # erf, expit, gammaln, ...
     return found

@@ -32,7 +32,7 @@ def quiet(function: Function) -> Function:
         with np.errstate(all="ignore"):
             return function(*args, **kwargs)
 
-    return silent  # type: ignore[return-value]
+    return silent  # type: ignore[return-value]  # it takes the same arguments
 
 
 def is_box(x: Any) -> bool:
@@ -100,7 +100,7 @@ def numbers(x: Any) -> np.ndarray:
     """The plain numbers of an operand, whatever it is."""
     x = array(x)
     if is_box(x):
-        from autograd.tracer import getval  # type: ignore[import-untyped]
+        from autograd.tracer import getval
 
         x = getval(x)
     return np.asarray(steps.numbers(x))
@@ -133,7 +133,7 @@ def with_rule(
     def decorate(forward: Callable[..., Any]) -> Callable[..., Any]:
         @functools.cache
         def primitive() -> Any:
-            from autograd.extend import (  # type: ignore[import-untyped]
+            from autograd.extend import (
                 defvjp_argnums,
             )
             from autograd.extend import (

@@ -30,7 +30,7 @@ class Monitor(Callback):
         if mode == "auto":
             mode = "max" if "acc" in monitor or monitor.startswith("fmeasure") else "min"
         self.mode = mode
-        self.best = self._worst()
+        self.best: float = self._worst()
 
     def _given(self, name: str, parameter: inspect.Parameter) -> Any:
         return self._mode if name == "mode" else super()._given(name, parameter)

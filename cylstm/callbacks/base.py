@@ -127,7 +127,7 @@ class CallbackList:
     """
 
     def __init__(self, callbacks: Iterable[Callback] | None = None, queue_length: int = 10) -> None:
-        self.callbacks = list(callbacks or [])
+        self.callbacks: list[Callback] = list(callbacks or [])
         self.queue_length = queue_length
         self._forget_times()
 

@@ -90,16 +90,16 @@ class ModelCheckpoint(Monitor):
                 "only. Leave it out, and give period=n to save after every n epochs."
             )
         super().__init__(monitor, mode)
-        self.filepath = os.fspath(filepath)
+        self.filepath: str = os.fspath(filepath)
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
-        self.period = _checks.positive_int(period, "period")
+        self.period: int = _checks.positive_int(period, "period")
         self.save_freq = save_freq
         self.initial_value_threshold = initial_value_threshold
         if initial_value_threshold is not None:
-            self.best = initial_value_threshold
-        self.epochs_since_last_save = 0
+            self.best: float = initial_value_threshold
+        self.epochs_since_last_save: int = 0
 
     def _check(self, known: Collection[str], complete: bool) -> None:
         if self.save_best_only:

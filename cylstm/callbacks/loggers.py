@@ -35,7 +35,7 @@ class BaseLogger(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Start from zero."""
-        self.seen = 0
+        self.seen: int = 0
         self.totals: dict[str, float] = {}
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -91,8 +91,9 @@ class CSVLogger(Callback):
     ) -> None:
         if not isinstance(separator, str) or len(separator) != 1:
             raise ValueError(f"separator must be one character, got {separator!r}.")
-        self.filename = os.fspath(filename)
-        self.sep = self.separator = separator
+        self.filename: str = os.fspath(filename)
+        self.separator = separator
+        self.sep = separator
         self.append = append
         self.keys: list[str] | None = None
         self._has_header = False
@@ -173,14 +174,14 @@ class ProgbarLogger(Callback):
         if count_mode not in ("samples", "steps"):
             raise ValueError(f"count_mode must be 'samples' or 'steps', got {count_mode!r}.")
         self.count_mode = count_mode
-        self.use_steps = count_mode == "steps"
+        self.use_steps: bool = count_mode == "steps"
         self._progress: Progress | None = None
         self._means = BaseLogger()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Read what `fit` was asked for."""
-        self.verbose = self.params["verbose"]
-        self.epochs = self.params["epochs"]
+        self.verbose: int = self.params["verbose"]
+        self.epochs: int = self.params["epochs"]
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Begin a bar."""

@@ -109,9 +109,9 @@ class EarlyStopping(Monitor):
         self._forget()
 
     def _forget(self) -> None:
-        self.wait = 0
-        self.stopped_epoch = 0
-        self.best = self._worst()
+        self.wait: int = 0
+        self.stopped_epoch: int = 0
+        self.best: float = self._worst()
         self.best_epoch: int | None = None
         self.best_weights: list[np.ndarray] | None = None
 
@@ -295,7 +295,7 @@ class ReduceLROnPlateau(Monitor):
         self.factor = factor
         self.patience = patience
         self.verbose = verbose
-        self.epsilon = epsilon if min_delta is None else min_delta
+        self.epsilon: float = epsilon if min_delta is None else min_delta
         self.min_delta = min_delta
         self.cooldown = cooldown
         self.min_lr = min_lr
@@ -303,9 +303,9 @@ class ReduceLROnPlateau(Monitor):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Forget an earlier training."""
-        self.best = self._worst()
-        self.cooldown_counter = 0
-        self.wait = 0
+        self.best: float = self._worst()
+        self.cooldown_counter: int = 0
+        self.wait: int = 0
 
     def in_cooldown(self) -> bool:
         """Whether the latest reduction is too recent for another."""

@@ -133,7 +133,7 @@ class Identity(Filling):
 
     def __init__(self, gain: float = 1.0, dtype: npt.DTypeLike | None = "float32") -> None:
         super().__init__(dtype)
-        self.gain = real(gain, "gain")
+        self.gain: int | float = real(gain, "gain")
 
     def _values(self, shape: tuple[int, ...]) -> np.ndarray:
         if len(shape) != 2:

@@ -45,7 +45,7 @@ class Filling(Initializer):
     """An initializer that fills a shape with double precision numbers, which are then rounded."""
 
     def __init__(self, dtype: npt.DTypeLike | None = "float32") -> None:
-        self.dtype = float_dtype("float32" if dtype is None else dtype)
+        self.dtype: str = float_dtype("float32" if dtype is None else dtype)
 
     def __call__(self, shape: Sequence[int], dtype: npt.DTypeLike | None = None) -> np.ndarray:
         """Return a new array of first values.

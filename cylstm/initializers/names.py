@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cylstm._registry import Registry
 from cylstm.initializers.fixed import Constant, Identity, Ones, Zeros
 from cylstm.initializers.random import Orthogonal, RandomNormal, RandomUniform, TruncatedNormal
@@ -14,6 +16,14 @@ from cylstm.initializers.scaling import (
     lecun_normal,
     lecun_uniform,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from cylstm._registry import Deserialize, Get, Serialize
+    from cylstm.initializers.scaling import Make
 
 __all__ = [
     "GlorotNormal",
@@ -48,12 +58,12 @@ truncated_normal = TruncatedNormal
 orthogonal = Orthogonal
 identity = Identity
 # the classes of later versions of Keras
-GlorotNormal = glorot_normal
-GlorotUniform = glorot_uniform
-HeNormal = he_normal
-HeUniform = he_uniform
-LecunNormal = lecun_normal
-LecunUniform = lecun_uniform
+GlorotNormal: Make = glorot_normal
+GlorotUniform: Make = glorot_uniform
+HeNormal: Make = he_normal
+HeUniform: Make = he_uniform
+LecunNormal: Make = lecun_normal
+LecunUniform: Make = lecun_uniform
 
 _CLASSES: list[type] = [
     Zeros,
@@ -101,6 +111,6 @@ _registry = Registry(
     },
 )
 
-get = _registry.get
-serialize = _registry.serialize
-deserialize = _registry.deserialize
+get: Get[Callable[..., np.ndarray]] = _registry.get
+serialize: Serialize = _registry.serialize
+deserialize: Deserialize[Callable[..., np.ndarray]] = _registry.deserialize

@@ -20,7 +20,7 @@ class Random(Filling):
 
     def __init__(self, seed: int | None, dtype: npt.DTypeLike | None) -> None:
         super().__init__(dtype)
-        self.seed = checked_seed(seed)
+        self.seed: int | None = checked_seed(seed)
 
     def _values(self, shape: tuple[int, ...]) -> np.ndarray:
         return self._draw(shape, generator(self.seed))
@@ -64,8 +64,8 @@ class RandomUniform(Random):
         dtype: npt.DTypeLike | None = "float32",
     ) -> None:
         super().__init__(seed, dtype)
-        self.minval = real(minval, "minval")
-        self.maxval = None if maxval is None else real(maxval, "maxval")
+        self.minval: int | float = real(minval, "minval")
+        self.maxval: int | float | None = None if maxval is None else real(maxval, "maxval")
 
     def _draw(self, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
         maximum = 1 if self.maxval is None else self.maxval
@@ -106,8 +106,8 @@ class RandomNormal(Random):
         dtype: npt.DTypeLike | None = "float32",
     ) -> None:
         super().__init__(seed, dtype)
-        self.mean = real(mean, "mean")
-        self.stddev = real(stddev, "stddev")
+        self.mean: int | float = real(mean, "mean")
+        self.stddev: int | float = real(stddev, "stddev")
 
     def _draw(self, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
         return self.mean + self.stddev * random.standard_normal(shape)
@@ -182,7 +182,7 @@ class Orthogonal(Random):
         dtype: npt.DTypeLike | None = "float32",
     ) -> None:
         super().__init__(seed, dtype)
-        self.gain = real(gain, "gain")
+        self.gain: int | float = real(gain, "gain")
 
     def _draw(self, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
         if len(shape) < 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,19 @@ __all__ = [
     "lecun_uniform",
 ]
 
-Make = Callable[..., "VarianceScaling"]
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Make(Protocol):
+        """A function that returns a `VarianceScaling`."""
+
+        __name__: str
+        __qualname__: str
+
+        def __call__(
+            self, seed: int | None = None, dtype: npt.DTypeLike | None = "float32"
+        ) -> VarianceScaling: ...
+
 
 _MODES = ("fan_in", "fan_out", "fan_avg")
 _DISTRIBUTIONS = ("normal", "uniform", "truncated_normal", "untruncated_normal")
@@ -77,13 +89,13 @@ class VarianceScaling(Random):
         dtype: npt.DTypeLike | None = "float32",
     ) -> None:
         super().__init__(seed, dtype)
-        self.scale = real(scale, "scale")
+        self.scale: int | float = real(scale, "scale")
         if self.scale <= 0:
             raise ValueError(f"scale must be positive, got {scale!r}")
         if mode not in _MODES:
             raise ValueError(f"mode must be one of {_MODES}, got {mode!r}")
         self.mode = mode
-        self.distribution = str(distribution).lower()
+        self.distribution: str = str(distribution).lower()
         if self.distribution not in _DISTRIBUTIONS:
             raise ValueError(f"distribution must be one of {_DISTRIBUTIONS}, got {distribution!r}")
 
@@ -145,29 +157,29 @@ def _scaling(name: str, scale: float, mode: str, distribution: str, formula: str
     return make
 
 
-lecun_uniform = _scaling(
+lecun_uniform: Make = _scaling(
     "lecun_uniform", 1.0, "fan_in", "uniform", "uniform within ± sqrt(3 / fan_in) (LeCun 1998)"
 )
-lecun_normal = _scaling(
+lecun_normal: Make = _scaling(
     "lecun_normal", 1.0, "fan_in", "normal", "truncated normal, sqrt(1 / fan_in) (LeCun 1998)"
 )
-glorot_uniform = _scaling(
+glorot_uniform: Make = _scaling(
     "glorot_uniform",
     1.0,
     "fan_avg",
     "uniform",
     "uniform within ± sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)",
 )
-glorot_normal = _scaling(
+glorot_normal: Make = _scaling(
     "glorot_normal",
     1.0,
     "fan_avg",
     "normal",
     "truncated normal, sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio 2010)",
 )
-he_uniform = _scaling(
+he_uniform: Make = _scaling(
     "he_uniform", 2.0, "fan_in", "uniform", "uniform within ± sqrt(6 / fan_in) (He et al. 2015)"
 )
-he_normal = _scaling(
+he_normal: Make = _scaling(
     "he_normal", 2.0, "fan_in", "normal", "truncated normal, sqrt(2 / fan_in) (He et al. 2015)"
 )

@@ -55,7 +55,8 @@ def choose(activation: Any, recurrent_activation: Any, own_step: bool = False) -
     elif None in numbers:
         found = "reference"
     else:
-        found = "blas" if any(n >= _core.ROWWISE for n in numbers) else "fused"
+        rowwise = any(n is not None and n >= _core.ROWWISE for n in numbers)
+        found = "blas" if rowwise else "fused"
     return _FORCED if _FORCED in _ABILITIES[found] else found
 
 
@@ -131,6 +132,7 @@ class Run:
         self._arguments = (
             inputs, mask, states, input_masks, recurrent_masks, go_backwards, zero_leading
         )  # fmt: skip
+        self._cache: Any  # what the backward pass of the cell takes
         outputs, h, c, self._cache = cell.forward(
             inputs, mask, states, input_masks, recurrent_masks, go_backwards, zero_leading,
             sequence, final_states, True, _threads.pool,

@@ -8,7 +8,7 @@ import numpy as np
 
 from cylstm import _checks
 from cylstm.graph import is_symbolic
-from cylstm.layers.layer import as_list
+from cylstm.layers._losses import as_list
 
 __all__ = ["split_inputs", "symbolic_states"]
 

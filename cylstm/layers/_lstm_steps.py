@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 
 from cylstm import _checks, _random, _trace, activations
+from cylstm.layers._lstm_weights import LSTMWeights
 
 __all__ = ["LSTMSteps", "drawn_masks"]
 
 
-class LSTMSteps:
+class LSTMSteps(LSTMWeights):
     """Dropout masks, and one step at a time: what a subclass of `LSTM` may override."""
 
-    def get_constants(self, inputs: np.ndarray, training: bool | None = None) -> list:
+    implementation: int
+
+    def get_constants(self, inputs: np.ndarray, training: bool | None = None) -> list[Any]:
         """The scaled dropout masks: [of the inputs, of the outputs fed back], for i, f, c, o.
 
         A subclass that overrides it decides the masks. Each is an array, (batch, input_dim) or
@@ -30,7 +33,7 @@ class LSTMSteps:
             self._drawn_masks(recurrent_rate, (batch, self.units)),
         ]
 
-    def _drawn_masks(self, rate: float, shape: tuple[int, int]) -> list:
+    def _drawn_masks(self, rate: float, shape: tuple[int, int]) -> list[Any]:
         """Four masks of zeros and ``1 / (1 - rate)``, or four times the same, or four ones."""
         masks = drawn_masks(rate, shape, 1 if self.implementation == 2 else 4, self._dtype)
         if masks is None:
@@ -53,7 +56,9 @@ class LSTMSteps:
             self._stacked(of_states, (len(x), self.units), "recurrent"),
         )
 
-    def _stacked(self, masks: Sequence, shape: tuple[int, int], kind: str) -> np.ndarray | None:
+    def _stacked(
+        self, masks: Sequence[Any], shape: tuple[int, int], kind: str
+    ) -> np.ndarray | None:
         if len(masks) != 4:
             raise ValueError(f"Expected 4 {kind} dropout masks of get_constants, got {len(masks)}.")
         shared = self.implementation == 2 or all(m is masks[0] for m in masks)
@@ -83,7 +88,7 @@ class LSTMSteps:
         rate = self.dropout if training else 0.0
         masks = self._drawn_masks(rate, (len(x), self.input_dim))
         kernels = (self.kernel_i, self.kernel_f, self.kernel_c, self.kernel_o)
-        product = np.concatenate(
+        product: np.ndarray = np.concatenate(
             [
                 (x if np.ndim(m) == 0 else x * m[:, None]) @ w
                 for m, w in zip(masks, kernels, strict=True)
@@ -92,7 +97,7 @@ class LSTMSteps:
         )
         return product if self.bias is None else product + self.bias.value
 
-    def step(self, inputs: np.ndarray, states: list) -> tuple[np.ndarray, list]:
+    def step(self, inputs: np.ndarray, states: list[Any]) -> tuple[np.ndarray, list[Any]]:
         """One timestep in NumPy, for subclasses; the layer itself runs the compiled core.
 
         Parameters
@@ -109,7 +114,6 @@ class LSTMSteps:
             The new h and c.
         """
         h, c, input_masks, recurrent_masks = states
-        bias = 0 if self.bias is None else self.bias.value
         gates = []
         for g in range(4):
             mask = 0 if self.implementation == 2 else g
@@ -118,7 +122,7 @@ class LSTMSteps:
                 z = inputs[:, part]
             else:
                 z = (inputs * input_masks[mask]) @ self.kernel.value[:, part]
-                z = z + (bias if self.bias is None else bias[part])
+                z = z + (0 if self.bias is None else self.bias.value[part])
             gates.append(z + (h * recurrent_masks[mask]) @ self.recurrent_kernel.value[:, part])
         i, f, o = (_activated(self.recurrent_activation, gates[g]) for g in (0, 1, 3))
         c = f * c + i * _activated(self.activation, gates[2])
@@ -144,7 +148,7 @@ def _activated(activation: Any, x: Any) -> Any:
     if activations._own_vjp(activation) is None:
         return activation(x)
 
-    def step(x: np.ndarray) -> tuple[np.ndarray, Callable]:
+    def step(x: np.ndarray) -> tuple[np.ndarray, Callable[..., Any]]:
         y, product = activations.evaluate(activation, x), activations.vjp(activation)
         return y, lambda dy: ([product(x, y, dy)], [])
 

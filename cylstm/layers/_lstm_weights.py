@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from cylstm import _checks, activations, constraints, initializers, regularizers
+from cylstm.layers._options import Constrain, Initialize, Penalize
 from cylstm.variables import Variable
+
+if TYPE_CHECKING:
+    from cylstm.layers.layer import Layer as _Base  # what the classes that have it derive from
+else:
+    _Base = object
 
 __all__ = ["LSTMWeights"]
 
@@ -25,9 +31,14 @@ class _GateView:
     """A gate's part of a weight, as a read-only view of its current value."""
 
     def __init__(self, weight: str, gate: int) -> None:
-        self.weight, self.gate = weight, gate
+        self.weight: str = weight
+        self.gate: int = gate
         self.__doc__ = f"Gate {'ifco'[gate]} of `{weight}`: a read-only view."
 
+    @overload
+    def __get__(self, layer: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, layer: object, owner: type) -> Any: ...
     def __get__(self, layer: Any, owner: type) -> Any:
         if layer is None:
             return self
@@ -37,26 +48,41 @@ class _GateView:
         return variable.value[..., self.gate * units : (self.gate + 1) * units]
 
 
-class LSTMWeights:
+class LSTMWeights(_Base):
     """The kernel, the recurrent kernel and the bias, with the gates i, f, c, o side by side."""
 
-    kernel_i, kernel_f, kernel_c, kernel_o = (_GateView("kernel", g) for g in range(4))
-    recurrent_kernel_i, recurrent_kernel_f, recurrent_kernel_c, recurrent_kernel_o = (
-        _GateView("recurrent_kernel", g) for g in range(4)
-    )
-    bias_i, bias_f, bias_c, bias_o = (_GateView("bias", g) for g in range(4))
+    kernel_i: _GateView = _GateView("kernel", 0)
+    kernel_f: _GateView = _GateView("kernel", 1)
+    kernel_c: _GateView = _GateView("kernel", 2)
+    kernel_o: _GateView = _GateView("kernel", 3)
+    recurrent_kernel_i: _GateView = _GateView("recurrent_kernel", 0)
+    recurrent_kernel_f: _GateView = _GateView("recurrent_kernel", 1)
+    recurrent_kernel_c: _GateView = _GateView("recurrent_kernel", 2)
+    recurrent_kernel_o: _GateView = _GateView("recurrent_kernel", 3)
+    bias_i: _GateView = _GateView("bias", 0)
+    bias_f: _GateView = _GateView("bias", 1)
+    bias_c: _GateView = _GateView("bias", 2)
+    bias_o: _GateView = _GateView("bias", 3)
 
     units: int
+    input_dim: int
     use_bias: bool
     unit_forget_bias: bool
     dropout: float
     recurrent_dropout: float
-    activation: Any
-    recurrent_activation: Any
-    kernel_initializer: Any
-    recurrent_initializer: Any
-    bias_initializer: Any
-    add_weight: Any
+    activation: activations.Activation
+    recurrent_activation: activations.Activation
+    kernel_initializer: Initialize
+    recurrent_initializer: Initialize
+    bias_initializer: Initialize
+    kernel_regularizer: Penalize
+    recurrent_regularizer: Penalize
+    bias_regularizer: Penalize
+    kernel_constraint: Constrain
+    recurrent_constraint: Constrain
+    bias_constraint: Constrain
+    kernel: Variable
+    recurrent_kernel: Variable
     bias: Variable | None
 
     def _set_options(
@@ -82,7 +108,7 @@ class LSTMWeights:
         """Create the weights for inputs of this size."""
         self.input_dim = _checks.positive_int(input_dim, "input_dim")
 
-        def weight(name: str, shape: tuple[int, ...], prefix: str, initializer: Any) -> Any:
+        def weight(name: str, shape: tuple[int, ...], prefix: str, initializer: Any) -> Variable:
             return self.add_weight(
                 name,
                 shape,
@@ -107,10 +133,9 @@ class LSTMWeights:
         if self.use_bias:
             self.bias = weight("bias", (4 * self.units,), "bias", self._initial_bias)
 
-    def _initial_bias(self, shape: Sequence[int], dtype: npt.DTypeLike = None) -> np.ndarray:
+    def _initial_bias(self, shape: Sequence[int], dtype: npt.DTypeLike | None = None) -> np.ndarray:
         if not self.unit_forget_bias:
-            bias: np.ndarray = self.bias_initializer(shape, dtype=dtype)
-            return bias
+            return self.bias_initializer(shape, dtype=dtype)
         return np.concatenate(
             [
                 self.bias_initializer((self.units,), dtype=dtype),

@@ -90,7 +90,7 @@ class Merge(Differentiable):
         masks = self._checked_masks(inputs, mask)
         return self._all_of([m for m in masks if m is not None])
 
-    def _checked_masks(self, inputs: Any, mask: Any) -> list:
+    def _checked_masks(self, inputs: Any, mask: Any) -> list[Any]:
         if mask is None:
             return []
         if not isinstance(inputs, list | tuple):

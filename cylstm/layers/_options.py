@@ -6,25 +6,34 @@ are several classes since a name cannot be in a signature and in the options tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
+import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "Constrain",
     "DenseOptions",
+    "Initialize",
     "LSTMOptions",
     "LayerOptions",
+    "Penalize",
     "RecurrentOptions",
     "WeightedOptions",
     "WrapperOptions",
 ]
 
+# What initializers, regularizers and constraints are found as.
+Initialize = Callable[..., np.ndarray]
+Penalize = Callable[[np.ndarray], float] | None
+Constrain = Callable[[np.ndarray], np.ndarray] | None
+
 
 class _Options(TypedDict, total=False):
     trainable: bool
     name: str | None
-    dtype: npt.DTypeLike
+    dtype: npt.DTypeLike | None
     input_shape: Sequence[int | None] | None
     batch_input_shape: Sequence[int | None] | None
     batch_size: int | None

@@ -54,8 +54,7 @@ def training_of(variables: Sequence[Variable]) -> Iterator[Found]:
         _trained.reset(token)
 
 
-@cache
-def is_written_as_call(cls: type) -> bool:
+def _is_written_as_call(cls: type) -> bool:
     """Whether the derivative of a class of layers is to be had by following its `call`.
 
     It is where the class closest to it that says how to compute anything defines `call`, and
@@ -72,6 +71,9 @@ def is_written_as_call(cls: type) -> bool:
     return False
 
 
+is_written_as_call: Callable[[type], bool] = cache(_is_written_as_call)
+
+
 def computed(layer: Any, arrays: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """What `call` gives for checked arrays, which stay as they are."""
     given = _taken(layer.call, kwargs, {"training"})
@@ -82,7 +84,9 @@ def computed(layer: Any, arrays: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     return _checked(layer, arrays, outputs)
 
 
-def differentiated(layer: Any, arrays: Any, kwargs: dict[str, Any]) -> tuple[Any, Callable]:
+def differentiated(
+    layer: Any, arrays: Any, args: Any, kwargs: dict[str, Any]
+) -> tuple[Any, Callable[..., Any]]:
     """The outputs of `call`, and the pullback to the inputs and the trainable weights."""
     given = _taken(layer.call, kwargs, {"mask", "training"})
     own, (trained, found) = layer.trainable_weights, _trained.get() or ((), [])
@@ -90,7 +94,7 @@ def differentiated(layer: Any, arrays: Any, kwargs: dict[str, Any]) -> tuple[Any
     constant = not own and all(x.dtype.kind != "f" for x in as_list(arrays))
 
     def call(x: Any) -> Any:
-        result = layer.call(x, **given)
+        result = layer.call(x, *args, **given)
         return _all_stopped(result) if constant else result  # no gradient is lost
 
     with _phase(kwargs):
@@ -130,7 +134,9 @@ def _phase(kwargs: dict[str, Any]) -> Any:
     return training_phase(learning_phase() if training is None else training)
 
 
-def _taken(function: Callable, given: dict[str, Any], offered: set[str]) -> dict[str, Any]:
+def _taken(
+    function: Callable[..., Any], given: dict[str, Any], offered: set[str]
+) -> dict[str, Any]:
     """The arguments without those on offer that the function does not take."""
     parameters = signature(function).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):

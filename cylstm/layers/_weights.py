@@ -52,7 +52,7 @@ def add_weight(
     self: Weighted,
     name: str,
     shape: Sequence[int],
-    dtype: npt.DTypeLike = None,
+    dtype: npt.DTypeLike | None = None,
     initializer: Any = None,
     regularizer: Any = None,
     trainable: bool = True,

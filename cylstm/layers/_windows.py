@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -47,6 +47,10 @@ class Windows:
         """How many timesteps a window reaches over."""
         return self.dilation * (self.size - 1) + 1
 
+    @overload
+    def count(self, timesteps: int, what: str) -> int: ...
+    @overload
+    def count(self, timesteps: int | None, what: str) -> int | None: ...
     def count(self, timesteps: int | None, what: str) -> int | None:
         """How many windows there are; None where the number of timesteps is not known.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from cylstm import _spellings, activations, constraints, initializers, regularizers
 from cylstm._numbers import real
-from cylstm.layers._options import LayerOptions
+from cylstm.layers._options import Constrain, Initialize, LayerOptions, Penalize
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
 from cylstm.variables import Variable
@@ -58,7 +58,7 @@ class LeakyReLU(Differentiable):
     @_spellings.leaky_relu
     def __init__(self, alpha: float = 0.3, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        self.alpha = real(alpha, "alpha")
+        self.alpha: int | float = real(alpha, "alpha")
         self.supports_masking = True
 
     def forward(
@@ -133,15 +133,17 @@ class PReLU(Differentiable):
         **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
-        self.alpha_initializer = initializers.get(alpha_initializer)
-        self.alpha_regularizer = regularizers.get(alpha_regularizer)
-        self.alpha_constraint = constraints.get(alpha_constraint)
-        self.shared_axes = None if shared_axes is None else _checked_axes(shared_axes)
+        self.alpha_initializer: Initialize = initializers.get(alpha_initializer)
+        self.alpha_regularizer: Penalize = regularizers.get(alpha_regularizer)
+        self.alpha_constraint: Constrain = constraints.get(alpha_constraint)
+        self.shared_axes: list[int] | None = (
+            None if shared_axes is None else _checked_axes(shared_axes)
+        )
         self.supports_masking = True
-        self.input_spec = [InputSpec(min_ndim=2)]
+        self.input_spec: list[InputSpec] = [InputSpec(min_ndim=2)]
 
     @property
-    def framewise(self) -> bool:  # type: ignore[override]
+    def framewise(self) -> bool:  # type: ignore[override]  # it depends on an argument
         """Whether it may stream: not where each timestep has slopes of its own."""
         over_time = self.built and len(self.alpha.shape) > 1
         return not over_time or 1 in (self.shared_axes or [])
@@ -163,7 +165,7 @@ class PReLU(Differentiable):
                 f"sizes must be known, got the shape {tuple(input_shape)}: give shared_axes, such "
                 "as [1] for sequences of any length."
             )
-        self.alpha = self.add_weight(
+        self.alpha: Variable = self.add_weight(
             "alpha",
             tuple(own.get(axis, 1) for axis in range(1, ndim)),
             initializer=self.alpha_initializer,
@@ -226,7 +228,7 @@ class ELU(Differentiable):
 
     def __init__(self, alpha: float = 1.0, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        self.alpha = real(alpha, "alpha")
+        self.alpha: int | float = real(alpha, "alpha")
         self.supports_masking = True
 
     def forward(
@@ -279,7 +281,7 @@ class ThresholdedReLU(Differentiable):
 
     def __init__(self, theta: float = 1.0, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        self.theta = real(theta, "theta")
+        self.theta: int | float = real(theta, "theta")
         self.supports_masking = True
 
     def forward(

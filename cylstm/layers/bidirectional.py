@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Unpack
+from typing import Any, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from cylstm.layers._advice import what_is_no_layer
 from cylstm.layers._initial_states import split_inputs, symbolic_states
 from cylstm.layers._options import WrapperOptions
 from cylstm.layers._turns import in_turn
-from cylstm.layers.differentiable import Backward
+from cylstm.layers.differentiable import Backward, Pulled
 from cylstm.layers.layer import Gradients, Layer
 from cylstm.layers.recurrent import Recurrent
 from cylstm.layers.wrappers import Wrapper
@@ -104,12 +104,12 @@ class Bidirectional(Wrapper):
             raise ValueError(f"merge_mode must be one of {_MERGE_MODES}, got {merge_mode!r}.")
         super().__init__(layer, weights=weights, **kwargs)
         self.merge_mode = merge_mode
-        self.zero_output_for_mask = bool(zero_output_for_mask)
-        self.forward_layer = _unbuilt_copy(layer, "forward")
-        self.backward_layer = _unbuilt_copy(layer, "backward")
+        self.zero_output_for_mask: bool = bool(zero_output_for_mask)
+        self.forward_layer: Recurrent = _unbuilt_copy(layer, "forward")
+        self.backward_layer: Recurrent = _unbuilt_copy(layer, "backward")
         self.backward_layer.go_backwards = not layer.go_backwards
-        self.return_sequences = layer.return_sequences
-        self.return_state = layer.return_state
+        self.return_sequences: bool = layer.return_sequences
+        self.return_state: bool = layer.return_state
         self.supports_masking = True
 
     def _sublayers(self) -> list[Layer]:
@@ -213,11 +213,9 @@ class Bidirectional(Wrapper):
         if states is None:
             return x
         first, second = self._halves(states)
-        return [
-            x,
-            *self.forward_layer._checked(x, None, first)[2],
-            *self.backward_layer._checked(x, None, second)[2],
-        ]
+        of_first = self.forward_layer._checked(x, None, first)[2]
+        of_second = self.backward_layer._checked(x, None, second)[2]
+        return [x, *(of_first or []), *(of_second or [])]
 
     def _check_shapes(self, shapes: Any) -> None:
         specs = list(self.forward_layer.input_spec)
@@ -232,13 +230,17 @@ class Bidirectional(Wrapper):
         for layer in self._sublayers():
             layer._note_call(node)
 
-    def _constant_states(self, states: list, batch: int | None) -> list[np.ndarray]:
+    def _constant_states(self, states: list[Any], batch: int | None) -> list[np.ndarray]:
         """As `Recurrent._constant_states`, for the layers of both directions."""
         first, second = self._halves(states)
         found = self.forward_layer._constant_states(first, batch)
         return found + self.backward_layer._constant_states(second, len(found[0]))
 
-    def _halves(self, states: list | None) -> tuple[list | None, list | None]:
+    @overload
+    def _halves(self, states: list[Any]) -> tuple[list[Any], list[Any]]: ...
+    @overload
+    def _halves(self, states: None) -> tuple[None, None]: ...
+    def _halves(self, states: list[Any] | None) -> tuple[list[Any] | None, list[Any] | None]:
         """The initial states of each layer."""
         if states is None:
             return None, None
@@ -267,14 +269,14 @@ class Bidirectional(Wrapper):
                 ]
             return self._merged(self._zeroed(results, mask)), None
         with in_turn(self):
-            results, pullbacks = zip(
+            found, pullbacks = zip(
                 *(layer.vjp(x, **kwargs) for layer, kwargs in zip(layers, arguments, strict=True)),
                 strict=True,
             )
         variables = [layer.trainable_weights for layer in layers]
-        results = self._zeroed(results, mask)
+        results = self._zeroed(found, mask)
 
-        def backward(cotangents: Any) -> tuple:
+        def backward(cotangents: Any) -> Pulled:
             parts = self._zeroed(self._unmerged(cotangents, results), mask)
             ways = [pull(part) for pull, part in zip(pullbacks, parts, strict=True)]
             of_weights = {
@@ -297,7 +299,7 @@ class Bidirectional(Wrapper):
         outputs = [*_merge(self.merge_mode, y, self._in_order(z)), *states, *more]
         return outputs if len(outputs) > 1 else outputs[0]
 
-    def _unmerged(self, cotangents: Any, results: Any) -> list:
+    def _unmerged(self, cotangents: Any, results: Any) -> list[Any]:
         """The cotangents of both layers' results, from those of what the wrapper returned."""
         cotangents = cotangents if isinstance(cotangents, list) else [cotangents]
         y, z = (r[0] if self.return_state else r for r in results)
@@ -310,13 +312,14 @@ class Bidirectional(Wrapper):
         half = len(states) // 2
         return [[dy, *states[:half]], [dz, *states[half:]]]
 
-    def _zeroed(self, results: Any, mask: Any) -> list:
+    def _zeroed(self, results: Any, mask: Any) -> list[Any]:
         """The results of both layers, or their cotangents, with zeros where a step is masked."""
         mask = mask[0] if isinstance(mask, list | tuple) and mask else mask
         if mask is None or not (self.zero_output_for_mask and self.return_sequences):
             return list(results)
         found = []
-        for layer, result in zip(self._sublayers(), results, strict=True):
+        layers = self.forward_layer, self.backward_layer
+        for layer, result in zip(layers, results, strict=True):
             kept = np.asarray(mask, bool)[:, :: -1 if layer.go_backwards else 1, None]
             y, *states = result if self.return_state else [result]
             y = np.where(kept, y, y.dtype.type(0))
@@ -329,7 +332,7 @@ class Bidirectional(Wrapper):
 
     # ------------------------------------------------------------------ states
 
-    def reset_states(self, states: list | None = None) -> None:
+    def reset_states(self, states: list[Any] | None = None) -> None:
         """Set the states of a stateful wrapper.
 
         Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from cylstm.variables import Variable
 __all__ = ["StackedRNNCells"]
 
 # (d_output, d_states) -> (d_inputs, d_states, gradients by weight[, d_constants])
-StepPullback = Callable[[Any, list], tuple]
+StepPullback = Callable[[Any, list[Any]], tuple[Any, ...]]
 
 
 class StackedRNNCells(Nested):
@@ -58,7 +58,8 @@ class StackedRNNCells(Nested):
             raise ValueError("StackedRNNCells needs at least one cell, got an empty list.")
         for cell in cells:
             check_cell(cell)
-        super().__init__(**kwargs | {"dtype": common_dtype(cells, kwargs.get("dtype"))})
+        kwargs["dtype"] = common_dtype(cells, kwargs.get("dtype"))
+        super().__init__(**kwargs)
         self.cells = cells
 
     @property
@@ -90,9 +91,9 @@ class StackedRNNCells(Nested):
         constants: Sequence[Any] | None = None,
         training: bool | None = None,
         dropout_masks: Any = None,
-    ) -> tuple[Any, list]:
+    ) -> tuple[Any, list[Any]]:
         """One timestep of all cells: the output of the last, and the states as in `state_size`."""
-        of_cells: list[list] = []
+        of_cells: list[list[Any]] = []
         for cell, own, masks in self._parts(states, dropout_masks):
             inputs, new = call_cell(cell, inputs, own, constants, masks, training)
             of_cells.insert(0, new)
@@ -105,21 +106,21 @@ class StackedRNNCells(Nested):
         constants: Sequence[Any] | None = None,
         training: bool | None = None,
         dropout_masks: Any = None,
-    ) -> tuple[tuple[Any, list], StepPullback]:
+    ) -> tuple[tuple[Any, list[Any]], StepPullback]:
         """One timestep and its pullback, if each cell has a `step_vjp`; see `RNN`."""
-        of_cells: list[list] = []
+        of_cells: list[list[Any]] = []
         pulls: list[StepPullback] = []
-        read = []
+        read: list[Any] = []
         for cell, own, masks in self._parts(states, dropout_masks):
             read.insert(0, inputs)
             (inputs, new), pull = cell_vjp(cell, inputs, own, constants, masks, training)
             of_cells.insert(0, new)
             pulls.insert(0, pull)
 
-        def pullback(d_output: Any, d_states: list) -> tuple:
+        def pullback(d_output: Any, d_states: list[Any]) -> tuple[Any, ...]:
             of_weights: dict[Variable, np.ndarray] = {}
-            d_constants: list = [None] * len(constants or [])
-            d_before: list = []
+            d_constants: list[Any] = [None] * len(constants or [])
+            d_before: list[Any] = []
             for pull, new, x in zip(pulls, of_cells, read, strict=True):
                 d_own, d_states = d_states[: len(new)], d_states[len(new) :]
                 d_x, d_previous, found, *rest = pull(d_output, d_own)
@@ -131,11 +132,11 @@ class StackedRNNCells(Nested):
 
         return (inputs, [state for states in of_cells for state in states]), pullback
 
-    def draw_dropout(self, batch: int) -> list:
+    def draw_dropout(self, batch: int) -> list[Any]:
         """What each cell drops; see `LSTMCell.draw_dropout`."""
         return [cell.draw_dropout(batch) if _draws(cell) else None for cell in self.cells]
 
-    def _parts(self, states: Sequence[Any], masks: Any) -> list[tuple[Any, list, Any]]:
+    def _parts(self, states: Sequence[Any], masks: Any) -> list[tuple[Any, list[Any], Any]]:
         """Each cell, the lowest first, with its states and what it drops."""
         parts, end = [], len(states)
         for cell, own in zip(self.cells, masks or [None] * len(self.cells), strict=True):
@@ -151,7 +152,7 @@ class StackedRNNCells(Nested):
     @classmethod
     def from_config(
         cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
-    ) -> StackedRNNCells:
+    ) -> Self:
         """A new stack with the configuration that `get_config` returned."""
         cells = [deserialize(cell, custom_objects) for cell in config["cells"]]
         return cls(**config | {"cells": cells})
@@ -181,7 +182,7 @@ def state_sizes(cell: Any) -> list[int]:
     return [_checks.positive_int(size, "state_size of a cell") for size in sizes]
 
 
-def common_dtype(cells: Sequence[Any], dtype: npt.DTypeLike) -> str:
+def common_dtype(cells: Sequence[Any], dtype: npt.DTypeLike | None) -> str:
     """The dtype that cells compute in, which is what was asked for, if anything was."""
     given = [] if dtype is None else [_checks.float_dtype(dtype)]
     dtypes = {*given, *(cell.dtype for cell in cells if isinstance(cell, Layer))} or {"float32"}
@@ -226,7 +227,7 @@ def call_cell(
     constants: Sequence[Any] | None = None,
     dropout_masks: Any = None,
     training: bool | None = None,
-) -> tuple[Any, list]:
+) -> tuple[Any, list[Any]]:
     """One timestep; in a trace, a derivative of the cell's own wins."""
     own = has_step_vjp(cell) and _trace.is_traced(inputs, *states, *(constants or []))
     method = cell.step_vjp if own else cell.call
@@ -243,7 +244,7 @@ def cell_vjp(
     constants: Sequence[Any] | None,
     dropout_masks: Any,
     training: bool | None = None,
-) -> tuple[tuple[Any, list], StepPullback]:
+) -> tuple[tuple[Any, list[Any]], StepPullback]:
     """One timestep by `step_vjp`, and its pullback."""
     given = _arguments(cell.step_vjp, constants, dropout_masks, training)
     found, pull = cell.step_vjp(inputs, list(states), **given)
@@ -251,7 +252,7 @@ def cell_vjp(
 
 
 def _arguments(
-    method: Callable, constants: Sequence[Any] | None, masks: Any, training: bool | None
+    method: Callable[..., Any], constants: Sequence[Any] | None, masks: Any, training: bool | None
 ) -> dict[str, Any]:
     """Those of the optional arguments that a method of a cell takes."""
     if training is None:
@@ -260,7 +261,7 @@ def _arguments(
     return accepted(method, training=training, constants=constants, dropout_masks=masks)
 
 
-def _two(cell: Any, found: Any) -> tuple[Any, list]:
+def _two(cell: Any, found: Any) -> tuple[Any, list[Any]]:
     """What a cell returned, checked."""
     if isinstance(found, tuple | list) and len(found) == 2:
         output, states = found
@@ -279,16 +280,18 @@ def recorded(
     states: Sequence[Any],
     constants: Sequence[Any],
     given: dict[str, Any],
-) -> tuple[Any, list]:
+) -> tuple[Any, list[Any]]:
     """One timestep by `step_vjp`; in a trace, as a step of it."""
     variables = getattr(cell, "trainable_weights", [])
 
-    def step(inputs: Any, states: list, constants: list) -> tuple[list, Callable]:
+    def step(
+        inputs: Any, states: list[Any], constants: list[Any]
+    ) -> tuple[list[Any], Callable[..., Any]]:
         more = given | {"constants": constants} if constants else given
         found, pull = cell.step_vjp(inputs, states, **more)
         output, new = _two(cell, found)
 
-        def pullback(cotangents: list) -> tuple[list, list]:
+        def pullback(cotangents: list[Any]) -> tuple[list[Any], list[Any]]:
             d_inputs, d_states, of_weights, *rest = pull(cotangents[0], list(cotangents[1:]))
             d_constants = list(rest[0]) if rest else [None] * len(constants)
             return [d_inputs, list(d_states), d_constants], [of_weights.get(v) for v in variables]
@@ -329,7 +332,7 @@ def add_to(total: dict[Variable, np.ndarray], found: Any) -> None:
             total[variable] = np.array(gradient)
 
 
-def added(total: Sequence[Any], found: Sequence[Any]) -> list:
+def added(total: Sequence[Any], found: Sequence[Any]) -> list[Any]:
     """The sums of gradients, of which None is zero."""
     if not found:
         return list(total)

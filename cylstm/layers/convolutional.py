@@ -7,10 +7,11 @@ from typing import Any, Unpack
 import numpy as np
 
 from cylstm import _checks, _spellings, activations, constraints, initializers, regularizers
-from cylstm.layers._options import WeightedOptions
+from cylstm.layers._options import Constrain, Initialize, Penalize, WeightedOptions
 from cylstm.layers._windows import Windows, padding_name, single
-from cylstm.layers.differentiable import Backward, Differentiable
+from cylstm.layers.differentiable import Backward, Differentiable, Pulled
 from cylstm.layers.input_spec import InputSpec
+from cylstm.variables import Variable
 
 __all__ = ["Conv1D", "Convolution1D"]
 
@@ -109,25 +110,25 @@ class Conv1D(Differentiable):
         **kwargs: Unpack[WeightedOptions],
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.filters = _checks.positive_int(filters, "filters")
-        self.kernel_size = single(kernel_size, "kernel_size")
-        self.strides = single(strides, "strides")
-        self.padding = padding_name(padding, ("valid", "same", "causal"))
-        self.dilation_rate = single(dilation_rate, "dilation_rate")
+        self.filters: int = _checks.positive_int(filters, "filters")
+        self.kernel_size: tuple[int] = single(kernel_size, "kernel_size")
+        self.strides: tuple[int] = single(strides, "strides")
+        self.padding: str = padding_name(padding, ("valid", "same", "causal"))
+        self.dilation_rate: tuple[int] = single(dilation_rate, "dilation_rate")
         if self.strides[0] > 1 and self.dilation_rate[0] > 1:
             raise ValueError(
                 f"strides ({self.strides[0]}) and dilation_rate ({self.dilation_rate[0]}) cannot "
                 "both be greater than 1."
             )
-        self.activation = activations.get(activation)
-        self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
-        self.input_spec = [InputSpec(ndim=3)]
+        self.activation: activations.Activation = activations.get(activation)
+        self.use_bias: bool = bool(use_bias)
+        self.kernel_initializer: Initialize = initializers.get(kernel_initializer)
+        self.bias_initializer: Initialize = initializers.get(bias_initializer)
+        self.kernel_regularizer: Penalize = regularizers.get(kernel_regularizer)
+        self.bias_regularizer: Penalize = regularizers.get(bias_regularizer)
+        self.kernel_constraint: Constrain = constraints.get(kernel_constraint)
+        self.bias_constraint: Constrain = constraints.get(bias_constraint)
+        self.input_spec: list[InputSpec] = [InputSpec(ndim=3)]
 
     def build(self, input_shape: Any) -> None:
         """Create the weights for inputs (batch, timesteps, input_dim); input_dim must be known."""
@@ -135,14 +136,14 @@ class Conv1D(Differentiable):
         if input_shape[2] is None:
             raise ValueError(f"Layer {self.name} needs the last axis of its input to be known.")
         input_dim = _checks.positive_int(input_shape[2], "input_dim")
-        self.kernel = self.add_weight(
+        self.kernel: Variable = self.add_weight(
             "kernel",
             (*self.kernel_size, input_dim, self.filters),
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
-        self.bias = None
+        self.bias: Variable | None = None
         if self.use_bias:
             self.bias = self.add_weight(
                 "bias",
@@ -173,9 +174,10 @@ class Conv1D(Differentiable):
         self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
     ) -> tuple[np.ndarray, Backward]:
         """One matrix product of all windows, unfolded, and the kernel; see the class."""
-        slopes = activations.vjp(self.activation) if keep else None  # raises where there is none
+        slopes = activations.vjp(self.activation if keep else activations.linear)  # may raise
         windows = self._windows()
-        batch, count, filters = self.compute_output_shape(inputs.shape)
+        batch, filters = len(inputs), self.filters
+        count = windows.count(inputs.shape[1], f"Layer {self.name}")
         kernel = self.kernel.value.reshape(-1, filters)
         unfolded = windows.view(windows.padded(inputs), count).reshape(batch * count, len(kernel))
         z = unfolded @ kernel
@@ -184,7 +186,7 @@ class Conv1D(Differentiable):
         z = z.reshape(batch, count, filters)
         outputs = activations.evaluate(self.activation, z)
 
-        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict]:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             dz = slopes(z, outputs, d_outputs).reshape(batch * count, filters)
             d_weights = {self.kernel: (unfolded.T @ dz).reshape(self.kernel.shape)}
             if self.bias is not None:

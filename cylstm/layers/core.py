@@ -15,10 +15,18 @@ from cylstm import (
     regularizers,
 )
 from cylstm._numbers import real
-from cylstm.layers._options import DenseOptions, LayerOptions, WeightedOptions
-from cylstm.layers.differentiable import Backward, Differentiable
+from cylstm.layers._options import (
+    Constrain,
+    DenseOptions,
+    Initialize,
+    LayerOptions,
+    Penalize,
+    WeightedOptions,
+)
+from cylstm.layers.differentiable import Backward, Differentiable, Pulled
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.streams import DenseStream
+from cylstm.variables import Variable
 
 __all__ = ["Activation", "ActivityRegularization", "Dense", "Masking"]
 
@@ -94,18 +102,21 @@ class Dense(Differentiable):
     ) -> None:
         if "input_dim" in kwargs and "input_shape" not in kwargs:
             kwargs["input_shape"] = (kwargs.pop("input_dim"),)
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.units = _checks.positive_int(units, "units")
-        self.activation = activations.get(activation)
-        self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        super().__init__(
+            activity_regularizer=activity_regularizer,
+            **kwargs,  # type: ignore[misc]  # refuses input_dim beside input_shape
+        )
+        self.units: int = _checks.positive_int(units, "units")
+        self.activation: activations.Activation = activations.get(activation)
+        self.use_bias: bool = bool(use_bias)
+        self.kernel_initializer: Initialize = initializers.get(kernel_initializer)
+        self.bias_initializer: Initialize = initializers.get(bias_initializer)
+        self.kernel_regularizer: Penalize = regularizers.get(kernel_regularizer)
+        self.bias_regularizer: Penalize = regularizers.get(bias_regularizer)
+        self.kernel_constraint: Constrain = constraints.get(kernel_constraint)
+        self.bias_constraint: Constrain = constraints.get(bias_constraint)
         self.supports_masking = True
-        self.input_spec = [InputSpec(min_ndim=2)]
+        self.input_spec: list[InputSpec] = [InputSpec(min_ndim=2)]
 
     def build(self, input_shape: Any) -> None:
         """Create the weights for inputs (batch, ..., input_dim); only input_dim must be known."""
@@ -113,14 +124,14 @@ class Dense(Differentiable):
         if input_shape[-1] is None:
             raise ValueError(f"Layer {self.name} needs the last axis of its input to be known.")
         input_dim = _checks.positive_int(input_shape[-1], "input_dim")
-        self.kernel = self.add_weight(
+        self.kernel: Variable = self.add_weight(
             "kernel",
             (input_dim, self.units),
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
-        self.bias = None
+        self.bias: Variable | None = None
         if self.use_bias:
             self.bias = self.add_weight(
                 "bias",
@@ -158,7 +169,7 @@ class Dense(Differentiable):
             return outputs, None
         product = activations.vjp(activation)
 
-        def backward(d_outputs: np.ndarray) -> tuple:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             dz = product(z.reshape(shape), outputs, d_outputs).reshape(z.shape)
             of_weights = {self.kernel: rows.T @ dz}
             if self.bias is not None:
@@ -201,7 +212,7 @@ class Activation(Differentiable):
 
     def __init__(self, activation: Any, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        self.activation = activations.get(activation)
+        self.activation: activations.Activation = activations.get(activation)
         self.supports_masking = True
 
     def forward(
@@ -251,7 +262,8 @@ class ActivityRegularization(Differentiable):
                 "ActivityRegularization has no argument 'activity_regularizer': give l1 and l2."
             )
         super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **kwargs)
-        self.l1, self.l2 = real(l1, "l1"), real(l2, "l2")
+        self.l1: int | float = real(l1, "l1")
+        self.l2: int | float = real(l2, "l2")
         self.supports_masking = True
 
     def forward(
@@ -302,9 +314,9 @@ class Masking(Differentiable):
 
     def __init__(self, mask_value: float = 0.0, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        self.mask_value = real(mask_value, "mask_value")
+        self.mask_value: int | float = real(mask_value, "mask_value")
         self.supports_masking = True
-        self.input_spec = [InputSpec(min_ndim=2)]
+        self.input_spec: list[InputSpec] = [InputSpec(min_ndim=2)]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> np.ndarray:
         """Where a feature differs from `mask_value`; a mask of the inputs is not looked at.
@@ -315,7 +327,8 @@ class Masking(Differentiable):
             The shape of the inputs without the last axis.
         """
         value = self._dtype.type(self.mask_value)
-        return np.any(np.asarray(inputs, self._dtype) != value, axis=-1)
+        kept: np.ndarray = np.any(np.asarray(inputs, self._dtype) != value, axis=-1)
+        return kept
 
     def forward(
         self, inputs: np.ndarray, mask: Any, training: bool, keep: bool

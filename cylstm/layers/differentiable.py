@@ -15,7 +15,8 @@ from cylstm.variables import Variable
 
 __all__ = ["Differentiable"]
 
-Backward = Callable[[Any], tuple[Any, dict[Variable, np.ndarray]]]
+Pulled = tuple[Any, dict[Variable, np.ndarray]]  # gradients of the inputs, and by weight
+Backward = Callable[[Any], Pulled]
 
 
 class Differentiable(Layer):
@@ -124,13 +125,15 @@ class Differentiable(Layer):
                 _checks.as_bools(given, f"The mask of layer {self.name}")
         self.compute_mask(inputs, mask)  # raises where the layer does not support masking
 
-    def _pullback(self, outputs: Any, backward: Backward) -> Callable[[Any], Gradients]:
+    def _pullback(self, outputs: Any, backward: Backward | None) -> Callable[[Any], Gradients]:
         """Wrap `backward`: cotangents checked, gradients of the weights in order."""
         variables = self.trainable_weights
         several = isinstance(outputs, list)
         shapes = [y.shape for y in outputs] if several else [outputs.shape]
 
         def pullback(cotangents: Any) -> Gradients:
+            if backward is None:
+                raise TypeError(f"{type(self).__name__}.forward returned no backward function.")
             checked = checked_cotangents(self, cotangents if several else [cotangents], shapes)
             d_inputs, of_weights = backward(checked if several else checked[0])
             d_weights = [

@@ -8,8 +8,9 @@ from typing import Any, Unpack
 import numpy as np
 
 from cylstm import _checks, _spellings, constraints, initializers, regularizers
-from cylstm.layers._options import WeightedOptions
-from cylstm.layers.differentiable import Backward, Differentiable
+from cylstm.layers._options import Constrain, Initialize, Penalize, WeightedOptions
+from cylstm.layers.differentiable import Backward, Differentiable, Pulled
+from cylstm.variables import Variable
 
 __all__ = ["Embedding"]
 
@@ -80,26 +81,26 @@ class Embedding(Differentiable):
         input_length: int | Sequence[int | None] | None = None,
         **kwargs: Unpack[WeightedOptions],
     ) -> None:
-        self.input_length = _checked_length(input_length)
+        self.input_length: int | tuple[int | None, ...] | None = _checked_length(input_length)
         if "input_shape" not in kwargs:
             length = self.input_length
             kwargs["input_shape"] = length if isinstance(length, tuple) else (length,)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.input_dim = _checks.positive_int(input_dim, "input_dim")
-        self.output_dim = _checks.positive_int(output_dim, "output_dim")
-        self.embeddings_initializer = initializers.get(embeddings_initializer)
-        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
-        self.embeddings_constraint = constraints.get(embeddings_constraint)
-        self.mask_zero = bool(mask_zero)
+        self.input_dim: int = _checks.positive_int(input_dim, "input_dim")
+        self.output_dim: int = _checks.positive_int(output_dim, "output_dim")
+        self.embeddings_initializer: Initialize = initializers.get(embeddings_initializer)
+        self.embeddings_regularizer: Penalize = regularizers.get(embeddings_regularizer)
+        self.embeddings_constraint: Constrain = constraints.get(embeddings_constraint)
+        self.mask_zero: bool = bool(mask_zero)
 
     @property
-    def framewise(self) -> bool:  # type: ignore[override]
+    def framewise(self) -> bool:  # type: ignore[override]  # it depends on an argument
         """Whether it may stream: not where it masks, as streams skip no timesteps."""
         return not self.mask_zero
 
     def build(self, input_shape: Any) -> None:
         """Create the vectors; the input shape does not matter to them."""
-        self.embeddings = self.add_weight(
+        self.embeddings: Variable = self.add_weight(
             "embeddings",
             (self.input_dim, self.output_dim),
             initializer=self.embeddings_initializer,
@@ -168,7 +169,7 @@ class Embedding(Differentiable):
         self._check_shapes([indices.shape])
         outputs = self.embeddings.value.take(indices, axis=0)
 
-        def backward(d_outputs: np.ndarray) -> tuple:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             return None, {self.embeddings: self._sum_by_index(indices, d_outputs)}
 
         return outputs, backward
@@ -184,7 +185,8 @@ class Embedding(Differentiable):
         count = indices.size
         where = (np.ones(count, self._dtype), indices.ravel(), np.arange(count + 1))
         selection = sparse.csc_array(where, shape=(self.input_dim, count))
-        return selection @ d_outputs.reshape(count, self.output_dim)
+        sums: np.ndarray = selection @ d_outputs.reshape(count, self.output_dim)
+        return sums
 
 
 def _checked_length(value: Any) -> int | tuple[int | None, ...] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from inspect import signature
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 import numpy as np
 
@@ -92,7 +92,7 @@ class Lambda(Layer):
         self.function = function
         self._output_shape = output_shape
         self.mask = mask
-        self.arguments = dict(arguments or {})
+        self.arguments: dict[str, Any] = dict(arguments or {})
         self.supports_masking = True
         self._takes_mask = "mask" in _parameters(function)
         self._dtypes: list[str] | None = None  # of symbolic inputs, which it is tried on
@@ -191,7 +191,7 @@ class Lambda(Layer):
     @classmethod
     def from_config(
         cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
-    ) -> Lambda:
+    ) -> Self:
         """A new layer with the configuration that `get_config` returned, here or in Keras 2.
 
         Parameters

@@ -67,7 +67,7 @@ class InputLayer(Layer):
         self.input_dtype = np.dtype(dtype or "float32").name
         self.supports_masking = True
         self.built = True
-        tensor = SymbolicTensor(self.batch_input_shape, self.input_dtype, self.name)
+        tensor = SymbolicTensor(self.batch_input_shape or (), self.input_dtype, self.name)
         Node(self, [], [tensor])
         self.inbound_nodes[0].input_tensors.append(tensor)  # as in Keras: its input is its output
 

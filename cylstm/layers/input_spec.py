@@ -72,13 +72,20 @@ class InputSpec:
         max_ndim: int | None = None,
         axes: dict[int, int] | None = None,
     ) -> None:
-        self.shape = None if shape is None else tuple(shape)
-        self.ndim = ndim if self.shape is None else len(self.shape)
+        self.shape: tuple[int | None, ...] | None = None if shape is None else tuple(shape)
+        self.ndim: int | None = ndim if self.shape is None else len(self.shape)
         self.min_ndim = min_ndim
         self.max_ndim = max_ndim
-        self.axes = dict(axes or {})
+        self.axes: dict[int, int] = dict(axes or {})
         sizes = dict(enumerate(self.shape or ())) | self.axes
         self._known = [(axis, size) for axis, size in sizes.items() if size is not None]
+
+    @property
+    def sizes(self) -> tuple[int | None, ...]:
+        """The shape, of what has one: a state, or the input of a layer that is built."""
+        if self.shape is None:
+            raise ValueError("This InputSpec has no shape.")
+        return self.shape
 
     def check(self, shape: Sequence[int | None], what: str) -> None:
         """Raise ValueError if an input of this shape does not fit; `what` names the input."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,27 @@ from cylstm.layers import (
     _symbolic,
     _weights,
 )
+from cylstm.layers._calls import get_input_at as _get_input_at
+from cylstm.layers._calls import get_input_mask_at as _get_input_mask_at
+from cylstm.layers._calls import get_input_shape_at as _get_input_shape_at
+from cylstm.layers._calls import get_output_at as _get_output_at
+from cylstm.layers._calls import get_output_mask_at as _get_output_mask_at
+from cylstm.layers._calls import get_output_shape_at as _get_output_shape_at
 from cylstm.layers._gradients import Gradients
 from cylstm.layers._looks import described_layer
+from cylstm.layers._losses import add_loss as _add_loss
+from cylstm.layers._losses import add_update as _add_update
 from cylstm.layers._losses import as_list
+from cylstm.layers._losses import get_losses_for as _get_losses_for
+from cylstm.layers._losses import get_updates_for as _get_updates_for
+from cylstm.layers._options import Penalize
+from cylstm.layers._weights import add_variable as _add_variable
+from cylstm.layers._weights import add_weight as _add_weight
+from cylstm.layers._weights import count_params as _count_params
+from cylstm.layers._weights import get_weights as _get_weights
+from cylstm.layers._weights import set_weights as _set_weights
 from cylstm.layers.input_spec import batch_shape
-from cylstm.layers.streams import FrameStream
+from cylstm.layers.streams import FrameStream, Streaming
 from cylstm.variables import Variable
 
 __all__ = ["Gradients", "Layer"]
@@ -86,7 +102,7 @@ class Layer:
     framewise = False
     """Whether the outputs at a timestep depend on that timestep of the inputs alone."""
 
-    __signature__ = WholeSignature()
+    __signature__: WholeSignature = WholeSignature()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -97,7 +113,7 @@ class Layer:
         *,
         trainable: bool = True,
         name: str | None = None,
-        dtype: npt.DTypeLike = None,
+        dtype: npt.DTypeLike | None = None,
         activity_regularizer: Any = None,
         input_shape: Sequence[int | None] | None = None,
         batch_input_shape: Sequence[int | None] | None = None,
@@ -106,13 +122,15 @@ class Layer:
     ) -> None:
         if not isinstance(name, str | None):
             raise TypeError(f"name must be a string, got {_checks.described(name)}.")
-        self.name = name or unique_name(type(self).__name__)
-        self.trainable = bool(trainable)
+        self.name: str = name or unique_name(type(self).__name__)
+        self.trainable: bool = bool(trainable)
         self._dtype = np.dtype("float32" if dtype is None else _checks.float_dtype(dtype))
-        self.activity_regularizer = regularizers.get(activity_regularizer)
-        self.batch_input_shape = batch_shape(input_shape, batch_input_shape, batch_size)
+        self.activity_regularizer: Penalize = regularizers.get(activity_regularizer)
+        self.batch_input_shape: tuple[int | None, ...] | None = batch_shape(
+            input_shape, batch_input_shape, batch_size
+        )
         self._initial_weights = weights
-        self.built = False
+        self.built: bool = False
         self.supports_masking = False
         self.input_spec: Any = None  # a list of InputSpec
         self._variables: list[Variable] = []
@@ -130,11 +148,11 @@ class Layer:
 
     # ------------------------------------------------------------------ weights
 
-    add_weight = _weights.add_weight
-    add_variable = _weights.add_variable
-    get_weights = _weights.get_weights
-    set_weights = _weights.set_weights
-    count_params = _weights.count_params
+    add_weight = _add_weight
+    add_variable = _add_variable
+    get_weights = _get_weights
+    set_weights = _set_weights
+    count_params = _count_params
 
     @property
     def trainable_weights(self) -> list[Variable]:
@@ -176,10 +194,10 @@ class Layer:
 
     # ------------------------------------------------------------------ losses and updates
 
-    add_loss = _losses.add_loss
-    add_update = _losses.add_update
-    get_losses_for = _losses.get_losses_for
-    get_updates_for = _losses.get_updates_for
+    add_loss = _add_loss
+    add_update = _add_update
+    get_losses_for = _get_losses_for
+    get_updates_for = _get_updates_for
 
     @property
     def losses(self) -> list[Any]:
@@ -197,12 +215,12 @@ class Layer:
 
     # ------------------------------------------------------------------ symbolic calls
 
-    get_input_at = _calls.get_input_at
-    get_output_at = _calls.get_output_at
-    get_input_shape_at = _calls.get_input_shape_at
-    get_output_shape_at = _calls.get_output_shape_at
-    get_input_mask_at = _calls.get_input_mask_at
-    get_output_mask_at = _calls.get_output_mask_at
+    get_input_at = _get_input_at
+    get_output_at = _get_output_at
+    get_input_shape_at = _get_input_shape_at
+    get_output_shape_at = _get_output_shape_at
+    get_input_mask_at = _get_input_mask_at
+    get_output_mask_at = _get_output_mask_at
 
     @property
     def scope_name(self) -> str:
@@ -314,7 +332,7 @@ class Layer:
         """The same as calling the layer."""
         return self(inputs, *args, **kwargs)
 
-    def vjp(self, inputs: Any, **kwargs: Any) -> tuple[Any, Callable[[Any], Gradients]]:
+    def vjp(self, inputs: Any, *args: Any, **kwargs: Any) -> tuple[Any, Callable[[Any], Gradients]]:
         """Compute the outputs, and the function that pulls gradients back through them.
 
         It follows `call`, by the package autograd; a subclass that overrides it does without.
@@ -323,7 +341,7 @@ class Layer:
         ----------
         inputs : array_like or list of array_like
             As for calling the layer.
-        **kwargs
+        *args, **kwargs
             Passed on to `call`, such as `mask` and `training`.
 
         Returns
@@ -341,7 +359,7 @@ class Layer:
         """
         arrays = self._as_arrays(inputs)
         self._ensure_built(arrays)
-        outputs, pull = _own_code.differentiated(self, arrays, kwargs)
+        outputs, pull = _own_code.differentiated(self, arrays, args, kwargs)
         self._record_activity(outputs)
 
         def pullback(cotangents: Any) -> Gradients:
@@ -350,7 +368,7 @@ class Layer:
 
         return outputs, pullback
 
-    def stream(self, batch_size: int = 1) -> Any:
+    def stream(self, batch_size: int = 1) -> Streaming:
         """A stream: an object that is called with one timestep after the other.
 
         Parameters
@@ -481,11 +499,11 @@ class Layer:
         return _config.config_of(self, Layer)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Layer:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """A new layer with the configuration that `get_config` returned."""
         return cls(**config)
 
-    def _twin(self) -> Layer:
+    def _twin(self) -> Self:
         """A layer of the same configuration, with new weights and unconnected."""
         return type(self).from_config(self.get_config())
 

@@ -8,10 +8,9 @@ from typing import Any, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _checks, _spellings, _threads, _trace
+from cylstm import _checks, _core, _spellings, _threads, _trace
 from cylstm.layers import _engines
 from cylstm.layers._lstm_steps import LSTMSteps
-from cylstm.layers._lstm_weights import LSTMWeights
 from cylstm.layers._options import LSTMOptions
 from cylstm.layers._turns import in_turn
 from cylstm.layers.input_spec import InputSpec
@@ -25,7 +24,7 @@ __all__ = ["LSTM"]
 _OWN_WAYS = ("step", "preprocess_input", "call", "get_initial_state")
 
 
-class LSTM(LSTMSteps, LSTMWeights, Recurrent):
+class LSTM(LSTMSteps, Recurrent):
     """Long short-term memory, as `tf.keras.layers.LSTM` of TensorFlow 1.4.
 
     For each timestep, with x the input, h the output and c the cell state before, and * the
@@ -146,8 +145,8 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
         )
-        self.state_spec = [InputSpec(shape=(None, self.units)) for _ in range(2)]
-        self.states = [None, None]
+        self.state_spec: list[InputSpec] = [InputSpec(shape=(None, self.units)) for _ in range(2)]
+        self.states: list[np.ndarray | None] = [None, None]
         self._own: Variable | None = None  # what the cell of a variant reads besides
         self._cell: _engines.Cell | None = None
         self._cell_activations: tuple[Any, Any] = (None, None)
@@ -167,7 +166,7 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
             raise ValueError(f"Layer {self.name} needs the last axis of its input to be known.")
         batch = self._fixed_batch(shape)
         self._add_weights(shape[2])
-        self.input_spec = [InputSpec(shape=(batch, None, self.input_dim))]
+        self.input_spec: list[InputSpec] = [InputSpec(shape=(batch, None, self.input_dim))]
         self.built = True
         if self.stateful:
             self.reset_states()
@@ -193,15 +192,16 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
         """
         return _engines.choose(self.activation, self.recurrent_activation, self._has_own_step())
 
-    def _first_states(self, x: np.ndarray) -> list[np.ndarray] | None:
+    def _states_or_zeros(self, x: np.ndarray) -> list[np.ndarray] | None:
+        """The states to start from where none are given; None for zeros."""
         if self.stateful or self._is_overridden("get_initial_state", "step", "preprocess_input"):
-            return super()._first_states(x)
-        return None  # zeros
+            return self._first_states(x)
+        return None
 
     def _run_checked(self, x: Any, mask: Any, training: bool | None, states: Any) -> Any:
         changed = type(self) is not LSTM  # what LSTM itself has not overridden is not asked
         if states is None and (self.stateful or changed):
-            states = self._first_states(x)
+            states = self._states_or_zeros(x)
         if changed and self._has_own_step():
             return self._finish(*self._run_steps(x, mask, bool(training), states, []))
         if type(x) is not np.ndarray or (states is not None and _trace.is_traced(*states)):
@@ -238,7 +238,8 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
 
     def _never_read(self, mask: np.ndarray) -> np.ndarray:
         """The rows whose last output is zero, unrolled: those masked at every timestep."""
-        return ~mask.any(axis=1) & (mask.shape[1] > 0)
+        unread: np.ndarray = ~mask.any(axis=1) & (mask.shape[1] > 0)
+        return unread
 
     def vjp(
         self,
@@ -267,7 +268,7 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
         with_states = states is not None
         in_list = with_states and initial_state is None
         if states is None and (self.stateful or type(self) is not LSTM):
-            states = self._first_states(x)
+            states = self._states_or_zeros(x)
         run = self._new_run(x, mask, training, states)
         outputs, h, c = run.results
         if outputs is None:
@@ -297,7 +298,7 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
 
     def _pulled(
         self, run: _engines.Run, mask: Any, d_outputs: Any, d_h: Any, d_c: Any, states: bool
-    ) -> list:
+    ) -> list[Any]:
         """The gradients of the inputs, of both initial states, and of the weights."""
         if self.return_sequences or d_outputs is None:
             return run.backward(d_outputs, d_h, d_c, states)
@@ -308,17 +309,17 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
 
     def _run_in_trace(
         self, x: Any, mask: np.ndarray | None, training: bool, states: Any
-    ) -> tuple[Any, list]:
+    ) -> tuple[Any, list[Any]]:
         """The engine as a step of a trace: from a `call` of a subclass, or of another layer."""
         variables = self.trainable_weights
 
-        def engine(x: np.ndarray, *states: np.ndarray) -> tuple[list, Callable]:
+        def engine(x: np.ndarray, *states: np.ndarray) -> tuple[list[Any], Callable[..., Any]]:
             run = self._new_run(x, mask, training, list(states) or None)
             outputs, h, c = run.results
 
-            def pull(cotangents: list) -> tuple[list, list]:
-                given = [*cotangents, None, None][:3]
-                gradients = self._pulled(run, mask, *given, bool(states))
+            def pull(cotangents: list[Any]) -> tuple[list[Any], list[Any]]:
+                d_outputs, d_h, d_c = [*cotangents, None, None][:3]
+                gradients = self._pulled(run, mask, d_outputs, d_h, d_c, bool(states))
                 return gradients[: 1 + len(states)], self._in_order_of(variables, gradients[3:])
 
             results = [self._last_output(h, mask) if outputs is None else outputs]
@@ -328,11 +329,10 @@ class LSTM(LSTMSteps, LSTMWeights, Recurrent):
         return outputs, final or [None, None]
 
     def _stream_from(self, state: list[np.ndarray]) -> Stream | LayerStream:
-        if self._is_overridden(*_OWN_WAYS) or self.engine == "reference":
-            return LayerStream(self, state)
-        return Stream(self._current_cell(), state)
+        cell = None if self._is_overridden(*_OWN_WAYS) else self._current_cell()
+        return Stream(cell, state) if isinstance(cell, _core.Cell) else LayerStream(self, state)
 
-    def _in_order_of(self, variables: list, gradients: list) -> list[np.ndarray]:
+    def _in_order_of(self, variables: list[Any], gradients: list[Any]) -> list[np.ndarray]:
         """The gradients of the weights of the cell, for these variables."""
         own = [self.kernel, self.recurrent_kernel, self.bias]
         own += [] if self._own is None else [self._own]

@@ -96,7 +96,7 @@ class LSTMCell(LSTMWeights, Layer):
         super().__init__(**kwargs)
         if implementation not in (1, 2):
             raise ValueError(f"implementation of a cell must be 1 or 2, got {implementation!r}.")
-        self.implementation = int(implementation)
+        self.implementation: int = int(implementation)
         self._set_options(
             units=units,
             activation=activation,
@@ -115,7 +115,7 @@ class LSTMCell(LSTMWeights, Layer):
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
         )
-        self.state_size = (self.units, self.units)
+        self.state_size: tuple[int, int] = (self.units, self.units)
 
     def build(self, input_shape: Any) -> None:
         """Create the weights for inputs of a timestep, (batch, input_dim)."""
@@ -134,7 +134,7 @@ class LSTMCell(LSTMWeights, Layer):
         states: Sequence[Any],
         training: bool | None = None,
         dropout_masks: Any = None,
-    ) -> tuple[Any, list]:
+    ) -> tuple[Any, list[Any]]:
         """One timestep.
 
         Parameters
@@ -196,7 +196,7 @@ class LSTMCell(LSTMWeights, Layer):
         new_c = f * c + i * g
         activated = activations.evaluate(self.activation, new_c)
 
-        def pullback(d_h: np.ndarray, d_states: list[np.ndarray]) -> tuple:
+        def pullback(d_h: np.ndarray, d_states: list[np.ndarray]) -> tuple[Any, ...]:
             d_h = d_h + d_states[0]
             products = {function: activations.vjp(function) for function in functions}
             d_c = d_states[1] + products[self.activation](new_c, activated, d_h * o)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 
 from cylstm.layers._merging import Merge, Shape
 from cylstm.layers._options import LayerOptions
-from cylstm.layers.differentiable import Backward
+from cylstm.layers.differentiable import Backward, Pulled
 from cylstm.layers.merge_axes import Concatenate, Dot
 
 __all__ = [
@@ -39,6 +39,14 @@ class _Elementwise(Merge):
     Inputs of fewer axes get axes of size 1 after the batch axis, and axes of size 1 are repeated.
     A subclass defines `merged` and `slopes` for arrays that have the same number of axes.
     """
+
+    if TYPE_CHECKING:
+
+        def merged(self, inputs: list[np.ndarray]) -> np.ndarray: ...
+
+        def slopes(
+            self, inputs: list[np.ndarray], outputs: np.ndarray, d_outputs: np.ndarray
+        ) -> list[np.ndarray]: ...
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """The shape that the inputs have in common, given the list of their shapes.
@@ -69,7 +77,7 @@ class _Elementwise(Merge):
 
         outputs = self.merged(aligned)
 
-        def backward(d_outputs: np.ndarray) -> tuple[list[np.ndarray], dict]:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             slopes = self.slopes(aligned, outputs, d_outputs)
             return [
                 _summed(d, a.shape).reshape(x.shape)
@@ -143,11 +151,12 @@ class Subtract(_Elementwise):
     [[4.0, 5.0]]
     """
 
-    greatest_number = 2
+    greatest_number: float = 2
 
     def merged(self, inputs: list[np.ndarray]) -> np.ndarray:
         """The output."""
-        return inputs[0] - inputs[1]
+        difference: np.ndarray = inputs[0] - inputs[1]
+        return difference
 
     def slopes(
         self, inputs: list[np.ndarray], outputs: np.ndarray, d_outputs: np.ndarray
@@ -222,7 +231,8 @@ class Average(_Elementwise):
 
     def merged(self, inputs: list[np.ndarray]) -> np.ndarray:
         """The output."""
-        return reduce(np.add, inputs) / self._dtype.type(len(inputs))
+        mean: np.ndarray = reduce(np.add, inputs) / self._dtype.type(len(inputs))
+        return mean
 
     def slopes(
         self, inputs: list[np.ndarray], outputs: np.ndarray, d_outputs: np.ndarray
@@ -308,7 +318,11 @@ class Minimum(_Extreme):
         return reduce(np.minimum, inputs)
 
 
-def _aligned_shapes(shapes: Sequence[Shape]) -> list[tuple[int | None, ...]]:
+@overload
+def _aligned_shapes(shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]: ...
+@overload
+def _aligned_shapes(shapes: Sequence[Shape]) -> list[tuple[int | None, ...]]: ...
+def _aligned_shapes(shapes: Sequence[Shape]) -> Any:
     """Shapes of the same number of axes: ones come in after the batch axis."""
     ndim = max(map(len, shapes))
     return [(shape[0], *[1] * (ndim - len(shape)), *shape[1:]) for shape in shapes]

@@ -10,7 +10,7 @@ import numpy as np
 
 from cylstm.layers._merging import Merge, Shape
 from cylstm.layers._options import LayerOptions
-from cylstm.layers.differentiable import Backward
+from cylstm.layers.differentiable import Backward, Pulled
 
 __all__ = ["Concatenate", "Dot"]
 
@@ -49,7 +49,7 @@ class Concatenate(Merge):
 
     def __init__(self, axis: int = -1, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        self.axis = _integer(axis, "axis", TypeError)
+        self.axis: int = _integer(axis, "axis", TypeError)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """The shape of the output, given the list of shapes of the inputs.
@@ -119,7 +119,7 @@ class Concatenate(Merge):
         """Join the inputs; see the class."""
         ends = np.cumsum([x.shape[self.axis] for x in inputs])[:-1]
 
-        def backward(d_outputs: np.ndarray) -> tuple[list[np.ndarray], dict]:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             return np.split(d_outputs, ends, axis=self.axis), {}
 
         return np.concatenate(inputs, axis=self.axis), backward
@@ -164,7 +164,7 @@ class Dot(Merge):
     array([[0.6]], dtype=float32)
     """
 
-    greatest_number = 2
+    greatest_number: float = 2
 
     def __init__(
         self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Unpack[LayerOptions]
@@ -176,7 +176,7 @@ class Dot(Merge):
             self.axes: Any = tuple(_integer(axis, "axes", ValueError) for axis in axes)
         else:
             self.axes = _integer(axes, "axes", TypeError)
-        self.normalize = bool(normalize)
+        self.normalize: bool = bool(normalize)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """The shape of the output, given the list of shapes of both inputs.
@@ -234,7 +234,7 @@ class Dot(Merge):
         columns = _matrices(factors[1], axes[1])
         product = rows @ columns.swapaxes(-1, -2)
 
-        def backward(d_outputs: np.ndarray) -> tuple[list[np.ndarray], dict]:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             d_product = d_outputs.reshape(product.shape)
             d_matrices = [d_product @ columns, d_product.swapaxes(-1, -2) @ rows]
             gradients = []

@@ -57,12 +57,12 @@ class Nested(Layer):
         own = sorted(self._variables, key=lambda v: not v.trainable)
         return _unique(own + [v for layer in self._sublayers() for v in layer.weights])
 
-    @property
+    @property  # type: ignore[misc]  # not to be set, but in the layers within
     def trainable_weights(self) -> list[Variable]:
         """The weights that training updates: none while the whole is frozen."""
         return self._weights_by_use()[0]
 
-    @property
+    @property  # type: ignore[misc]  # likewise
     def non_trainable_weights(self) -> list[Variable]:
         """The weights that training leaves alone; those of a frozen whole all are."""
         return self._weights_by_use()[1]
@@ -115,7 +115,7 @@ class Nested(Layer):
         with in_turn(self):
             for layer in self._sublayers():
                 if getattr(layer, "stateful", False):
-                    layer.reset_states()
+                    layer.reset_states()  # type: ignore[attr-defined]  # stateful ones have it
 
     def _undo(self) -> Callable[[], None]:
         undos = [super()._undo(), *(layer._undo() for layer in self._sublayers())]
@@ -127,7 +127,7 @@ class Nested(Layer):
         return undo
 
 
-def accepted(function: Callable, **arguments: Any) -> dict[str, Any]:
+def accepted(function: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
     """Those of the arguments that are not None and that a function or method takes by name.
 
     Examples
@@ -144,7 +144,7 @@ def accepted(function: Callable, **arguments: Any) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=512)
-def _parameters(function: Callable) -> tuple[frozenset[str], bool]:
+def _parameters(function: Callable[..., Any]) -> tuple[frozenset[str], bool]:
     parameters = inspect.signature(function).parameters.values()
     return (
         frozenset(p.name for p in parameters if p.kind is not p.VAR_KEYWORD),

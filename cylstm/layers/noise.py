@@ -76,9 +76,11 @@ class Dropout(Differentiable):
         **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
-        self.rate = _checked_rate(rate)
-        self.noise_shape = None if noise_shape is None else _checked_noise_shape(noise_shape)
-        self.seed = _random.checked_seed(seed)
+        self.rate: float = _checked_rate(rate)
+        self.noise_shape: tuple[int | None, ...] | None = (
+            None if noise_shape is None else _checked_noise_shape(noise_shape)
+        )
+        self.seed: int | None = _random.checked_seed(seed)
         self._generator: np.random.Generator | None = None
         self.supports_masking = True
 
@@ -161,7 +163,7 @@ class SpatialDropout1D(Dropout):
     @_spellings.dropout
     def __init__(self, rate: float, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(rate, **kwargs)
-        self.input_spec = [InputSpec(ndim=3)]
+        self.input_spec: list[InputSpec] = [InputSpec(ndim=3)]
 
     def _mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (shape[0], 1, shape[2])
@@ -266,7 +268,7 @@ class GaussianDropout(Differentiable):
     @_spellings.dropout
     def __init__(self, rate: float, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        self.rate = _checked_rate(rate)
+        self.rate: float = _checked_rate(rate)
         self.supports_masking = True
 
     def forward(
@@ -320,7 +322,7 @@ class GaussianNoise(Differentiable):
     @_spellings.gaussian_noise
     def __init__(self, stddev: float, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        self.stddev = real(stddev, "stddev", minimum=0)
+        self.stddev: int | float = real(stddev, "stddev", minimum=0)
         self.supports_masking = True
 
     def forward(

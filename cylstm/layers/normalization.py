@@ -10,9 +10,10 @@ import numpy as np
 
 from cylstm import _spellings, constraints, initializers, regularizers
 from cylstm._numbers import real
-from cylstm.layers._options import LayerOptions
-from cylstm.layers.differentiable import Backward, Differentiable
+from cylstm.layers._options import Constrain, Initialize, LayerOptions, Penalize
+from cylstm.layers.differentiable import Backward, Differentiable, Pulled
 from cylstm.layers.input_spec import InputSpec
+from cylstm.variables import Variable
 
 __all__ = ["BatchNormalization", "LayerNormalization"]
 
@@ -22,6 +23,10 @@ class _Normalization(Differentiable):
 
     `_axes` are the axes that gamma and beta have, counted from the first, once built.
     """
+
+    axis: int | list[int]
+    gamma: Variable | None
+    beta: Variable | None
 
     def __init__(
         self,
@@ -37,19 +42,19 @@ class _Normalization(Differentiable):
         **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
-        self.epsilon = real(epsilon, "epsilon", minimum=0)
-        self.center = bool(center)
-        self.scale = bool(scale)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
+        self.epsilon: int | float = real(epsilon, "epsilon", minimum=0)
+        self.center: bool = bool(center)
+        self.scale: bool = bool(scale)
+        self.beta_initializer: Initialize = initializers.get(beta_initializer)
+        self.gamma_initializer: Initialize = initializers.get(gamma_initializer)
+        self.beta_regularizer: Penalize = regularizers.get(beta_regularizer)
+        self.gamma_regularizer: Penalize = regularizers.get(gamma_regularizer)
+        self.beta_constraint: Constrain = constraints.get(beta_constraint)
+        self.gamma_constraint: Constrain = constraints.get(gamma_constraint)
         self.supports_masking = True
 
     @property
-    def framewise(self) -> bool:  # type: ignore[override]
+    def framewise(self) -> bool:  # type: ignore[override]  # it depends on an argument
         """Whether each timestep is treated by itself: where the features are the last axis."""
         return self.axis in (-1, [-1], (-1,))
 
@@ -75,7 +80,9 @@ class _Normalization(Differentiable):
             )
         self._axes = axes
         self._add_weights(shape)
-        self.input_spec = [InputSpec(ndim=ndim, axes=dict(zip(axes, shape, strict=True)))]
+        self.input_spec: list[InputSpec] = [
+            InputSpec(ndim=ndim, axes=dict(zip(axes, shape, strict=True)))
+        ]
         self.built = True
 
     def _add_weights(self, shape: tuple[int, ...]) -> None:
@@ -123,11 +130,12 @@ class _Normalization(Differentiable):
             outputs += self._spread(self.beta.value, ndim)
         others = tuple(axis for axis in range(ndim) if axis not in self._axes)
 
-        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict]:
-            d_weights, d_normal, along_normal = {}, d_outputs, d_outputs * normal
+        def backward(d_outputs: np.ndarray) -> Pulled:
+            d_weights: dict[Variable, np.ndarray] = {}
+            d_normal, along_normal = d_outputs, d_outputs * normal
             if self.beta is not None:
                 d_weights[self.beta] = d_outputs.sum(axis=others).reshape(self.beta.shape)
-            if gamma is not None:
+            if gamma is not None and self.gamma is not None:
                 d_weights[self.gamma] = along_normal.sum(axis=others).reshape(self.gamma.shape)
                 d_normal = d_outputs * gamma
                 along_normal *= gamma
@@ -240,17 +248,17 @@ class BatchNormalization(_Normalization):
             gamma_constraint,
             **kwargs,
         )
-        self.axis = _axis(axis)
-        self.momentum = real(momentum, "momentum", 0, 1)
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.axis: int = _axis(axis)
+        self.momentum: int | float = real(momentum, "momentum", 0, 1)
+        self.moving_mean_initializer: Initialize = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer: Initialize = initializers.get(moving_variance_initializer)
 
     def _add_weights(self, shape: tuple[int, ...]) -> None:
         super()._add_weights(shape)
-        self.moving_mean = self.add_weight(
+        self.moving_mean: Variable = self.add_weight(
             "moving_mean", shape, initializer=self.moving_mean_initializer, trainable=False
         )
-        self.moving_variance = self.add_weight(
+        self.moving_variance: Variable = self.add_weight(
             "moving_variance", shape, initializer=self.moving_variance_initializer, trainable=False
         )
 
@@ -369,7 +377,7 @@ class LayerNormalization(_Normalization):
             **kwargs,
         )
         if not isinstance(axis, list | tuple):
-            self.axis: Any = _axis(axis)
+            self.axis: int | list[int] = _axis(axis)
         elif axis:
             self.axis = [_axis(a) for a in axis]
         else:

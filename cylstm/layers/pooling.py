@@ -9,7 +9,7 @@ import numpy as np
 from cylstm import _spellings
 from cylstm.layers._options import LayerOptions
 from cylstm.layers._windows import Windows, padding_name, single
-from cylstm.layers.differentiable import Backward, Differentiable
+from cylstm.layers.differentiable import Backward, Differentiable, Pulled
 from cylstm.layers.input_spec import InputSpec
 
 __all__ = [
@@ -36,10 +36,10 @@ class _Pooling1D(Differentiable):
         **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
-        self.pool_size = single(pool_size, "pool_size")
-        self.strides = self.pool_size if strides is None else single(strides, "strides")
-        self.padding = padding_name(padding, ("valid", "same"))
-        self.input_spec = [InputSpec(ndim=3)]
+        self.pool_size: tuple[int] = single(pool_size, "pool_size")
+        self.strides: tuple[int] = self.pool_size if strides is None else single(strides, "strides")
+        self.padding: str = padding_name(padding, ("valid", "same"))
+        self.input_spec: list[InputSpec] = [InputSpec(ndim=3)]
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """(batch, windows, features) for an input of (batch, timesteps, features).
@@ -102,11 +102,11 @@ class MaxPooling1D(_Pooling1D):
     ) -> tuple[np.ndarray, Backward]:
         """Reduce each window; see the class."""
         windows = self._windows()
-        count = self.compute_output_shape(inputs.shape)[1]
+        count = windows.count(inputs.shape[1], f"Layer {self.name}")
         padded = windows.padded(inputs, -np.inf)
         outputs = windows.view(padded, count).max(axis=2)
 
-        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict]:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             d_padded = windows.margined_zeros(inputs)
             unclaimed = np.ones(outputs.shape, bool)
             for x, d_x in zip(
@@ -161,13 +161,13 @@ class AveragePooling1D(_Pooling1D):
     ) -> tuple[np.ndarray, Backward]:
         """Reduce each window; see the class."""
         windows = self._windows()
-        count = self.compute_output_shape(inputs.shape)[1]
+        count = windows.count(inputs.shape[1], f"Layer {self.name}")
         inside = windows.padded(np.ones((1, inputs.shape[1], 1), inputs.dtype))
         sizes = windows.view(inside, count).sum(axis=2)
         outputs = windows.view(windows.padded(inputs), count).sum(axis=2)
         outputs /= sizes
 
-        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict]:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             d_padded = windows.margined_zeros(inputs)
             share = d_outputs / sizes
             for d_x in windows.taps(d_padded, count):
@@ -183,7 +183,7 @@ class _GlobalPooling1D(Differentiable):
     @_spellings.global_pooling1d
     def __init__(self, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        self.input_spec = [InputSpec(ndim=3)]
+        self.input_spec: list[InputSpec] = [InputSpec(ndim=3)]
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """(batch, features) for an input of (batch, timesteps, features).
@@ -238,7 +238,7 @@ class GlobalMaxPooling1D(_GlobalPooling1D):
         self.compute_output_shape(inputs.shape)
         outputs = inputs.max(axis=1)
 
-        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict]:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             largest = inputs == outputs[:, None]
             sharing = np.maximum(largest.sum(axis=1), 1)  # 0 where a NaN is the largest
             share = d_outputs / sharing.astype(inputs.dtype)
@@ -280,7 +280,7 @@ class GlobalAveragePooling1D(_GlobalPooling1D):
         """Reduce over time; see the class."""
         self.compute_output_shape(inputs.shape)
 
-        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict]:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             share = d_outputs / d_outputs.dtype.type(inputs.shape[1])
             return np.repeat(share[:, None], inputs.shape[1], axis=1), {}
 

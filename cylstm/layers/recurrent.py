@@ -12,12 +12,13 @@ from cylstm import _blank, _checks, _trace
 from cylstm._phase import training_phase
 from cylstm.graph import Node, SymbolicTensor, is_symbolic
 from cylstm.layers._initial_states import split_inputs, symbolic_states
+from cylstm.layers._losses import as_list
 from cylstm.layers._options import RecurrentOptions
 from cylstm.layers._turns import Turn, in_turn
 from cylstm.layers.input_spec import InputSpec
-from cylstm.layers.layer import Gradients, Layer, as_list
+from cylstm.layers.layer import Gradients, Layer
 from cylstm.layers.nested import accepted
-from cylstm.layers.streams import LayerStream
+from cylstm.layers.streams import LayerStream, Stream
 
 __all__ = ["Recurrent"]
 
@@ -52,6 +53,8 @@ class Recurrent(Layer):
         The arguments of `Layer`.
     """
 
+    units: int
+
     def __init__(
         self,
         return_sequences: bool = False,
@@ -65,14 +68,14 @@ class Recurrent(Layer):
         super().__init__(**_with_input_shape(kwargs))
         if implementation not in (0, 1, 2):
             raise ValueError(f"implementation must be 0, 1 or 2, got {implementation!r}.")
-        self.return_sequences = bool(return_sequences)
-        self.return_state = bool(return_state)
-        self.go_backwards = bool(go_backwards)
-        self.stateful = bool(stateful)
-        self.unroll = bool(unroll)
-        self.implementation = int(implementation)
+        self.return_sequences: bool = bool(return_sequences)
+        self.return_state: bool = bool(return_state)
+        self.go_backwards: bool = bool(go_backwards)
+        self.stateful: bool = bool(stateful)
+        self.unroll: bool = bool(unroll)
+        self.implementation: int = int(implementation)
         self.supports_masking = True
-        self.input_spec = [InputSpec(ndim=3)]
+        self.input_spec: list[InputSpec] = [InputSpec(ndim=3)]
         self.state_spec: list[InputSpec] = []
         self.states: list[np.ndarray | None] = []
         self._turn = Turn()
@@ -93,7 +96,7 @@ class Recurrent(Layer):
         output = (batch, timesteps, self.units) if self.return_sequences else (batch, self.units)
         if not self.return_state:
             return output
-        return [output] + [(batch, *spec.shape[1:]) for spec in self.state_spec]
+        return [output, *self._state_shapes(batch)]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The input mask for a returned sequence; None for a last output and for states."""
@@ -181,7 +184,7 @@ class Recurrent(Layer):
             states = self._first_states(x)
         return self._finish(*self._run_steps(x, mask, bool(training), states, []))
 
-    def step(self, inputs: np.ndarray, states: list) -> tuple[np.ndarray, list]:
+    def step(self, inputs: np.ndarray, states: list[Any]) -> tuple[np.ndarray, list[Any]]:
         """One timestep. A subclass defines it, and it is then run for every timestep.
 
         To be trained it is differentiated (with autograd), together with `preprocess_input`,
@@ -207,14 +210,17 @@ class Recurrent(Layer):
         """What the steps read in place of `inputs`; by default the inputs themselves."""
         return inputs
 
-    def get_constants(self, inputs: np.ndarray, training: bool | None = None) -> list:
+    def get_constants(self, inputs: np.ndarray, training: bool | None = None) -> list[Any]:
         """What every step is given after the states; by default nothing."""
         return []
 
     def get_initial_state(self, inputs: np.ndarray) -> list[np.ndarray]:
         """The states to start from where none are given: zeros, (batch, units) each."""
         batch = np.shape(inputs)[0]
-        return [np.zeros((batch, *s.shape[1:]), self._dtype) for s in self.state_spec]
+        return [np.zeros(shape, self._dtype) for shape in self._state_shapes(batch)]
+
+    def _state_shapes(self, batch: Any) -> list[tuple[Any, ...]]:
+        return [(batch, *spec.sizes[1:]) for spec in self.state_spec]
 
     def _checked(
         self, inputs: Any, mask: Any, initial_state: Any
@@ -239,12 +245,12 @@ class Recurrent(Layer):
             initial_state = self._checked_states(as_list(initial_state), len(x), "Initial state")
         return x, mask, initial_state
 
-    def _constant_states(self, states: list, batch: int | None) -> list[np.ndarray]:
+    def _constant_states(self, states: list[Any], batch: int | None) -> list[np.ndarray]:
         """The initial states of a symbolic call where they are arrays: copies of them."""
         arrays = self._checked_states(states, batch, "Initial state")
         return [array.copy() for array in self._checked_states(arrays, len(arrays[0]), "State")]
 
-    def _checked_states(self, states: list, batch: int | None, what: str) -> list[np.ndarray]:
+    def _checked_states(self, states: list[Any], batch: int | None, what: str) -> list[np.ndarray]:
         if len(states) != len(self.state_spec):
             raise ValueError(
                 f"Layer {self.name} has {len(self.state_spec)} states, got {len(states)}: give a "
@@ -252,7 +258,7 @@ class Recurrent(Layer):
             )
         arrays = []
         for i, (state, spec) in enumerate(zip(states, self.state_spec, strict=True)):
-            shape = batch, *spec.shape[1:]
+            shape = batch, *spec.sizes[1:]
             if not _checks.is_array(state, self._dtype, shape):
                 name = f"{what} {i} of layer {self.name}"
                 if not _trace.is_traced(state):
@@ -263,15 +269,21 @@ class Recurrent(Layer):
 
     def _first_states(self, x: np.ndarray) -> list[np.ndarray]:
         if self.stateful:
-            return list(self.states)
+            states: list[Any] = self.states  # arrays, once it is built
+            return list(states)
         return self._checked_states(self.get_initial_state(x), len(x), "Initial state")
 
     def _run_steps(
-        self, x: Any, mask: np.ndarray | None, training: bool, states: list, constants: list
-    ) -> tuple[Any, list]:
+        self,
+        x: Any,
+        mask: np.ndarray | None,
+        training: bool,
+        states: list[Any],
+        constants: list[Any],
+    ) -> tuple[Any, list[Any]]:
         """Run `step` over time: the output(s), then the final states. A trace goes through it."""
 
-        def run(x: Any, states: list, constants: list) -> list:
+        def run(x: Any, states: list[Any], constants: list[Any]) -> list[Any]:
             return self._over_time(self.step, x, mask, training, states, constants)
 
         with training_phase(training):
@@ -284,13 +296,13 @@ class Recurrent(Layer):
 
     def _over_time(
         self,
-        step: Callable,
+        step: Callable[..., Any],
         x: Any,
         mask: np.ndarray | None,
         training: bool,
-        states: list,
-        constants: list,
-    ) -> list:
+        states: list[Any],
+        constants: list[Any],
+    ) -> list[Any]:
         """Run a step over time, as Keras does: the output(s) asked for, and the final states.
 
         Each step is given the states, what `get_constants` gives, and the constants.
@@ -356,10 +368,9 @@ class Recurrent(Layer):
             self._ensure_built(x)
             given = accepted(self.call, mask=mask, training=training)
 
-            def run(x: Any, states: list | None) -> Any:
-                return self.call(
-                    x, **given, **({} if states is None else {"initial_state": states})
-                )
+            def run(x: Any, states: list[Any] | None) -> Any:
+                more = {} if states is None else {"initial_state": states}
+                return self.call(x, **(given | more))
 
             variables = self.trainable_weights
             with training_phase(training):
@@ -401,7 +412,7 @@ class Recurrent(Layer):
 
     # ------------------------------------------------------------------ streams
 
-    def stream(self, batch_size: int = 1) -> Any:
+    def stream(self, batch_size: int = 1) -> Stream | LayerStream:
         """A stream: an object that is called with one frame after the other.
 
         Parameters
@@ -424,10 +435,10 @@ class Recurrent(Layer):
         self._check_stream(batch_size)
         if self.go_backwards:
             raise ValueError(f"Layer {self.name} goes backwards: it starts with the last frame.")
-        state = [np.zeros((batch_size, *s.shape[1:]), self._dtype) for s in self.state_spec]
+        state = [np.zeros(shape, self._dtype) for shape in self._state_shapes(batch_size)]
         return self._stream_from(state)
 
-    def _stream_from(self, state: list[np.ndarray]) -> Any:
+    def _stream_from(self, state: list[np.ndarray]) -> Stream | LayerStream:
         return LayerStream(self, state)
 
     # ------------------------------------------------------------------ symbolic calls
@@ -446,10 +457,10 @@ class Recurrent(Layer):
     def _note_call(self, node: Node) -> None:
         super()._note_call(node)
         if self.stateful:
-            batch = self.input_spec[0].shape[0]
+            batch = self.input_spec[0].sizes[0]
             states = [
-                SymbolicTensor((batch, *spec.shape[1:]), self.dtype, f"{self.name}/state_{i}")
-                for i, spec in enumerate(self.state_spec)
+                SymbolicTensor(shape, self.dtype, f"{self.name}/state_{i}")
+                for i, shape in enumerate(self._state_shapes(batch))
             ]
             self.add_update(states, inputs=node.input_tensors)
 
@@ -472,13 +483,13 @@ class Recurrent(Layer):
         """
         if not self.stateful:
             raise AttributeError(f"Layer {self.name} is not stateful: it has no states to reset.")
-        batch = self.input_spec[0].shape[0] if self.built else None
+        batch = self.input_spec[0].sizes[0] if self.built else None
         if batch is None:
             raise ValueError(
                 f"Layer {self.name} does not know its batch size yet: call it, or build it."
             )
         if states is None:
-            shapes = [(batch, *s.shape[1:]) for s in self.state_spec]
+            shapes = self._state_shapes(batch)
             for shape in shapes:
                 _blank.claim(shape)
             # Memory that nobody has written to takes no place yet: a copy would.
@@ -506,9 +517,9 @@ class Recurrent(Layer):
         return batch
 
 
-def _with_input_shape(arguments: dict[str, Any]) -> dict[str, Any]:
+def _with_input_shape(given: RecurrentOptions) -> dict[str, Any]:
     """Replace input_dim and input_length, two names of old Keras, by input_shape."""
-    arguments = dict(arguments)
+    arguments: dict[str, Any] = dict(given)
     length, dim = arguments.pop("input_length", None), arguments.pop("input_dim", None)
     if length is None and dim is None:
         return arguments

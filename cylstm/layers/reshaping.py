@@ -12,9 +12,8 @@ import numpy as np
 
 from cylstm import _checks, _spellings
 from cylstm.layers._options import LayerOptions
-from cylstm.layers.differentiable import Backward, Differentiable
+from cylstm.layers.differentiable import Backward, Differentiable, Pulled
 from cylstm.layers.input_spec import InputSpec
-from cylstm.variables import Variable
 
 __all__ = [
     "Cropping1D",
@@ -51,7 +50,7 @@ class Flatten(Differentiable):
     @_spellings.flatten
     def __init__(self, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        self.input_spec = [InputSpec(min_ndim=2)]
+        self.input_spec: list[InputSpec] = [InputSpec(min_ndim=2)]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """(batch, features), with None features where a size is unknown."""
@@ -107,7 +106,7 @@ class Reshape(Differentiable):
                 f"target_shape must hold positive sizes, one of which may be -1, got {sizes}."
             )
         self.target_shape = sizes
-        self.input_spec = [InputSpec(min_ndim=1)]
+        self.input_spec: list[InputSpec] = [InputSpec(min_ndim=1)]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """`(batch, *target_shape)`, where a size of -1 is None if it is not known yet.
@@ -170,13 +169,13 @@ class Permute(Differentiable):
 
     def __init__(self, dims: Sequence[int], **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        self.dims = _integers(dims, "dims")
+        self.dims: tuple[int, ...] = _integers(dims, "dims")
         if not self.dims or sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise ValueError(
                 "dims must hold the axes 1, 2, ... of a sample, each once and none else, got "
                 f"{self.dims}."
             )
-        self.input_spec = [InputSpec(ndim=len(self.dims) + 1)]
+        self.input_spec: list[InputSpec] = [InputSpec(ndim=len(self.dims) + 1)]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The input shape in the order of `dims`."""
@@ -225,8 +224,8 @@ class RepeatVector(Differentiable):
 
     def __init__(self, n: int, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        self.n = _checks.positive_int(n, "n")
-        self.input_spec = [InputSpec(ndim=2)]
+        self.n: int = _checks.positive_int(n, "n")
+        self.input_spec: list[InputSpec] = [InputSpec(ndim=2)]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """(batch, n, features)."""
@@ -274,8 +273,8 @@ class UpSampling1D(Differentiable):
     @_spellings.upsampling1d
     def __init__(self, size: int = 2, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        self.size = _checks.positive_int(size, "size")
-        self.input_spec = [InputSpec(ndim=3)]
+        self.size: int = _checks.positive_int(size, "size")
+        self.input_spec: list[InputSpec] = [InputSpec(ndim=3)]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """(batch, timesteps * size, features)."""
@@ -328,8 +327,8 @@ class ZeroPadding1D(Differentiable):
 
     def __init__(self, padding: int | Sequence[int] = 1, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        self.padding = _ends(padding, "padding")
-        self.input_spec = [InputSpec(ndim=3)]
+        self.padding: tuple[int, int] = _ends(padding, "padding")
+        self.input_spec: list[InputSpec] = [InputSpec(ndim=3)]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """(batch, before + timesteps + after, features)."""
@@ -381,8 +380,8 @@ class Cropping1D(Differentiable):
         self, cropping: int | Sequence[int] = (1, 1), **kwargs: Unpack[LayerOptions]
     ) -> None:
         super().__init__(**kwargs)
-        self.cropping = _ends(cropping, "cropping")
-        self.input_spec = [InputSpec(ndim=3)]
+        self.cropping: tuple[int, int] = _ends(cropping, "cropping")
+        self.input_spec: list[InputSpec] = [InputSpec(ndim=3)]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """(batch, timesteps - cropped, features).
@@ -410,7 +409,7 @@ class Cropping1D(Differentiable):
         steps = self.compute_output_shape(inputs.shape)[1]
         within = slice(self.cropping[0], self.cropping[0] + steps)
 
-        def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict[Variable, np.ndarray]]:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             d_inputs = np.zeros_like(inputs)
             d_inputs[:, within] = d_outputs
             return d_inputs, {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,11 @@ from cylstm._phase import training_phase
 from cylstm.graph import is_symbolic
 from cylstm.layers import cells
 from cylstm.layers._initial_states import symbolic_states
+from cylstm.layers._losses import as_list
 from cylstm.layers._options import RecurrentOptions
 from cylstm.layers._turns import in_turn
 from cylstm.layers.input_spec import InputSpec
-from cylstm.layers.layer import Gradients, Layer, as_list
+from cylstm.layers.layer import Gradients, Layer
 from cylstm.layers.nested import Nested, accepted
 from cylstm.layers.recurrent import Recurrent
 from cylstm.layers.serialization import deserialize
@@ -103,7 +104,6 @@ class RNN(Nested, Recurrent):
     """
 
     stateful = False  # its own, not that of a layer within
-    reset_states = Recurrent.reset_states  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -120,24 +120,31 @@ class RNN(Nested, Recurrent):
         cells.check_cell(cell)
         if "implementation" in kwargs:
             raise TypeError("RNN has no argument 'implementation'; give it to the LSTMCell.")
+        kwargs["dtype"] = cells.common_dtype([cell], kwargs.get("dtype"))
         super().__init__(
             return_sequences=return_sequences,
             return_state=return_state,
             go_backwards=go_backwards,
             stateful=stateful,
             unroll=unroll,
-            **kwargs | {"dtype": cells.common_dtype([cell], kwargs.get("dtype"))},
+            **kwargs,
         )
         self.cell = cell
         self._num_constants: int | None = None
         self._set_state_spec()
-        self.states = [None] * len(self.state_spec)
+        self.states: list[np.ndarray | None] = [None] * len(self.state_spec)
+
+    def reset_states(self, states: Sequence[npt.ArrayLike] | None = None) -> None:
+        """See `Recurrent.reset_states`: the states are its own, not those of a layer within."""
+        Recurrent.reset_states(self, states)
 
     def _set_state_spec(self) -> None:
-        self.state_spec = [InputSpec(shape=(None, n)) for n in cells.state_sizes(self.cell)]
+        self.state_spec: list[InputSpec] = [
+            InputSpec(shape=(None, n)) for n in cells.state_sizes(self.cell)
+        ]
 
     @property
-    def units(self) -> int:
+    def units(self) -> int:  # type: ignore[override]  # it is that of the cell
         """The size of the output."""
         return cells.state_sizes(self.cell)[0]
 
@@ -168,7 +175,7 @@ class RNN(Nested, Recurrent):
             constants = [tuple(s) for s in shapes[len(shapes) - count :]]
             self.cell._ensure_built_for([at_a_step, *constants] if constants else at_a_step)
         self._set_state_spec()
-        self.input_spec = [InputSpec(shape=(batch, None, shape[2]))]
+        self.input_spec: list[InputSpec] = [InputSpec(shape=(batch, None, shape[2]))]
         self.built = True
         if self.stateful:
             self.reset_states()
@@ -216,7 +223,8 @@ class RNN(Nested, Recurrent):
                 x, mask, states = self._checked(inputs, mask, initial_state)
                 constants = self._checked_constants(constants)
                 self._ensure_built([x, *constants] if constants else x)
-                given = {"mask": mask, "training": training, "initial_state": states}
+                given: dict[str, Any] = {"mask": mask, "training": training}
+                given |= {"initial_state": states}
                 given |= {"constants": constants or None}
                 outputs = self.call(x, **{k: v for k, v in given.items() if v is not None})
                 self._record_activity(outputs)
@@ -226,7 +234,12 @@ class RNN(Nested, Recurrent):
             raise
 
     def _connect_all(
-        self, inputs: Any, mask: Any, training: bool | None, initial_state: Any, constants: list
+        self,
+        inputs: Any,
+        mask: Any,
+        training: bool | None,
+        initial_state: Any,
+        constants: list[Any],
     ) -> Any:
         """A symbolic call."""
         tensors, states = symbolic_states(self, inputs, initial_state)
@@ -251,21 +264,21 @@ class RNN(Nested, Recurrent):
                 states = self._first_states(x)
             return self._finish(*self._run_steps(x, mask, bool(training), states, constants))
 
-    def step(self, inputs: Any, states: list) -> tuple[Any, list]:
+    def step(self, inputs: Any, states: list[Any]) -> tuple[Any, list[Any]]:
         """One timestep: the cell is called."""
         return cells.call_cell(self.cell, inputs, *self._parts(states))
 
-    def get_constants(self, inputs: Any, training: bool | None = None) -> list:
+    def get_constants(self, inputs: Any, training: bool | None = None) -> list[Any]:
         """What every step is given after the states: what the cell drops in training."""
         return [cells.drawn_dropout(self.cell, inputs.shape[0])]
 
-    def _parts(self, states: list) -> tuple[list, list, Any]:
+    def _parts(self, states: list[Any]) -> tuple[list[Any], list[Any], Any]:
         """The states, the constants, and what is dropped, of what a step is given."""
         count = len(self.state_spec)
         masks, *constants = states[count:]
         return states[:count], constants, masks
 
-    def _split_constants(self, inputs: Any, constants: Any) -> tuple[Any, list]:
+    def _split_constants(self, inputs: Any, constants: Any) -> tuple[Any, list[Any]]:
         """Take the constants out of the list [x, states ..., constants ...]."""
         count = self._num_constants or 0
         if constants is None:
@@ -285,7 +298,7 @@ class RNN(Nested, Recurrent):
             )
         return inputs, constants
 
-    def _checked_constants(self, constants: list) -> list:
+    def _checked_constants(self, constants: list[Any]) -> list[Any]:
         """The constants as arrays of the dtype of the layer."""
         count = self._num_constants or 0
         if len(constants) != count:
@@ -347,14 +360,21 @@ class RNN(Nested, Recurrent):
         return outputs, pullback
 
     def _by_trace(
-        self, x: Any, mask: Any, training: Any, states: Any, constants: list, variables: list
-    ) -> tuple[Any, Callable]:
+        self,
+        x: Any,
+        mask: Any,
+        training: Any,
+        states: Any,
+        constants: list[Any],
+        variables: list[Any],
+    ) -> tuple[Any, Callable[..., Any]]:
         """The outputs and their pullback, of a cell that is differentiated."""
         given = accepted(self.call, mask=mask, training=training)
 
-        def run(x: Any, states: list | None, constants: list) -> Any:
-            more = {} if states is None else {"initial_state": states}
-            return self.call(x, **given, **more, **({"constants": constants} if constants else {}))
+        def run(x: Any, states: list[Any] | None, constants: list[Any]) -> Any:
+            more: dict[str, Any] = {} if states is None else {"initial_state": states}
+            more |= {"constants": constants} if constants else {}
+            return self.call(x, **given, **more)
 
         outputs, pull = _trace.differentiate(
             run,
@@ -364,19 +384,25 @@ class RNN(Nested, Recurrent):
             instead="give the cell a `step_vjp`",
         )
 
-        def pulled(cotangents: list) -> tuple:
+        def pulled(cotangents: list[Any]) -> tuple[Any, ...]:
             of_arguments, of_weights = pull(cotangents if self.return_state else cotangents[0])
             return *of_arguments, of_weights
 
         return outputs, pulled
 
     def _by_steps(
-        self, x: Any, mask: Any, training: Any, states: Any, constants: list, variables: list
-    ) -> tuple[Any, Callable]:
+        self,
+        x: Any,
+        mask: Any,
+        training: Any,
+        states: Any,
+        constants: list[Any],
+        variables: list[Any],
+    ) -> tuple[Any, Callable[..., Any]]:
         """The outputs and their pullback, of a cell with a derivative of its own."""
-        pulls: list[Callable] = []
+        pulls: list[Callable[..., Any]] = []
 
-        def step(inputs: np.ndarray, given: list) -> tuple[Any, list]:
+        def step(inputs: np.ndarray, given: list[Any]) -> tuple[Any, list[Any]]:
             found, pull = cells.cell_vjp(self.cell, inputs, *self._parts(given))
             pulls.append(pull)
             return found
@@ -388,7 +414,7 @@ class RNN(Nested, Recurrent):
         output, *final = (np.asarray(array, self._dtype) for array in found)
         outputs = self._finish(output, final)
 
-        def pulled(cotangents: list) -> tuple:
+        def pulled(cotangents: list[Any]) -> tuple[Any, ...]:
             zeros = [np.zeros(s.shape, self._dtype) for s in states]
             d_output, *d_final = [*cotangents, *[None] * len(zeros)][: 1 + len(zeros)]
             d_states = [z if d is None else d for z, d in zip(zeros, d_final, strict=True)]
@@ -403,17 +429,17 @@ class RNN(Nested, Recurrent):
 
     def _pulled_back(
         self,
-        pulls: list[Callable],
+        pulls: list[Callable[..., Any]],
         shape: tuple[int, ...],
         mask: np.ndarray | None,
         d_output: np.ndarray | None,
         d_states: list[np.ndarray],
         constants: list[np.ndarray],
-    ) -> tuple:
+    ) -> tuple[Any, ...]:
         """Back-propagate through the timesteps: `rnn` of the backend, read backwards."""
         batch, timesteps, _ = shape
         d_x = np.zeros(shape, self._dtype)
-        d_constants: list = [None] * len(constants)
+        d_constants: list[Any] = [None] * len(constants)
         of_weights: dict[Variable, np.ndarray] = {}
         d_now = np.zeros((batch, self.units), self._dtype)  # of the output at this timestep
         if d_output is not None and not self.return_sequences:
@@ -465,7 +491,7 @@ class RNN(Nested, Recurrent):
     @classmethod
     def from_config(
         cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
-    ) -> RNN:
+    ) -> Self:
         """A new layer with the configuration that `get_config` returned.
 
         Parameters

@@ -36,7 +36,8 @@ def serialize(layer: Layer) -> dict[str, Any]:
     >>> serialize(LSTM(4))["class_name"]
     'LSTM'
     """
-    return _registry.serialize_object(layer)
+    config: dict[str, Any] = _registry.serialize_object(layer)
+    return config
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Layer:
@@ -75,7 +76,8 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     if isinstance(config.get("config"), list):  # a stack of layers, as Keras writes it
         config = {**config, "config": {"layers": config["config"]}}
     try:
-        return _registry.deserialize_object(config, LAYERS, custom_objects, "layer")
+        layer: Layer = _registry.deserialize_object(config, LAYERS, custom_objects, "layer")
+        return layer
     except (TypeError, ValueError) as error:
         own = config.get("config")
         name = own.get("name") if isinstance(own, Mapping) else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,23 @@ from cylstm.layers import _engines
 
 __all__ = ["DenseStream", "FrameStream", "LayerStream", "Stream"]
 
+if TYPE_CHECKING:
+    _Stepper = _core.Stepper[np.ndarray]
+else:
+    _Stepper = _core.Stepper
 
-class _Streaming:
+
+class Streaming:
     """What the streams share: a state, how to change it, and that one call does so at a time."""
 
     claim: _core.Claim
+
+    if TYPE_CHECKING:
+
+        def __call__(self, frame: Any) -> np.ndarray: ...
+        def _described(self) -> str: ...
+        def copy(self) -> Streaming: ...
+
     _state: Sequence[np.ndarray] = ()
 
     @property
@@ -57,11 +69,11 @@ class _Streaming:
     def __copy__(self) -> Any:
         return self.copy()
 
-    def __deepcopy__(self, memo: dict) -> Any:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return self.copy()
 
 
-class Stream(_Streaming, _core.Stepper):
+class Stream(Streaming, _Stepper):
     """An LSTM layer that is fed a frame at a time; `LSTM.stream` makes it.
 
     A call takes a frame, (batch_size, input_dim), and returns the output, (batch_size, units), as
@@ -102,7 +114,7 @@ class Stream(_Streaming, _core.Stepper):
     True
     """
 
-    def __new__(cls, cell: _core.Cell, state: Sequence[np.ndarray]) -> Stream:
+    def __new__(cls, cell: _core.Cell, state: Sequence[np.ndarray]) -> Self:
         h, c = (np.array(array, order="C") for array in state)
         output = h.view()
         output.flags.writeable = False
@@ -125,13 +137,13 @@ class Stream(_Streaming, _core.Stepper):
         h = self._state[0]
         return f"{len(h)} x {self.cell.input_dim} -> {self.cell.units}, {h.dtype}"
 
-    def copy(self) -> Stream:
+    def copy(self) -> Self:
         """An independent stream with the same weights and state."""
         with self.claim:
             return type(self)(self.cell, self._state)
 
 
-class LayerStream(_Streaming):
+class LayerStream(Streaming):
     """The same for a recurrent layer that only Python can run: with its own `step`, or activation.
 
     Parameters
@@ -147,7 +159,7 @@ class LayerStream(_Streaming):
         self._layer.return_sequences, self._layer.return_state = False, True
         self._layer.stateful = False
         self._state = [np.array(array, order="C") for array in state]
-        self.claim = _core.Claim()
+        self.claim: _core.Claim = _core.Claim()
 
     def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
         x = _checks.as_array(frame, self._state[0].dtype, "A frame")
@@ -158,6 +170,7 @@ class LayerStream(_Streaming):
             )
         with self.claim:
             before = [array.copy() for array in self._state]
+            output: np.ndarray
             output, *state = self._layer(x[:, None], initial_state=before)
             for own, new in zip(self._state, state, strict=True):
                 own[:] = new
@@ -167,13 +180,13 @@ class LayerStream(_Streaming):
     def _described(self) -> str:
         return f"{self._layer!r}, {len(self._state[0])} at a time"
 
-    def copy(self) -> LayerStream:
+    def copy(self) -> Self:
         """An independent stream with the same weights and state."""
         with self.claim:
             return type(self)(self._layer, self._state)
 
 
-class FrameStream(_Streaming):
+class FrameStream(Streaming):
     """A layer whose outputs at a timestep depend on that timestep alone.
 
     Parameters
@@ -184,13 +197,14 @@ class FrameStream(_Streaming):
 
     def __init__(self, layer: Any) -> None:
         self._layer = copy.deepcopy(layer)
-        self.claim = _core.Claim()
+        self.claim: _core.Claim = _core.Claim()
         spec = layer.input_spec and layer.input_spec[0]
         self._has_time = not (spec and spec.ndim == 2)  # behind an LSTM without return_sequences
 
     def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
         x = np.asarray(frame)
-        return self._layer(x[:, None])[:, 0] if self._has_time else self._layer(x)
+        y: np.ndarray = self._layer(x[:, None])[:, 0] if self._has_time else self._layer(x)
+        return y
 
     def _described(self) -> str:
         return repr(self._layer)
@@ -200,7 +214,7 @@ class FrameStream(_Streaming):
         return self
 
 
-class DenseStream(_Streaming):
+class DenseStream(Streaming):
     """A dense layer that is fed a frame at a time, without new arrays.
 
     A call takes a frame, (batch_size, input_dim), and returns a read-only array, (batch_size,
@@ -229,7 +243,7 @@ class DenseStream(_Streaming):
         self._flat = self._buffer.reshape(-1)
         self._output = self._buffer.view()
         self._output.flags.writeable = False
-        self.claim = _core.Claim()
+        self.claim: _core.Claim = _core.Claim()
 
     def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
         x = _checks.as_array(frame, self._kernel.dtype, "A frame")
@@ -252,6 +266,6 @@ class DenseStream(_Streaming):
         batch, inputs = self._shape
         return f"{batch} x {inputs} -> {self._buffer.shape[1]}, {self._buffer.dtype}"
 
-    def copy(self) -> DenseStream:
+    def copy(self) -> Self:
         """An independent stream with the same weights."""
         return type(self)(*self._made_of)

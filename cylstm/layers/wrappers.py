@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 import numpy as np
 
 from cylstm import _checks, _registry
 from cylstm._phase import training_phase
 from cylstm.layers._advice import what_is_no_layer
-from cylstm.layers._options import LayerOptions
+from cylstm.layers._options import LayerOptions, Penalize
 from cylstm.layers.core import Dense
-from cylstm.layers.differentiable import Backward, Differentiable
+from cylstm.layers.differentiable import Backward, Differentiable, Pulled
 from cylstm.layers.input_spec import InputSpec
 from cylstm.layers.layer import Layer
 from cylstm.layers.nested import Nested, accepted
 from cylstm.layers.serialization import deserialize
+from cylstm.layers.streams import Streaming
 
 __all__ = ["TimeDistributed", "Wrapper"]
 
@@ -52,7 +53,7 @@ class Wrapper(Nested, Differentiable):
     def __init__(self, layer: Layer, **kwargs: Unpack[LayerOptions]) -> None:
         if not isinstance(layer, Layer):
             raise TypeError(f"{type(self).__name__} wraps a layer, got {what_is_no_layer(layer)}.")
-        self.input_dtype = self._fed_dtype(layer, kwargs.pop("dtype", None))
+        self.input_dtype: str = self._fed_dtype(layer, kwargs.pop("dtype", None))
         super().__init__(**kwargs | {"dtype": layer.dtype})
         self.layer = layer
 
@@ -62,7 +63,8 @@ class Wrapper(Nested, Differentiable):
             return layer.dtype
         with suppress(TypeError):  # of what is no dtype at all
             if np.dtype(dtype).kind in "iub":
-                return np.dtype(dtype).name
+                name: str = np.dtype(dtype).name
+                return name
         if _checks.float_dtype(dtype) != layer.dtype:
             raise ValueError(
                 f"{type(self).__name__} was given dtype={dtype!r}, but its layer "
@@ -83,7 +85,7 @@ class Wrapper(Nested, Differentiable):
     @classmethod
     def from_config(
         cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
-    ) -> Wrapper:
+    ) -> Self:
         """A new wrapper with the configuration that `get_config` returned.
 
         Parameters
@@ -152,11 +154,11 @@ class TimeDistributed(Wrapper):
                 "through it as rows of one batch."
             )
         if self.activity_regularizer is None:
-            self.activity_regularizer = layer.activity_regularizer
+            self.activity_regularizer: Penalize = layer.activity_regularizer
         self.supports_masking = True
-        self.input_spec = [InputSpec(min_ndim=3)]
+        self.input_spec: list[InputSpec] = [InputSpec(min_ndim=3)]
 
-    def stream(self, batch_size: int = 1) -> Any:
+    def stream(self, batch_size: int = 1) -> Streaming:
         """See `Layer.stream`."""
         dense = isinstance(self.layer, Dense)
         return self.layer.stream(batch_size) if dense else super().stream(batch_size)
@@ -226,7 +228,7 @@ class TimeDistributed(Wrapper):
         layer._activity_losses = recorded  # the wrapper records its output as a whole
         variables, shape = layer.trainable_weights, outputs.shape
 
-        def backward(d_outputs: np.ndarray) -> tuple:
+        def backward(d_outputs: np.ndarray) -> Pulled:
             gradients = pullback(d_outputs.reshape(shape))
             d_inputs = gradients.inputs
             return (

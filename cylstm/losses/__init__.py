@@ -14,6 +14,8 @@ installed; or it has a gradient of its own: see `with_gradient`.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cylstm._registry import Registry
 from cylstm.losses._differentiable import ALIASES, BUILTINS, check_target, gradient, with_gradient
 from cylstm.losses._distances import (
@@ -50,6 +52,10 @@ from cylstm.losses._today import (
     SparseCategoricalCrossentropy,
     SquaredHinge,
 )
+
+if TYPE_CHECKING:
+    from cylstm._registry import Deserialize, GetOptional, Serialize
+    from cylstm.losses._differentiable import Loss
 
 __all__ = [
     "BinaryCrossentropy",
@@ -107,6 +113,6 @@ cosine = cosine_proximity
 
 _registry = Registry("loss function", BUILTINS, ALIASES | CLASSES, instantiate=False, default=None)
 
-get = _registry.get
-serialize = _registry.serialize
-deserialize = _registry.deserialize
+get: GetOptional[Loss] = _registry.get
+serialize: Serialize = _registry.serialize
+deserialize: Deserialize[Loss] = _registry.deserialize

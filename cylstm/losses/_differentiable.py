@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,18 @@ __all__ = [
 Formula = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Loss = Callable[[npt.ArrayLike, npt.ArrayLike], np.ndarray]
 
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class BuiltinLoss(Protocol):
+        """A loss of this package."""
+
+        __name__: str
+        gradient: Loss
+
+        def __call__(self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> np.ndarray: ...
+
+
 BUILTINS: dict[str, Loss] = {}
 ALIASES = {
     **{name: "mean_squared_error" for name in ("mse", "MSE")},
@@ -47,17 +59,17 @@ EPSILON = 1e-7  # Keras' backend.epsilon()
 _SPARSE = "sparse_categorical_crossentropy"
 
 
-def builtin(gradient: Formula) -> Callable[[Formula], Loss]:
+def builtin(gradient: Formula) -> Callable[[Formula], BuiltinLoss]:
     """Register a built-in loss with its gradient, and check the operands of both.
 
     Both are written for arrays of one dtype (class numbers instead of y_true for the sparse
     loss). Like TensorFlow, they give infinities and NaN without a warning.
     """
 
-    def register(formula: Formula) -> Loss:
+    def register(formula: Formula) -> BuiltinLoss:
         name = formula.__name__
-        loss = _checked(formula, name)
-        loss.gradient = _checked(gradient, name)  # type: ignore[attr-defined]
+        loss: BuiltinLoss = _checked(formula, name)  # type: ignore[assignment]  # gets a gradient
+        loss.gradient = _checked(gradient, name)
         BUILTINS[name] = loss
         return loss
 
@@ -82,7 +94,7 @@ def _checked(formula: Formula, name: str) -> Loss:
     return checked
 
 
-def _within_a_trace(loss: Loss, y_true: Any, y_pred: Any) -> Any:
+def _within_a_trace(loss: Loss, y_true: Any, y_pred: Any) -> np.ndarray:
     """A built-in loss as a step of a function of the user's, by its own gradient."""
     if isinstance(y_true, _trace.Traced) and y_true.step >= 0:
         y_true.refuse(
@@ -93,7 +105,8 @@ def _within_a_trace(loss: Loss, y_true: Any, y_pred: Any) -> Any:
         values = loss(targets, predictions)
         return values, lambda dy: ([None, gradient(loss, targets, predictions, dy)], [])
 
-    return _trace.record(step, [y_true, y_pred])
+    values: np.ndarray = _trace.record(step, [y_true, y_pred])  # of the traced kind
+    return values
 
 
 def with_gradient(gradient: Loss) -> Callable[[Loss], Loss]:
@@ -122,7 +135,7 @@ def with_gradient(gradient: Loss) -> Callable[[Loss], Loss]:
     """
 
     def decorate(loss: Loss) -> Loss:
-        loss.gradient = gradient  # type: ignore[attr-defined]
+        loss.gradient = gradient  # type: ignore[attr-defined]  # for `gradient` to find
         return loss
 
     return decorate
@@ -244,7 +257,10 @@ def _by_its_own(
             f"upstream must have the shape of the values of the loss, got {factors.shape} for "
             f"predictions of shape {slopes.shape}"
         )
-    return slopes * factors.reshape(factors.shape + (1,) * (slopes.ndim - factors.ndim))
+    scaled: np.ndarray = slopes * factors.reshape(
+        factors.shape + (1,) * (slopes.ndim - factors.ndim)
+    )
+    return scaled
 
 
 def check_target(loss: Loss, target_shape: _targets.Shape, output_shape: _targets.Shape) -> None:
@@ -283,7 +299,8 @@ def clip(x: np.ndarray, greatest: float | None = None) -> np.ndarray:
     The bounds are those of TensorFlow 1.4, which rounds epsilon to float32 even for float64;
     1 - epsilon is 1 - 2**-23 in float32.
     """
-    return np.minimum(np.maximum(x, _least(x)), _greatest(x, greatest))
+    clipped: np.ndarray = np.minimum(np.maximum(x, _least(x)), _greatest(x, greatest))
+    return clipped
 
 
 def clip_with_gradient(
@@ -294,7 +311,8 @@ def clip_with_gradient(
 
 
 def _least(x: np.ndarray) -> np.floating:
-    return x.dtype.type(np.float32(EPSILON))
+    least: np.floating = x.dtype.type(np.float32(EPSILON))
+    return least
 
 
 def _greatest(x: np.ndarray, given: float | None) -> np.floating:

@@ -22,7 +22,8 @@ SMALLEST_SQUARED_NORM = 1e-12  # of a vector that cosine_proximity still scales 
 
 
 def _mean_squared_error_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    return 2 * (y_pred - y_true) / y_pred.shape[-1]
+    slopes: np.ndarray = 2 * (y_pred - y_true) / y_pred.shape[-1]
+    return slopes
 
 
 @builtin(_mean_squared_error_gradient)
@@ -49,11 +50,13 @@ def mean_squared_error(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     >>> mean_squared_error([[0.0, 1.0]], [[2.0, 1.0]]).tolist()
     [2.0]
     """
-    return np.mean(np.square(y_pred - y_true), axis=-1)
+    values: np.ndarray = np.mean(np.square(y_pred - y_true), axis=-1)
+    return values
 
 
 def _mean_absolute_error_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    return np.sign(y_pred - y_true) / y_pred.shape[-1]
+    slopes: np.ndarray = np.sign(y_pred - y_true) / y_pred.shape[-1]
+    return slopes
 
 
 @builtin(_mean_absolute_error_gradient)
@@ -80,12 +83,14 @@ def mean_absolute_error(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     >>> mean_absolute_error([[0.0, 1.0]], [[2.0, 1.0]]).tolist()
     [1.0]
     """
-    return np.mean(np.abs(y_pred - y_true), axis=-1)
+    values: np.ndarray = np.mean(np.abs(y_pred - y_true), axis=-1)
+    return values
 
 
 def _percentage_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     size = clip(np.abs(y_true), np.inf)
-    return 100 * np.sign(y_pred - y_true) / size / y_pred.shape[-1]
+    slopes: np.ndarray = 100 * np.sign(y_pred - y_true) / size / y_pred.shape[-1]
+    return slopes
 
 
 @builtin(_percentage_gradient)
@@ -113,13 +118,15 @@ def mean_absolute_percentage_error(y_true: np.ndarray, y_pred: np.ndarray) -> np
     [37.5]
     """
     size = clip(np.abs(y_true), np.inf)
-    return 100 * np.mean(np.abs((y_true - y_pred) / size), axis=-1)
+    values: np.ndarray = 100 * np.mean(np.abs((y_true - y_pred) / size), axis=-1)
+    return values
 
 
 def _logarithmic_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     clipped, inside = clip_with_gradient(y_pred, np.inf)
     difference = np.log(clipped + 1) - np.log(clip(y_true, np.inf) + 1)
-    return inside * (2 * difference / (clipped + 1) / y_pred.shape[-1])
+    slopes: np.ndarray = inside * (2 * difference / (clipped + 1) / y_pred.shape[-1])
+    return slopes
 
 
 @builtin(_logarithmic_gradient)
@@ -147,11 +154,13 @@ def mean_squared_logarithmic_error(y_true: np.ndarray, y_pred: np.ndarray) -> np
     [0.4805]
     """
     first, second = (np.log(clip(y, np.inf) + 1) for y in (y_pred, y_true))
-    return np.mean(np.square(first - second), axis=-1)
+    values: np.ndarray = np.mean(np.square(first - second), axis=-1)
+    return values
 
 
 def _squared_hinge_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    return -2 * y_true * np.maximum(1 - y_true * y_pred, 0) / y_pred.shape[-1]
+    slopes: np.ndarray = -2 * y_true * np.maximum(1 - y_true * y_pred, 0) / y_pred.shape[-1]
+    return slopes
 
 
 @builtin(_squared_hinge_gradient)
@@ -178,11 +187,13 @@ def squared_hinge(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     >>> squared_hinge([[-1.0, 1.0]], [[1.0, 3.0]]).tolist()
     [2.0]
     """
-    return np.mean(np.square(np.maximum(1 - y_true * y_pred, 0)), axis=-1)
+    values: np.ndarray = np.mean(np.square(np.maximum(1 - y_true * y_pred, 0)), axis=-1)
+    return values
 
 
 def _hinge_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    return -y_true * (1 - y_true * y_pred >= 0) / y_pred.shape[-1]
+    slopes: np.ndarray = -y_true * (1 - y_true * y_pred >= 0) / y_pred.shape[-1]
+    return slopes
 
 
 @builtin(_hinge_gradient)
@@ -209,7 +220,8 @@ def hinge(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     >>> hinge([[-1.0, 1.0]], [[1.0, 3.0]]).tolist()
     [1.0]
     """
-    return np.mean(np.maximum(1 - y_true * y_pred, 0), axis=-1)
+    values: np.ndarray = np.mean(np.maximum(1 - y_true * y_pred, 0), axis=-1)
+    return values
 
 
 def _categorical_hinge_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
@@ -218,7 +230,8 @@ def _categorical_hinge_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.nd
     active = greatest - np.sum(y_true * y_pred, axis=-1, keepdims=True) + 1 >= 0
     chosen = (others == greatest).astype(y_pred.dtype)  # equals share the gradient
     chosen /= np.sum(chosen, axis=-1, keepdims=True)
-    return active * (chosen * (1 - y_true) - y_true)
+    slopes: np.ndarray = active * (chosen * (1 - y_true) - y_true)
+    return slopes
 
 
 @builtin(_categorical_hinge_gradient)
@@ -247,11 +260,13 @@ def categorical_hinge(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     """
     true = np.sum(y_true * y_pred, axis=-1)
     other = np.max((1 - y_true) * y_pred, axis=-1)
-    return np.maximum(other - true + 1, 0)
+    values: np.ndarray = np.maximum(other - true + 1, 0)
+    return values
 
 
 def _logcosh_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    return np.tanh(y_pred - y_true) / y_pred.shape[-1]
+    slopes: np.ndarray = np.tanh(y_pred - y_true) / y_pred.shape[-1]
+    return slopes
 
 
 @builtin(_logcosh_gradient)
@@ -283,7 +298,8 @@ def logcosh(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     """
     size = np.abs(y_pred - y_true)
     # log(cosh(x)) = x + log((1 + exp(-2 x)) / 2), and expm1 keeps what is left of small x.
-    return np.mean(size + np.log1p(np.expm1(-2 * size) / 2), axis=-1)
+    values: np.ndarray = np.mean(size + np.log1p(np.expm1(-2 * size) / 2), axis=-1)
+    return values
 
 
 def _inverse_norm(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -293,10 +309,11 @@ def _inverse_norm(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _cosine_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    slopes = y_true * (-_inverse_norm(y_true)[0] / y_pred.shape[-1])
+    direction = y_true * (-_inverse_norm(y_true)[0] / y_pred.shape[-1])
     scale, inside = _inverse_norm(y_pred)
-    along = inside * np.sum(slopes * y_pred, axis=-1, keepdims=True) * scale**2
-    return scale * (slopes - along * y_pred)
+    along = inside * np.sum(direction * y_pred, axis=-1, keepdims=True) * scale**2
+    slopes: np.ndarray = scale * (direction - along * y_pred)
+    return slopes
 
 
 @builtin(_cosine_gradient)
@@ -324,4 +341,5 @@ def cosine_proximity(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     [-0.3]
     """
     first, second = (y * _inverse_norm(y)[0] for y in (y_true, y_pred))
-    return -np.mean(first * second, axis=-1)
+    values: np.ndarray = -np.mean(first * second, axis=-1)
+    return values

@@ -19,8 +19,9 @@ def _categorical_crossentropy_gradient(y_true: np.ndarray, y_pred: np.ndarray) -
     total = y_pred.sum(axis=-1, keepdims=True)
     shares = y_pred / total
     clipped, inside = clip_with_gradient(shares)
-    slopes = inside * (-y_true / clipped)
-    return (slopes - (slopes * shares).sum(axis=-1, keepdims=True)) / total
+    of_shares = inside * (-y_true / clipped)
+    slopes: np.ndarray = (of_shares - (of_shares * shares).sum(axis=-1, keepdims=True)) / total
+    return slopes
 
 
 @builtin(_categorical_crossentropy_gradient)
@@ -49,7 +50,8 @@ def categorical_crossentropy(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarr
     [1.3863]
     """
     shares = y_pred / y_pred.sum(axis=-1, keepdims=True)
-    return -(y_true * np.log(clip(shares))).sum(axis=-1)
+    values: np.ndarray = -(y_true * np.log(clip(shares))).sum(axis=-1)
+    return values
 
 
 def _sparse_crossentropy_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
@@ -58,7 +60,8 @@ def _sparse_crossentropy_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.
     true = y_true[..., None]
     at_true = np.take_along_axis(slopes, true, -1) - 1 / np.take_along_axis(clipped, true, -1)
     np.put_along_axis(slopes, true, at_true, -1)
-    return inside * slopes
+    slopes *= inside
+    return slopes
 
 
 @builtin(_sparse_crossentropy_gradient)
@@ -89,12 +92,16 @@ def sparse_categorical_crossentropy(y_true: np.ndarray, y_pred: np.ndarray) -> n
     """
     clipped = clip(y_pred)
     true = np.take_along_axis(clipped, y_true[..., None], axis=-1)[..., 0]
-    return np.log(np.sum(clipped, axis=-1)) - np.log(true)
+    values: np.ndarray = np.log(np.sum(clipped, axis=-1)) - np.log(true)
+    return values
 
 
 def _binary_crossentropy_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     clipped, inside = clip_with_gradient(y_pred)
-    return inside * ((clipped - y_true) / (clipped * (1 - clipped)) / y_pred.shape[-1])
+    slopes: np.ndarray = inside * (
+        (clipped - y_true) / (clipped * (1 - clipped)) / y_pred.shape[-1]
+    )
+    return slopes
 
 
 @builtin(_binary_crossentropy_gradient)
@@ -125,13 +132,15 @@ def binary_crossentropy(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     clipped = clip(y_pred)
     # By way of the logit z, as TensorFlow does: the rounding of values near 0 is then the same.
     logits = np.log(clipped / (1 - clipped))
-    values = np.maximum(logits, 0) - logits * y_true + np.log1p(np.exp(-np.abs(logits)))
-    return np.mean(values, axis=-1)
+    each = np.maximum(logits, 0) - logits * y_true + np.log1p(np.exp(-np.abs(logits)))
+    values: np.ndarray = np.mean(each, axis=-1)
+    return values
 
 
 def _divergence_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     clipped, inside = clip_with_gradient(y_pred, 1)
-    return inside * (-clip(y_true, 1) / clipped)
+    slopes: np.ndarray = inside * (-clip(y_true, 1) / clipped)
+    return slopes
 
 
 @builtin(_divergence_gradient)
@@ -159,11 +168,13 @@ def kullback_leibler_divergence(y_true: np.ndarray, y_pred: np.ndarray) -> np.nd
     [0.6931]
     """
     true = clip(y_true, 1)
-    return np.sum(true * np.log(true / clip(y_pred, 1)), axis=-1)
+    values: np.ndarray = np.sum(true * np.log(true / clip(y_pred, 1)), axis=-1)
+    return values
 
 
 def _poisson_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    return (1 - y_true / (y_pred + y_pred.dtype.type(EPSILON))) / y_pred.shape[-1]
+    slopes: np.ndarray = (1 - y_true / (y_pred + y_pred.dtype.type(EPSILON))) / y_pred.shape[-1]
+    return slopes
 
 
 @builtin(_poisson_gradient)
@@ -190,4 +201,7 @@ def poisson(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     >>> print(poisson([[3.0, 2.0]], [[1.0, 1.0]]).round(4))
     [1.]
     """
-    return np.mean(y_pred - y_true * np.log(y_pred + y_pred.dtype.type(EPSILON)), axis=-1)
+    values: np.ndarray = np.mean(
+        y_pred - y_true * np.log(y_pred + y_pred.dtype.type(EPSILON)), axis=-1
+    )
+    return values

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from cylstm._spellings import Fixed, class_form
 from cylstm.losses import _distances, _likelihoods
@@ -26,6 +25,8 @@ __all__ = [
     "SquaredHinge",
 ]
 
+Make = Callable[..., Loss]
+
 CLASSES: dict[str, str] = {}
 """The names of the classes to those of the functions."""
 
@@ -39,32 +40,32 @@ _PROBABILITIES: dict[str, Fixed] = {
 }
 
 
-def _class_form(name: str, loss: Loss, **fixed: Fixed) -> Callable[..., Any]:
+def _class_form(name: str, loss: Loss, **fixed: Fixed) -> Make:
     CLASSES[name] = loss.__name__
     return class_form("cylstm.losses", name, loss, _LOSS | fixed)
 
 
-MeanSquaredError = _class_form("MeanSquaredError", _distances.mean_squared_error)
-MeanAbsoluteError = _class_form("MeanAbsoluteError", _distances.mean_absolute_error)
-MeanAbsolutePercentageError = _class_form(
+MeanSquaredError: Make = _class_form("MeanSquaredError", _distances.mean_squared_error)
+MeanAbsoluteError: Make = _class_form("MeanAbsoluteError", _distances.mean_absolute_error)
+MeanAbsolutePercentageError: Make = _class_form(
     "MeanAbsolutePercentageError", _distances.mean_absolute_percentage_error
 )
-MeanSquaredLogarithmicError = _class_form(
+MeanSquaredLogarithmicError: Make = _class_form(
     "MeanSquaredLogarithmicError", _distances.mean_squared_logarithmic_error
 )
-Hinge = _class_form("Hinge", _distances.hinge)
-SquaredHinge = _class_form("SquaredHinge", _distances.squared_hinge)
-CategoricalHinge = _class_form("CategoricalHinge", _distances.categorical_hinge)
-LogCosh = _class_form("LogCosh", _distances.logcosh)
-Poisson = _class_form("Poisson", _likelihoods.poisson)
-KLDivergence = _class_form("KLDivergence", _likelihoods.kullback_leibler_divergence)
-BinaryCrossentropy = _class_form(
+Hinge: Make = _class_form("Hinge", _distances.hinge)
+SquaredHinge: Make = _class_form("SquaredHinge", _distances.squared_hinge)
+CategoricalHinge: Make = _class_form("CategoricalHinge", _distances.categorical_hinge)
+LogCosh: Make = _class_form("LogCosh", _distances.logcosh)
+Poisson: Make = _class_form("Poisson", _likelihoods.poisson)
+KLDivergence: Make = _class_form("KLDivergence", _likelihoods.kullback_leibler_divergence)
+BinaryCrossentropy: Make = _class_form(
     "BinaryCrossentropy", _likelihoods.binary_crossentropy, **_PROBABILITIES
 )
-CategoricalCrossentropy = _class_form(
+CategoricalCrossentropy: Make = _class_form(
     "CategoricalCrossentropy", _likelihoods.categorical_crossentropy, **_PROBABILITIES
 )
-SparseCategoricalCrossentropy = _class_form(
+SparseCategoricalCrossentropy: Make = _class_form(
     "SparseCategoricalCrossentropy",
     _likelihoods.sparse_categorical_crossentropy,
     from_logits=_PROBABILITIES["from_logits"],

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from cylstm.models._chain_stream import ChainStream
     from cylstm.models._cloning import clone_model
     from cylstm.models._configs import model_from_config, model_from_json, model_from_yaml
-    from cylstm.models._savable import load_model, save_model
+    from cylstm.models._loading import load_model
+    from cylstm.models._savable import save_model
     from cylstm.models.model import Model
     from cylstm.models.sequential import Sequential
 else:
@@ -20,7 +21,8 @@ else:
             "_chain_stream": "ChainStream",
             "_cloning": "clone_model",
             "_configs": "model_from_config model_from_json model_from_yaml",
-            "_savable": "load_model save_model",
+            "_loading": "load_model",
+            "_savable": "save_model",
             "model": "Model",
             "sequential": "Sequential",
         },

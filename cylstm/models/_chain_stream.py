@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from cylstm import _core
-from cylstm.layers.streams import _Streaming
+from cylstm.layers.streams import Streaming
 
 __all__ = ["ChainStream"]
 
 
-class ChainStream(_Streaming):
+class ChainStream(Streaming):
     """Streams one after the other, each fed with what the one before gives; of a model.
 
     Parameters
@@ -44,18 +44,20 @@ class ChainStream(_Streaming):
     def __init__(self, streams: Sequence[Any]) -> None:
         self._streams = list(streams)
         self._state = [array for stream in self._streams for array in stream._state]
-        self.claim = _core.Claim()
+        self.claim: _core.Claim = _core.Claim()
 
     def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
+        y: Any = frame
         with self.claim:
             for stream in self._streams:
-                frame = stream(frame)
-        return frame
+                y = stream(y)
+        array: np.ndarray = y
+        return array
 
     def _described(self) -> str:
         return ", ".join(map(repr, self._streams))
 
-    def copy(self) -> ChainStream:
+    def copy(self) -> Self:
         """An independent stream with the same weights and state."""
         with self.claim:
             return type(self)([stream.copy() for stream in self._streams])

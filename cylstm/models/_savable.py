@@ -1,4 +1,4 @@
-"""Models and files: functions that `Model` has as methods, and `save_model` and `load_model`.
+"""Models and files: functions that `Model` has as methods, and `save_model`.
 
 Models know nothing of formats: the functions here call what the package provides as `storage`.
 """
@@ -6,8 +6,8 @@ Models know nothing of formats: the functions here call what the package provide
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 from cylstm._methods import member
 from cylstm._storage import DEFAULT_MAX_SIZE, storage
@@ -16,7 +16,6 @@ __all__ = [
     "Savable",
     "check_path",
     "check_weights_path",
-    "load_model",
     "load_weights",
     "save",
     "save_model",
@@ -174,46 +173,3 @@ def save_model(
         As for `Model.save`.
     """
     model.save(filepath, overwrite, include_optimizer)
-
-
-def load_model(
-    filepath: str | os.PathLike[str],
-    custom_objects: Mapping[str, Any] | None = None,
-    compile: bool = True,
-    *,
-    max_size: int = DEFAULT_MAX_SIZE,
-) -> Any:
-    """Make the model that `Model.save` wrote into a file, here or in Keras 1, 2 or 3.
-
-    Nothing from the file is executed: names in it are looked up among the classes and functions of
-    cylstm and in `custom_objects`.
-
-    Parameters
-    ----------
-    filepath : str or path
-        The file.
-    custom_objects : dict, optional
-        Name to class or function, for what the package does not have: layers, losses, ...
-    compile : bool, default True
-        Whether the model is compiled as it was when it was saved, with the state of its
-        optimizer, so that training goes on. The states of stateful layers start from zero.
-    max_size : int, default 2**30
-        Larger files, in bytes, are refused.
-
-    Returns
-    -------
-    Model
-
-    Raises
-    ------
-    FormatError
-        If the file is damaged, too large, not that of a model, or of an unknown format; if it
-        describes far more than it holds tensors for, which would cost time and memory; or if it
-        names a class or function that is neither known nor among the `custom_objects`. It is a
-        ValueError, too.
-    OSError
-        If the file cannot be read.
-    ImportError
-        If a package that the format needs is not installed.
-    """
-    return storage().load_model(filepath, custom_objects, compile, max_size=max_size)

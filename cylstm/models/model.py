@@ -25,6 +25,9 @@ from cylstm.models._chain_stream import ChainStream
 from cylstm.models._connections import connect, describe, layers_of, outputs_at
 from cylstm.models._execution import Run, added_up
 from cylstm.models._looks import as_html, as_text
+from cylstm.models._savable import load_weights as _load_weights
+from cylstm.models._savable import save as _save
+from cylstm.models._savable import save_weights as _save_weights
 from cylstm.training._generated import GeneratedTraining
 from cylstm.training.trainer import Trainer
 from cylstm.utils import print_summary
@@ -120,7 +123,8 @@ class Model(Nested):
         for name, count in Counter(layer.name for layer in layers).items():
             if count > 1:
                 raise ValueError(f"Two layers of the model are named {name!r}.")
-        self.inputs, self.outputs = inputs, outputs
+        self.inputs: list[SymbolicTensor] = inputs
+        self.outputs: list[SymbolicTensor] = outputs
         self._nodes, self._layers = nodes, layers
         self._dtype = np.dtype(layers[-1].dtype)
         self.supports_masking = True
@@ -395,22 +399,51 @@ class Model(Nested):
 
     # ------------------------------------------------------------------ training
 
-    compile = delegated(Trainer.compile, "_trainer")
-    fit = delegated(Trainer.fit, "_trainer")
-    evaluate = delegated(Trainer.evaluate, "_trainer")
-    predict = delegated(Trainer.predict, "_trainer")
-    train_on_batch = delegated(Trainer.train_on_batch, "_trainer")
-    test_on_batch = delegated(Trainer.test_on_batch, "_trainer")
-    predict_on_batch = delegated(Trainer.predict_on_batch, "_trainer")
-    fit_generator = delegated(GeneratedTraining.fit_generator, "_trainer.generated")
-    evaluate_generator = delegated(GeneratedTraining.evaluate_generator, "_trainer.generated")
-    predict_generator = delegated(GeneratedTraining.predict_generator, "_trainer.generated")
+    @delegated(Trainer.compile)
+    def compile(self) -> Trainer:
+        return self._trainer
+
+    @delegated(Trainer.fit)
+    def fit(self) -> Trainer:
+        return self._trainer
+
+    @delegated(Trainer.evaluate)
+    def evaluate(self) -> Trainer:
+        return self._trainer
+
+    @delegated(Trainer.predict)
+    def predict(self) -> Trainer:
+        return self._trainer
+
+    @delegated(Trainer.train_on_batch)
+    def train_on_batch(self) -> Trainer:
+        return self._trainer
+
+    @delegated(Trainer.test_on_batch)
+    def test_on_batch(self) -> Trainer:
+        return self._trainer
+
+    @delegated(Trainer.predict_on_batch)
+    def predict_on_batch(self) -> Trainer:
+        return self._trainer
+
+    @delegated(GeneratedTraining.fit_generator)
+    def fit_generator(self) -> GeneratedTraining:
+        return self._trainer.generated
+
+    @delegated(GeneratedTraining.evaluate_generator)
+    def evaluate_generator(self) -> GeneratedTraining:
+        return self._trainer.generated
+
+    @delegated(GeneratedTraining.predict_generator)
+    def predict_generator(self) -> GeneratedTraining:
+        return self._trainer.generated
 
     # ------------------------------------------------------------------ files
 
-    save = _savable.save
-    save_weights = _savable.save_weights
-    load_weights = _savable.load_weights
+    save = _save
+    save_weights = _save_weights
+    load_weights = _load_weights
     _check_path = _savable.check_path
     _check_weights_path = _savable.check_weights_path
 

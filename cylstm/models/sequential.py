@@ -113,6 +113,8 @@ class Sequential(Model):
         if not self.outputs:
             return
         node = self.outputs[0].node
+        if node is None:
+            raise RuntimeError("The output of the model is from no layer.")
         below = node.input_tensors[0]
         top.inbound_nodes.remove(node)
         below.layer.outbound_nodes.remove(node)
@@ -120,7 +122,8 @@ class Sequential(Model):
         if self._layers:
             self.outputs = [below]
         else:
-            self.inputs, self.outputs, self.built = [], [], False
+            self.inputs, self.outputs = [], []
+            self.built: bool = False
             self._begins_with_input = False
 
     def build(self, input_shape: Sequence[int | None] | None = None) -> None:
@@ -224,7 +227,9 @@ class Sequential(Model):
 
     # ------------------------------------------------------------------ config
 
-    def get_config(self) -> list[dict[str, Any]]:
+    def get_config(  # type: ignore[override]  # a list in Keras, too
+        self,
+    ) -> list[dict[str, Any]]:
         """The class names and configurations of the layers, from the first to the last."""
         layers = self._every_layer() if self._begins_with_input else self._layers
         return [serialization.serialize(layer) | {"name": layer.name} for layer in layers]

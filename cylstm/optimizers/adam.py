@@ -25,9 +25,9 @@ _NEGLIGIBLE = 2.0**-60  # a factor of what is taken from 1, where nothing less m
 class _Adaptive(Decaying):
     """An optimizer with running averages of the gradients and of their sizes."""
 
-    beta_1 = Hyperparameter(0, _BELOW_ONE)
-    beta_2 = Hyperparameter(0, _BELOW_ONE)
-    epsilon = Hyperparameter(minimum=0)
+    beta_1: Hyperparameter[float] = Hyperparameter(0, _BELOW_ONE)
+    beta_2: Hyperparameter[float] = Hyperparameter(0, _BELOW_ONE)
+    epsilon: Hyperparameter[float] = Hyperparameter(minimum=0)
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Adam(_Adaptive):
     [0.75, 2.25]
     """
 
-    slot_names = ("mean", "square")
+    slot_names: tuple[str, ...] = ("mean", "square")
 
     @_spellings.optimizer("Adam", amsgrad=((False,), "averages are those of Adam"))
     def __init__(
@@ -156,7 +156,7 @@ class Adamax(_Adaptive):
     [0.75, 2.25]
     """
 
-    slot_names = ("mean", "largest")
+    slot_names: tuple[str, ...] = ("mean", "largest")
 
     @_spellings.optimizer("Adamax")
     def __init__(
@@ -231,12 +231,12 @@ class Nadam(Optimizer):
     [0.736, 2.264]
     """
 
-    slot_names = ("mean", "square")
-    lr = Hyperparameter(minimum=0)
-    beta_1 = Hyperparameter(0, _BELOW_ONE)
-    beta_2 = Hyperparameter(0, _BELOW_ONE)
-    epsilon = Hyperparameter(minimum=0)
-    schedule_decay = Hyperparameter(minimum=0)
+    slot_names: tuple[str, ...] = ("mean", "square")
+    lr: Hyperparameter[float] = Hyperparameter(minimum=0)
+    beta_1: Hyperparameter[float] = Hyperparameter(0, _BELOW_ONE)
+    beta_2: Hyperparameter[float] = Hyperparameter(0, _BELOW_ONE)
+    epsilon: Hyperparameter[float] = Hyperparameter(minimum=0)
+    schedule_decay: Hyperparameter[float] = Hyperparameter(minimum=0)
 
     @_spellings.optimizer("Nadam")
     def __init__(
@@ -269,7 +269,8 @@ class Nadam(Optimizer):
         self.lr = value
 
     def _momentum(self, n: int) -> float:
-        return self.beta_1 * (1 - 0.5 * 0.96 ** (n * self.schedule_decay))
+        decay: float = 0.96 ** (n * self.schedule_decay)
+        return self.beta_1 * (1 - 0.5 * decay)
 
     def _product_of_momenta(self) -> float:
         """Return the product so far: from the last one, or anew where `iterations` was set back.

@@ -19,8 +19,8 @@ __all__ = ["SGD", "Adadelta", "Adagrad", "RMSprop"]
 class Decaying(Optimizer):
     """An optimizer whose learning rate decays over the updates."""
 
-    lr = Hyperparameter(minimum=0)
-    decay = Hyperparameter(minimum=0)
+    lr: Hyperparameter[float] = Hyperparameter(minimum=0)
+    decay: Hyperparameter[float] = Hyperparameter(minimum=0)
 
     def __init__(
         self, lr: float, decay: float, clipnorm: float | None, clipvalue: float | None
@@ -81,8 +81,8 @@ class SGD(Decaying):
     [-0.25, 4.5]
     """
 
-    slot_names = ("moment",)
-    momentum = Hyperparameter(minimum=0)
+    slot_names: tuple[str, ...] = ("moment",)
+    momentum: Hyperparameter[float] = Hyperparameter(minimum=0)
 
     @_spellings.optimizer("SGD")
     def __init__(
@@ -97,7 +97,7 @@ class SGD(Decaying):
     ) -> None:
         super().__init__(lr, decay, clipnorm, clipvalue)
         self.momentum = momentum
-        self.nesterov = bool(nesterov)
+        self.nesterov: bool = bool(nesterov)
 
     def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
         """Compute one update of one variable; see `Optimizer.update`."""
@@ -151,10 +151,10 @@ class RMSprop(Decaying):
     [0.8, 2.2]
     """
 
-    slot_names = ("accumulator",)
+    slot_names: tuple[str, ...] = ("accumulator",)
     iterations_in_weights = False
-    rho = Hyperparameter(0, 1)
-    epsilon = Hyperparameter(minimum=0)
+    rho: Hyperparameter[float] = Hyperparameter(0, 1)
+    epsilon: Hyperparameter[float] = Hyperparameter(minimum=0)
 
     @_spellings.optimizer(
         "RMSprop",
@@ -219,9 +219,9 @@ class Adagrad(Decaying):
     [-0.5, 0.5]
     """
 
-    slot_names = ("accumulator",)
+    slot_names: tuple[str, ...] = ("accumulator",)
     iterations_in_weights = False
-    epsilon = Hyperparameter(minimum=0)
+    epsilon: Hyperparameter[float] = Hyperparameter(minimum=0)
 
     @_spellings.optimizer("Adagrad", initial_accumulator_value=((0,), "squares add up from 0"))
     def __init__(
@@ -283,10 +283,10 @@ class Adadelta(Decaying):
     [0.0, 1.7889]
     """
 
-    slot_names = ("accumulator", "delta_accumulator")
+    slot_names: tuple[str, ...] = ("accumulator", "delta_accumulator")
     iterations_in_weights = False
-    rho = Hyperparameter(0, 1)
-    epsilon = Hyperparameter(minimum=0)
+    rho: Hyperparameter[float] = Hyperparameter(0, 1)
+    epsilon: Hyperparameter[float] = Hyperparameter(minimum=0)
 
     @_spellings.optimizer("Adadelta")
     def __init__(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cylstm._registry import Registry
 from cylstm.optimizers.adam import Adam, Adamax, Nadam
 from cylstm.optimizers.descent import SGD, Adadelta, Adagrad, RMSprop
 from cylstm.optimizers.optimizer import Optimizer
+
+if TYPE_CHECKING:
+    from cylstm._registry import Deserialize, Get, Serialize
 
 __all__ = [
     "adadelta",
@@ -35,6 +40,6 @@ _registry = Registry(
     ignore_case=True,
 )
 
-get = _registry.get
-serialize = _registry.serialize
-deserialize = _registry.deserialize
+get: Get[Optimizer] = _registry.get
+serialize: Serialize = _registry.serialize
+deserialize: Deserialize[Optimizer] = _registry.deserialize

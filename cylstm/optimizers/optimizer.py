@@ -45,9 +45,9 @@ class State:
 
     def __init__(self, variable: Variable, slots: Iterable[npt.ArrayLike]) -> None:
         self.variable = variable
-        self.slots = [np.array(slot, dtype=variable.dtype, order="C") for slot in slots]
-        self.new_slots = [np.empty_like(slot) for slot in self.slots]
-        self.scratch = np.empty(variable.shape, variable.dtype)
+        self.slots: Arrays = [np.array(slot, dtype=variable.dtype, order="C") for slot in slots]
+        self.new_slots: Arrays = [np.empty_like(slot) for slot in self.slots]
+        self.scratch: np.ndarray = np.empty(variable.shape, variable.dtype)
         self._delta: np.ndarray | None = None
 
     @property
@@ -114,8 +114,8 @@ class Optimizer(Configurable, ABC):
     # Keras leaves the count out of the weights of some optimizers, and their saved files too.
     iterations_in_weights = True
 
-    clipnorm = Hyperparameter(minimum=0, optional=True)
-    clipvalue = Hyperparameter(minimum=0, optional=True)
+    clipnorm: Hyperparameter[float | None] = Hyperparameter(minimum=0, optional=True)
+    clipvalue: Hyperparameter[float | None] = Hyperparameter(minimum=0, optional=True)
 
     def __init__(self, clipnorm: float | None = None, clipvalue: float | None = None) -> None:
         self.clipnorm = clipnorm

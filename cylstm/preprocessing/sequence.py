@@ -174,21 +174,22 @@ class TimeseriesGenerator(NamedArguments, Sequence):
         reverse: bool = False,
         batch_size: int = 128,
     ) -> None:
-        self.data = np.asarray(data)
-        self.targets = np.asarray(targets)
+        self.data: np.ndarray = np.asarray(data)
+        self.targets: np.ndarray = np.asarray(targets)
         if len(self.data) != len(self.targets):
             raise ValueError(
                 f"data and targets must be equally long, got {len(self.data)} and "
                 f"{len(self.targets)}."
             )
-        self.length = _checks.positive_int(length, "length")
-        self.sampling_rate = _checks.positive_int(sampling_rate, "sampling_rate")
-        self.stride = _checks.positive_int(stride, "stride")
-        self.batch_size = _checks.positive_int(batch_size, "batch_size")
+        self.length: int = _checks.positive_int(length, "length")
+        self.sampling_rate: int = _checks.positive_int(sampling_rate, "sampling_rate")
+        self.stride: int = _checks.positive_int(stride, "stride")
+        self.batch_size: int = _checks.positive_int(batch_size, "batch_size")
         start = operator.index(start_index)
         last = len(self.data) - 1
-        self.end_index = last if end_index is None else operator.index(end_index)
-        self.start_index = start + self.length  # the first time that has a whole window before it
+        self.end_index: int = last if end_index is None else operator.index(end_index)
+        # The first time that has a whole window before it.
+        self.start_index: int = start + self.length
         if start < 0 or self.end_index > last:
             raise ValueError(
                 f"start_index and end_index must lie between 0 and {last}, got {start} and "

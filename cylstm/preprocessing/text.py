@@ -198,7 +198,9 @@ class Tokenizer(NamedArguments):
         char_level: bool = False,
         oov_token: str | None = None,
     ) -> None:
-        self.num_words = None if num_words is None else _checks.positive_int(num_words, "num_words")
+        self.num_words: int | None = (
+            None if num_words is None else _checks.positive_int(num_words, "num_words")
+        )
         self.filters = filters
         self.lower = lower
         self.split = split
@@ -209,7 +211,7 @@ class Tokenizer(NamedArguments):
         self.word_index: dict[str, int] = {}
         self.index_word: dict[int, str] = {}
         self.index_docs: dict[int, int] = {}
-        self.document_count = 0
+        self.document_count: int = 0
 
     def _words(self, text: str | Sequence[str]) -> Sequence[str]:
         if self.char_level or not isinstance(text, str):

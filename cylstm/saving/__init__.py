@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,9 @@ from cylstm.saving import _torch as torch
 from cylstm.saving._errors import FormatError, reading
 from cylstm.saving._files import opened
 from cylstm.saving._outline import ArraySpec, Outline, Part
+
+if TYPE_CHECKING:
+    from cylstm.models.model import Model
 
 __all__ = [
     "FORMATS",
@@ -200,7 +203,7 @@ def load_model(
     compile: bool = True,
     *,
     max_size: int = DEFAULT_MAX_SIZE,
-) -> Any:
+) -> Model:
     """Make the model that a file holds; the same as `cylstm.models.load_model`.
 
     Parameters
@@ -225,7 +228,8 @@ def load_model(
     ...         print("no safetensors file" in str(error))
     True
     """
-    return _of_file(filepath).load(filepath, custom_objects, compile, max_size)
+    model: Model = _of_file(filepath).load(filepath, custom_objects, compile, max_size)
+    return model
 
 
 def save_weights(model: Any, filepath: Path, overwrite: bool = True) -> None:

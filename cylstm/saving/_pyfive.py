@@ -22,7 +22,7 @@ _UNDEFINED = 2**64 - 1
 _MOST_MESSAGES = 2**12  # in the header of a group or data set; Keras needs some 20
 
 
-class Objects(DataObjects):  # type: ignore[misc]
+class Objects(DataObjects):  # type: ignore[misc]  # of a package without types
     """The header of a group or data set."""
 
     @staticmethod
@@ -60,7 +60,7 @@ class Objects(DataObjects):  # type: ignore[misc]
         return super()._attr_value(ptype, buf, count, offset)
 
 
-class _File(File):  # type: ignore[misc]
+class _File(File):  # type: ignore[misc]  # of a package without types
     def _get_dataobjects(self, address: int) -> Objects:
         found: Objects | None = self._dataobjects_cache.get(address)
         if found is None:

@@ -56,7 +56,7 @@ class ArrayFeed:
     ) -> None:
         self.samples = samples
         self.steps = steps
-        self.count = samples.size if steps is None else None
+        self.count: int | None = samples.size if steps is None else None
         self._order = Order(samples.size, batch_size, shuffle)
 
     def epoch(self) -> Iterator[Sized]:
@@ -120,7 +120,7 @@ class ItemFeed:
                 "A generator has no length: say by steps_per_epoch (validation_steps, steps) how "
                 "many batches to take."
             )
-        self.steps = _checks.positive_int(len(items) if steps is None else steps, "steps")
+        self.steps: int = _checks.positive_int(len(items) if steps is None else steps, "steps")
         self._unpack = unpack
         self._items = items
         if self._sequence is not None:

@@ -180,7 +180,8 @@ def average(test: Callable[[Any], list[float]], batches: Iterable[tuple[int, Any
     for size, batch in batches:
         total = total + size * np.array(test(batch))
         seen += size
-    return (total / seen).tolist()
+    averages: list[float] = (total / seen).tolist()
+    return averages
 
 
 def predict_arrays(

@@ -115,7 +115,7 @@ class Objective:
         modes = _modes(sample_weight_mode, names, functions)
         plain = _metrics_of(metrics, names, "metrics")
         weighted = _metrics_of(weighted_metrics, names, "weighted_metrics")
-        self.goals = [
+        self.goals: list[Goal] = [
             Goal(
                 index,
                 name,
@@ -130,8 +130,8 @@ class Objective:
             if function is not None
         ]
         self._several = len(names) > 1
-        self.names = ["loss", *self._names_of_values()]
-        self.labels = _numbered(self.names)
+        self.names: list[str] = ["loss", *self._names_of_values()]
+        self.labels: list[str] = _numbered(self.names)
 
     def _names_of_values(self) -> Iterable[str]:
         if self._several:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cylstm import _warning, regularizers
+from cylstm.graph import SymbolicTensor
 from cylstm.layers._own_code import training_of
 from cylstm.layers._turns import in_turn
 from cylstm.training._data import Samples
@@ -52,7 +53,7 @@ class Steps:
 
     def __init__(self, model: Trainable, objective: Objective) -> None:
         self.objective = objective
-        self.outputs = list(model.outputs)
+        self.outputs: list[SymbolicTensor] = list(model.outputs)
         self._model = model
         self._layers = list({id(layer): layer for layer in _all_layers(model)}.values())
         self._flags = [layer.trainable for layer in self._layers]
@@ -151,7 +152,11 @@ class Steps:
         outputs = [run.values[id(t)] for t in self.outputs]
         masks = [run.masks[id(t)] for t in self.outputs]
         values, gradients = self.objective.assess(outputs, masks, samples.targets, samples.weights)
-        values[0] += sum(regularizers.penalty(v.regularizer, v.value) for v in self._penalised)
+        values[0] += sum(
+            regularizers.penalty(v.regularizer, v.value)
+            for v in self._penalised
+            if v.regularizer is not None
+        )
         values[0] += sum(run.activity_penalties())
         values[0] += sum(
             float(loss)
@@ -181,7 +186,7 @@ class Steps:
         gradients = []
         for variable in self._variables:
             gradient = found.of(variable)
-            if id(variable) in penalised:
+            if variable.regularizer is not None and id(variable) in penalised:
                 gradient = gradient + regularizers.gradient(variable.regularizer, variable.value)
             gradients.append(gradient)
         return gradients

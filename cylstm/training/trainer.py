@@ -58,7 +58,7 @@ class Trainer:
         self._model = model
         self._default_epochs = default_epochs
         self._prepared = Prepared(model, steps)
-        self.generated = GeneratedTraining(model, self._prepared)
+        self.generated: GeneratedTraining = GeneratedTraining(model, self._prepared)
 
     def of(self, model: Trainable) -> Trainer:
         """The same for a copy of the model."""

@@ -90,3 +90,13 @@ def test_activity_is_recorded():
 def test_a_layer_without_forward_says_so():
     with pytest.raises(TypeError, match="Differentiable does not define `forward`"):
         Differentiable()(X)
+
+
+def test_a_forward_without_its_way_back_says_so():
+    class OneWay(Differentiable):
+        def forward(self, inputs, mask, training, keep):
+            return 2 * inputs, None
+
+    outputs, pullback = OneWay().vjp(np.ones((2, 3)))
+    with pytest.raises(TypeError, match="OneWay.forward returned no backward function"):
+        pullback(outputs)

@@ -200,6 +200,16 @@ def test_the_phase_of_training():
     assert model.test_on_batch(X, X) == pytest.approx(X.mean())
 
 
+def test_arguments_of_call_by_position():
+    class Scaled(Layer):
+        def call(self, inputs, factor, shift=0.0):
+            return inputs * factor + shift
+
+    y, pullback = Scaled(**F8).vjp(X, 3.0, shift=1.0)
+    np.testing.assert_array_equal(y, Scaled(**F8)(X, 3.0, shift=1.0))
+    np.testing.assert_array_equal(pullback(np.ones_like(y)).inputs, np.full_like(X, 3.0))
+
+
 def test_masks_reach_call_and_pass():
     class Count(Layer):
         def __init__(self, **kwargs):

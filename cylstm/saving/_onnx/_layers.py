@@ -110,7 +110,7 @@ class OnnxTake(Differentiable):
             isinstance(indices, list | tuple) and all(type(n) is int for n in indices)
         ):
             raise ValueError(f"indices must be an integer or a list of them, got {indices!r}.")
-        self.indices: Any = indices if one else list(indices)  # type: ignore[arg-type]
+        self.indices: Any = indices if one else list(indices)  # type: ignore[arg-type]  # a list, then
         self.input_spec = [InputSpec(min_ndim=axis + 1)]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -191,7 +191,7 @@ class OnnxConstant(Differentiable):
 class _OfLengths(Merge):
     """The frame of a layer of sequences and how long each of them is."""
 
-    greatest_number = 2
+    greatest_number: float = 2
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """That of the sequences."""

@@ -186,7 +186,7 @@ def _name_of(name: str, alphas: list[Any], betas: list[Any]) -> str:
         values.pop(0) if values else default
         for values, default in zip((alphas, betas), defaults, strict=False)
     ]
-    found: str | None = find(*numbers)  # type: ignore[operator]
+    found: str | None = find(*numbers)  # type: ignore[operator]  # numbers of the right count
     if found is None:
         raise ValueError(f"it has the activation {name} with {numbers}, which no layer has")
     return found

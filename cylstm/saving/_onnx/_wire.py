@@ -109,7 +109,7 @@ class Message:
         dataclasses.dataclass(cls)
         cls._parts = {
             field.metadata["part"].number: (field.name, *field.metadata["part"][1:])
-            for field in dataclasses.fields(cls)  # type: ignore[arg-type]
+            for field in dataclasses.fields(cls)  # type: ignore[arg-type]  # one made by `dataclass`
         }
 
     @classmethod

@@ -215,8 +215,8 @@ def _layer_normalization(c: Layered) -> str:
     layer = c.layer
     if layer.axis not in (-1, c.rank - 1, [-1], [c.rank - 1]):
         raise ValueError(f"it has axis={layer.axis}: only the last one is written")
-    size = c.shapes[0][-1]
-    gamma = np.ones(size, layer.dtype) if layer.gamma is None else layer.gamma.value  # type: ignore[arg-type]
+    size: Any = c.shapes[0][-1]  # a number: the layer is built
+    gamma = np.ones(size, layer.dtype) if layer.gamma is None else layer.gamma.value
     names = [c.e.weight(gamma, "gamma")]
     if layer.beta is not None:
         names.append(c.weight(layer.beta, "beta"))
