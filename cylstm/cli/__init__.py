@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from cylstm._version import __version__
-from cylstm.cli import _bench, _convert, _evaluate, _info, _inspect, _predict, _train
+from cylstm.cli import _bench, _convert, _demo, _evaluate, _info, _inspect, _predict, _train
 from cylstm.cli._text import UsageError, printable
 
 __all__ = ["main"]
 
 _PROGRAM = "cylstm"
-_COMMANDS = (_train, _predict, _evaluate, _inspect, _convert, _bench, _info)
+_COMMANDS = (_train, _predict, _evaluate, _inspect, _convert, _bench, _demo, _info)
 _FAILED, _WRONG_ARGUMENTS = 1, 2
 _INTERRUPTED = 130  # what shells say of a program that Ctrl-C has ended
 

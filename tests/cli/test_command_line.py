@@ -21,7 +21,7 @@ from cylstm.models import load_model
 DATA = Path(__file__).resolve().parents[1] / "data"
 MODELS = (".safetensors", ".h5", ".keras", ".onnx")
 WEIGHTS = (".npz", ".weights.h5")
-COMMANDS = ("train", "predict", "evaluate", "inspect", "convert", "bench", "info")
+COMMANDS = ("train", "predict", "evaluate", "inspect", "convert", "bench", "demo", "info")
 
 
 @pytest.fixture
