@@ -165,13 +165,20 @@ def _answer(task: Task) -> Layer:
     return Dense(task.outputs, activation="softmax" if task.classes else None, name="answer")
 
 
-def resumed(options: argparse.Namespace, task: Task, settings: dict[str, Any]) -> State:
+def resumed(
+    options: argparse.Namespace, task: Task, settings: dict[str, Any], validated: bool
+) -> State:
     folder, size = options.out, options.max_size
     record = _read_record(folder / METRICS)
     if settings["epochs"] <= record["epochs"]:
         raise ValueError(
             f"{folder} has had {count(record['epochs'], 'epoch')}: --epochs says how many are "
             "wanted in all"
+        )
+    if ("val_loss" in record["history"]) != validated:
+        raise ValueError(
+            f"{folder} was trained with{'out' if validated else ''} validation, and can only go on "
+            "so"
         )
     trained = saving.load_model(folder / STATE, max_size=size)
     best = saving.load_model(folder / MODEL, compile=False, max_size=size)
@@ -208,17 +215,21 @@ class _Keep(callbacks.Callback):
 
     _adds = ()
 
-    def __init__(self, folder: Path, state: State) -> None:
+    def __init__(self, folder: Path, task: Task, state: State) -> None:
         self._folder, self._state = folder, state
+        self._task: Task | None = task
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Write what has changed; the record last, which tells of the rest."""
         state, record = self._state, self._state.record
+        if self._task is not None:  # only now is what was there before replaced
+            _atomic.write(self._folder / TASK, self._task.to_json())
+            self._task = None
         for name, value in (logs or {}).items():
             record["history"].setdefault(name, []).append(float(value))
         record["epochs"] = epoch + 1
-        watched = record["history"].get("val_loss")
-        if watched is None or watched[-1] == min(watched) or not record["best_epoch"]:
+        watched = record["history"].get("val_loss", [])
+        if not watched[:-1] or watched[-1] < min(watched[:-1]):
             record["best_epoch"] = epoch + 1
             state.complete.save(self._folder / MODEL, include_optimizer=False)
         state.trained.save(self._folder / STATE)
@@ -240,13 +251,12 @@ def fit(
     held = None if validation is None else _arrays(options, state, task, validation)
     x, y = _arrays(options, state, task, training)
     folder.mkdir(exist_ok=True)
-    _atomic.write(folder / TASK, task.to_json())
     seed = settings["seed"]
     called: list[Any] = [
         callbacks.LambdaCallback(  # what goes on does not draw again what the beginning has drawn
             on_epoch_begin=lambda epoch, logs: set_random_seed(seed + 1 + epoch)
         ),
-        _Keep(folder, state),
+        _Keep(folder, task, state),
     ]
     if validation is not None and settings["patience"]:
         called.append(callbacks.EarlyStopping(patience=settings["patience"]))

@@ -143,7 +143,7 @@ def run(options: argparse.Namespace) -> None:
     begin = time.perf_counter()
     with seeded(settings["seed"]):
         if options.resume:
-            state = resumed(options, task, settings)
+            state = resumed(options, task, settings, validation is not None)
         else:
             state = begun(task, settings, training)
         fit(options, task, state, training, validation)
@@ -262,6 +262,7 @@ def _draw(record: dict[str, Any], path: Path) -> bool:
         figure = history.plot()
     except ImportError as error:
         say(f"No picture: {error}")
+        path.unlink(missing_ok=True)  # of an earlier training
         return False
     from matplotlib import pyplot
 

@@ -189,6 +189,8 @@ def test_going_on_is_as_if_it_had_not_stopped(capsys):
     assert "has had 5 epochs" in refused(capsys, *command, 5)
     said = refused(capsys, *command, 9, "--units", 7, status=2)
     assert said == "--units is of the model, which has 6 and goes on being trained"
+    said = refused(capsys, *command, 9, "--validation-split", 0)
+    assert said == "parts was trained with validation, and can only go on so"
 
 
 def test_the_learning_rate_may_change(capsys):
@@ -240,6 +242,20 @@ def test_a_folder_is_not_replaced_unasked(trained, capsys):
     assert "the file exists" in refused(capsys, *command)
     assert run(capsys, *command, "--overwrite")[0] == 0
     assert len(table(Path("found.csv").read_text().splitlines())) == 40
+
+
+def test_what_is_to_be_replaced_stays_until_there_is_something_new(trained, capsys, monkeypatch):
+    """All of it, so that a model and its task are of one training."""
+    before = {path: path.read_bytes() for path in trained.iterdir()}
+    write_long("long.csv")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Callback, "on_batch_end", interrupted)
+    command = ["train", "long.csv", "--out", "run", "--overwrite", "--quiet", *LONG]
+    assert run(capsys, *command) == (130, [], ["cylstm train: interrupted"])
+    assert before == {path: path.read_bytes() for path in trained.iterdir()}
 
 
 # ---------------------------------------------------------------------- models from elsewhere
