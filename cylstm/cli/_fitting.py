@@ -76,7 +76,10 @@ def _held_out(
 ) -> np.ndarray:
     """Which sequences are validated with: a share of each class, but not all of one."""
     order = np.random.default_rng(settings["seed"]).permutation(number)
-    groups = [order] if classes is None else [order[classes[order] == c] for c in set(classes)]
+    groups = [order]
+    if classes is not None:
+        order = order[np.argsort(classes[order], kind="stable")]
+        groups = np.split(order, np.flatnonzero(np.diff(classes[order])) + 1)
     held = np.zeros(number, bool)
     for group in groups:
         held[group[: min(round(share * len(group)), len(group) - 1)]] = True

@@ -16,7 +16,8 @@ from cylstm.saving._files import check_size, opened
 
 __all__ = ["Task", "decide", "measured"]
 
-_MOST_CLASSES = 20  # of whole numbers, that are taken for classes by themselves
+_FEW_CLASSES = 20  # of whole numbers, that are taken for classes by themselves
+_MOST_CLASSES = 1_000  # a table of who was taken for whom has the square of it
 _FORMAT = "task of cylstm, 1"
 _LARGEST = 2**24
 
@@ -114,8 +115,9 @@ class Task:
                     raise ValueError("a list of names holds something else")
             layout = Layout(**{**layout, **{name: tuple(layout[name]) for name in _LISTS}})
             task = cls(**{**found, **{n: tuple(found[n]) for n in lists}, "layout": layout})
-            if (task.kind == "classification") != (len(task.classes) > 1) or not task.targets:
-                raise ValueError("its classes or targets are missing")
+            wanted = range(2, _MOST_CLASSES + 1) if task.kind == "classification" else range(1)
+            if len(task.classes) not in wanted or not task.targets:
+                raise ValueError("its classes or targets are missing, or too many")
             return task
 
 
@@ -183,6 +185,11 @@ def decide(targets: np.ndarray, kind: str | None) -> tuple[str, tuple[str, ...]]
             f"all {len(names)} sequences are of different classes, such as {classes[0][:40]!r}: "
             "is this the right target? For numbers: --task regression"
         )
+    if len(classes) > _MOST_CLASSES:
+        raise ValueError(
+            f"there are {len(classes)} classes, and at most {_MOST_CLASSES} are told apart: is "
+            "this the right target?"
+        )
     return kind, tuple(classes)
 
 
@@ -191,7 +198,7 @@ def _look_like_classes(targets: np.ndarray) -> bool:
         return True
     values = np.unique(targets)
     whole = bool((values == np.rint(values)).all())
-    return targets.shape[1] == 1 and whole and len(values) <= min(_MOST_CLASSES, len(targets) // 2)
+    return targets.shape[1] == 1 and whole and len(values) <= min(_FEW_CLASSES, len(targets) // 2)
 
 
 def measured(task: Task, outputs: np.ndarray, targets: np.ndarray) -> dict[str, Any]:

@@ -150,6 +150,18 @@ def test_options(options, capsys):
     assert len(found["history"]["loss"]) == 3
 
 
+def test_the_options_of_the_training_are_used(capsys):
+    write_wide("wide.csv", count=45)
+    options = ["--batch-size", 7, "--clipnorm", 0.5, "--learning-rate", 0.01, "--patience", 0]
+    command = ["train", "wide.csv", "--out", "run", *SHORT, *options, "--validation-split", 0.3]
+    assert run(capsys, *command)[0] == 0
+    optimizer = load_model("run/training.safetensors").optimizer
+    assert (float(optimizer.lr), optimizer.clipnorm) == (pytest.approx(0.01), 0.5)
+    assert record("run")["training"]["classes"]["up"]["sequences"] == 15  # of 22, less 7
+    assert record("run")["training"]["sequences"] == 31  # 23 less 7 as well
+    assert optimizer.iterations == 3 * 5
+
+
 def test_whole_numbers_are_classes_unless_told_otherwise(capsys):
     x = np.random.default_rng(1).normal(size=(40, 5, 2))
     np.savez("data.npz", x=x, y=np.arange(40) % 3)
@@ -333,6 +345,7 @@ def test_data_that_cannot_be_learned_from(capsys):
     header = "a,b,target\n"
     Path("one.csv").write_text(f"{header}1,2,x\n3,4,x\n")
     Path("names.csv").write_text(header + "".join(f"1,2,n{i}\n" for i in range(9)))
+    Path("many.csv").write_text(header + "".join(f"1,2,n{i % 1001}\n" for i in range(1100)))
     Path("text.csv").write_text(f"{header}1,2,x\n1,2,y\n1,2,x\n")
     Path("padding.csv").write_text(f"{header}-1e9,2,1.5\n1,2,2\n1,2,3\n1,2,3\n1,2,3\n")
     Path("steps.csv").write_text("sequence,u,target\n" + "a,1,1.5\n" * 99 + "b,1,2\nc,1,2\n")
@@ -345,6 +358,7 @@ def test_data_that_cannot_be_learned_from(capsys):
         "x.npz": "x.npz has no array y to learn",
         "one.csv": "all sequences are of one class, 'x'",
         "names.csv": "all 9 sequences are of different classes",
+        "many.csv": "there are 1001 classes, and at most 1000 are told apart",
         "text.csv --task regression": "needs targets that are numbers, got 'x'",
         "long.csv --task classification " + " ".join(LONG): "a classification has one target",
         "text.csv --validation-split 0.01": "leaves none to validate with",
