@@ -5,7 +5,7 @@
 The voice detector of Silero VAD beside ONNX Runtime, frame by frame and in blocks; the voice
 encoder of Resemblyzer beside PyTorch, for one window of 1.6 seconds and for 16. Both take turns,
 and the best time of each counts. The packages onnxruntime and torch are needed, and the weights,
-which the examples fetch. The ONNX files have other weights than cylstm is given, and the same
+which the demos fetch. The ONNX files have other weights than cylstm is given, and the same
 operations.
 """
 
@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import os
 import platform
-import runpy
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,9 +21,9 @@ from typing import Any
 import numpy as np
 
 import cylstm
+from cylstm._demos import voice_activity, who_speaks
+from cylstm._demos.fetch_weights import fetch
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-sys.path.append(str(EXAMPLES))
 ROUNDS = 15
 FRAMES, BLOCK = 512, 512
 
@@ -57,7 +55,7 @@ def session(path: Path) -> Any:
 
 def detector(fetch: Callable[[str, str], Path]) -> None:
     """Silero VAD, in microseconds a frame."""
-    example = runpy.run_path(str(EXAMPLES / "voice_activity.py"))
+    example = vars(voice_activity)
     model = example["load_detector"](fetch("silero-vad", "silero_vad_16k.safetensors"))
     one = session(fetch("silero-vad", "silero_vad_16k_op15.onnx"))
     many = session(fetch("silero-vad", "silero_vad_16k_sequence.onnx"))
@@ -93,7 +91,7 @@ def encoder(fetch: Callable[[str, str], Path]) -> None:
 
     torch.set_num_threads(1)
     path = fetch("resemblyzer", "pretrained.pt")
-    ours = runpy.run_path(str(EXAMPLES / "who_speaks.py"))["load_encoder"](path)
+    ours = who_speaks.load_encoder(path)
     state = {n: torch.from_numpy(a.copy()) for n, a in cylstm.saving.load_tensors(path).items()}
     lstm, linear = torch.nn.LSTM(40, 256, 3, batch_first=True), torch.nn.Linear(256, 256)
     for name, module in (("lstm", lstm), ("linear", linear)):
@@ -116,8 +114,6 @@ def encoder(fetch: Callable[[str, str], Path]) -> None:
 
 
 def main() -> None:
-    from fetch_weights import fetch
-
     cylstm.set_num_threads(1)
     print(f"{platform.machine()}, {os.cpu_count()} CPUs, cylstm {cylstm.__version__}")
     print(f"{'':36} {'cylstm':>9} {'other':>9}")

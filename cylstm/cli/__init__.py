@@ -1,7 +1,8 @@
-"""The command line: ``python -m cylstm convert IN OUT`` and ``python -m cylstm inspect FILE``.
+"""The command line: ``cylstm COMMAND``, and ``python -m cylstm COMMAND``.
 
-Results go to standard output, progress and warnings to standard error. What goes wrong is said in
-one line, and the exit status is 2. Nothing from a file is executed.
+A command is a module with ``add_to``, which adds its arguments to a parser, and ``run``. Results go
+to standard output, progress and warnings to standard error. What goes wrong is said in one line;
+the exit status is 1 then, 2 for wrong arguments, 130 after Ctrl-C. Nothing from a file is executed.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from cylstm._version import __version__
-from cylstm.cli import _convert, _inspect
-from cylstm.cli._text import printable
+from cylstm.cli import _bench, _convert, _demo, _evaluate, _info, _inspect, _predict, _train
+from cylstm.cli._text import UsageError, printable
 
 __all__ = ["main"]
 
-_PROGRAM = "python -m cylstm"
+_PROGRAM = "cylstm"
+_COMMANDS = (_train, _predict, _evaluate, _inspect, _convert, _bench, _demo, _info)
+_FAILED, _WRONG_ARGUMENTS = 1, 2
 _INTERRUPTED = 130  # what shells say of a program that Ctrl-C has ended
 
 
@@ -41,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0, or 2 where something was wrong.
+        The exit status: 0, 1 where something went wrong, 2 for arguments that do not go together,
+        130 after Ctrl-C.
 
     Raises
     ------
@@ -77,13 +81,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.run(options)
             sys.stdout.flush()
     except KeyboardInterrupt:
+        print(f"{_PROGRAM} {options.command}: interrupted", file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:  # as of `inspect FILE | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (OSError, ValueError, TypeError, ImportError, MemoryError) as error:
         print(f"{_PROGRAM} {options.command}: error: {_said(error)}", file=sys.stderr)
-        return 2
+        return _WRONG_ARGUMENTS if isinstance(error, UsageError) else _FAILED
     return 0
 
 
@@ -107,12 +112,15 @@ def _one_line(message: Any) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=_PROGRAM,
-        description="Look into files of models, and convert them. Nothing in a file is executed.",
+        description="Train LSTM models of sequences in files, use them, look into them, convert "
+        "them. Nothing in a file is executed.",
+        epilog="examples: cylstm train data.csv --out run; cylstm predict run new.csv; cylstm "
+        "COMMAND --help says more",
     )
     parser.add_argument("--version", action="version", version=f"cylstm {__version__}")
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", title="commands"
     )
-    for module in (_convert, _inspect):
+    for module in _COMMANDS:
         module.add_to(commands)
     return parser

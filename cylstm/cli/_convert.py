@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 from cylstm import _from_torch, saving
-from cylstm.cli._inspect import HOLDS, add_max_size, totals
-from cylstm.cli._text import count, printable
+from cylstm.cli._arguments import add_max_size
+from cylstm.cli._inspect import HOLDS, totals
+from cylstm.cli._text import UsageError, count, say, silent
 from cylstm.saving import Outline
 
 __all__ = ["add_to", "run"]
@@ -27,7 +27,7 @@ def add_to(commands: Any) -> None:
         description="Write what a file holds in another format: a model with its weights and, "
         "where the format of OUT has a place for it, with the state of its training. The suffix of "
         "OUT says the format; that of IN follows from its contents.",
-        epilog="examples: python -m cylstm convert model.h5 model.keras; python -m cylstm convert "
+        epilog="examples: cylstm convert model.h5 model.keras; cylstm convert "
         "weights.h5 model.onnx --architecture model.json",
     )
     parser.add_argument("input", metavar="IN", help="a model, weights or a PyTorch state dict")
@@ -67,30 +67,22 @@ def _suffixes() -> str:
 
 def run(options: argparse.Namespace) -> None:
     """Read, write, and look at what was written."""
-    say = _silent if options.quiet else _say
+    tell = silent if options.quiet else say
     begin = time.perf_counter()
     _check(options)  # nothing is read in vain
-    say(f"Reading {options.input}: {os.path.getsize(options.input):,} bytes")
+    tell(f"Reading {options.input}: {os.path.getsize(options.input):,} bytes")
     found = saving.outline(options.input, max_size=options.max_size)
-    say(f"{found.format}: {HOLDS[found.holds]}, {_extent(found)}")
+    tell(f"{found.format}: {HOLDS[found.holds]}, {_extent(found)}")
     write = _writing(options, found)
-    say(f"Writing {options.output}")
+    tell(f"Writing {options.output}")
     write()
     largest = max(options.max_size, os.path.getsize(options.output))
     written = saving.outline(options.output, max_size=largest)
     seconds = time.perf_counter() - begin
-    say(f"Written in {seconds:.1f} s: {HOLDS[written.holds]}, {_extent(written)}")
+    tell(f"Written in {seconds:.1f} s: {HOLDS[written.holds]}, {_extent(written)}")
     lost = _left_out(options, found, written)
     if lost:
-        say(f"Left out: {', '.join(lost)}")
-
-
-def _say(text: str) -> None:
-    print(printable(text), file=sys.stderr, flush=True)
-
-
-def _silent(text: str) -> None:
-    pass
+        tell(f"Left out: {', '.join(lost)}")
 
 
 def _extent(found: Outline) -> str:
@@ -101,9 +93,9 @@ def _extent(found: Outline) -> str:
 def _check(options: argparse.Namespace) -> None:
     """Refuse what cannot end well, before anything is read."""
     if options.by_name and options.architecture is None:
-        raise ValueError("--by-name is for weights that are given to an --architecture")
+        raise UsageError("--by-name is for weights that are given to an --architecture")
     if options.state_dict and not options.output.lower().endswith(_TENSORS):
-        raise ValueError(f"--state-dict writes {_TENSORS}, and not {options.output!r}")
+        raise UsageError(f"--state-dict writes {_TENSORS}, and not {options.output!r}")
     check = saving.check_weights_path if _is_weights_only(options) else saving.check_path
     check(options.output, overwrite=options.overwrite)
 

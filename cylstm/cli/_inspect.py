@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 from dataclasses import asdict
@@ -12,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from cylstm import saving
-from cylstm._storage import DEFAULT_MAX_SIZE
-from cylstm.cli._text import columns, count, printable
+from cylstm.cli._arguments import add_json, add_max_size
+from cylstm.cli._text import Block, Rows, count, json_text, show
 from cylstm.saving import Outline
 
-__all__ = ["HOLDS", "add_max_size", "add_to", "run", "totals"]
+__all__ = ["HOLDS", "add_to", "run", "totals"]
 
 HOLDS = {
     "model": "a model, with weights",
@@ -34,23 +33,12 @@ def add_to(commands: Any) -> None:
         description="Show what a file holds: what wrote it, the layers with their arguments, the "
         "shapes of all arrays, and what the model was compiled with. No model is made, so layers "
         "may be unknown to cylstm.",
-        epilog="example: python -m cylstm inspect model.h5",
+        epilog="example: cylstm inspect model.h5",
     )
     parser.add_argument("file", metavar="FILE", help="of a model, weights or tensors")
-    parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
+    add_json(parser)
     add_max_size(parser)
     parser.set_defaults(run=run)
-
-
-def add_max_size(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says how large files may be."""
-    parser.add_argument(
-        "--max-size",
-        type=int,
-        default=DEFAULT_MAX_SIZE,
-        metavar="BYTES",
-        help=f"refuse larger files; default {DEFAULT_MAX_SIZE}",
-    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -58,41 +46,32 @@ def run(options: argparse.Namespace) -> None:
     found = saving.outline(options.file, max_size=options.max_size)
     size = os.path.getsize(options.file)
     if options.json:
-        print(json.dumps(_as_json(found, size), indent=1))
+        print(json_text(_as_json(found, size)))
     else:
-        print("\n".join(_lines(found, options.file, size)))
+        show(*_blocks(found, options.file, size))
 
 
 def _as_json(found: Outline, size: int) -> dict[str, Any]:
     return {
         **asdict(found),
-        "parts": [{**part._asdict(), "arguments": _finite(part.arguments)} for part in found.parts],
+        "parts": [part._asdict() for part in found.parts],
         "arrays": {name: array._asdict() for name, array in found.arrays.items()},
         "bytes": size,
     }
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no infinity: as text, then."""
-    if isinstance(value, dict):
-        return {name: _finite(entry) for name, entry in value.items()}
-    if isinstance(value, list):
-        return [_finite(entry) for entry in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _lines(found: Outline, path: str, size: int) -> list[str]:
+def _blocks(found: Outline, path: str, size: int) -> list[Block]:
     facts = [["format", found.format], ["holds", HOLDS[found.holds]]]
     facts.append(["written by", found.producer or "the file does not say"])
     facts += [[name.replace("_", " "), text] for name, text in found.training.items()]
-    lines = [f"{printable(path)}: {size:,} bytes", *columns(facts)]
+    blocks: list[Block] = [f"{path}: {size:,} bytes", Rows(facts)]
     if found.parts:
         rows = [[part.name, part.kind, _arguments(part.arguments)] for part in found.parts]
-        lines += ["", *columns([[found.part_is.capitalize(), "Class", "Arguments"], *rows])]
+        blocks += ["", Rows(rows, [found.part_is.capitalize(), "Class", "Arguments"])]
     if found.arrays:
         rows = [[name, _sizes(array.shape), array.dtype] for name, array in found.arrays.items()]
-        lines += ["", *columns([["Array", "Shape", "Type"], *rows]), "", totals(found)]
-    return lines
+        blocks += ["", Rows(rows, ["Array", "Shape", "Type"]), "", totals(found)]
+    return blocks
 
 
 def _arguments(arguments: dict[str, Any]) -> str:

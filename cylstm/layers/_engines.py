@@ -21,7 +21,15 @@ import numpy as np
 
 from cylstm import _core, _reference, _threads, activations
 
-__all__ = ["Cell", "Run", "choose", "elementwise_number", "made_cell", "require_derivatives"]
+__all__ = [
+    "Cell",
+    "Run",
+    "choose",
+    "elementwise_number",
+    "instruction_sets",
+    "made_cell",
+    "require_derivatives",
+]
 
 Cell = _core.Cell | _reference.Cell
 
@@ -58,6 +66,11 @@ def choose(activation: Any, recurrent_activation: Any, own_step: bool = False) -
         rowwise = any(n is not None and n >= _core.ROWWISE for n in numbers)
         found = "blas" if rowwise else "fused"
     return _FORCED if _FORCED in _ABILITIES[found] else found
+
+
+def instruction_sets() -> tuple[str, list[str]]:
+    """The instruction set of the kernels in use, and all that this CPU has."""
+    return _core.isa(), _core.isas()
 
 
 def elementwise_number(activation: Any) -> int | None:

@@ -23,10 +23,12 @@ from cylstm.saving._weights import Stored
 from cylstm.variables import Variable
 
 __all__ = [
+    "archive_of",
     "encode_weights",
     "load",
     "load_weights",
     "outline",
+    "read",
     "recognises",
     "require",
     "suffixes",
@@ -37,7 +39,7 @@ suffixes: tuple[str, ...] = (".npz",)
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 2**12
 _HEADER = re.compile(
-    rb"\{'descr': '([<>|])([fiu])([1248])', 'fortran_order': (True|False), "
+    rb"\{'descr': '([<>|])([fiubU])([1-9]\d{0,3})', 'fortran_order': (True|False), "
     rb"'shape': \(([0-9, ]*)\), \} *\n"
 )
 _NUMBERED = re.compile(r"arr_(\d+)")
@@ -57,14 +59,21 @@ def require() -> None:
 
 def encode_weights(model: Any) -> bytes:
     """The file of the weights of a model; see `Model.save_weights`."""
-    members = {}
+    arrays = {}
     for layer, names, variables in _weights.named_weights(model):
         if "/" in layer.name:
             raise ValueError(f"Layer {layer.name!r} cannot be stored in .npz: its name has a /.")
-        for name, variable in zip(names, variables, strict=True):
-            buffer = io.BytesIO()
-            np.save(buffer, variable.value, allow_pickle=False)
-            members[f"{name}.npy"] = buffer.getvalue()
+        arrays.update((n, v.value) for n, v in zip(names, variables, strict=True))
+    return archive_of(arrays)
+
+
+def archive_of(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The file of some arrays, by name; the same arrays are the same bytes."""
+    members = {}
+    for name, array in arrays.items():
+        buffer = io.BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        members[f"{name}.npy"] = buffer.getvalue()
     return _zip.encode(members)
 
 
@@ -80,7 +89,7 @@ def load(
 
 def load_weights(model: Any, path: Path, by_name: bool, max_size: int) -> None:
     """Take the weights of a file; see `Model.load_weights`."""
-    arrays = _arrays(path, max_size)
+    arrays = read(path, max_size)
     try:
         _weights.assign(_pairs(model, arrays, by_name))
     except ValueError as error:
@@ -89,17 +98,46 @@ def load_weights(model: Any, path: Path, by_name: bool, max_size: int) -> None:
 
 def outline(path: Path, max_size: int) -> Outline:
     """Tell what is in a file."""
-    arrays = _outline.of_arrays(_arrays(path, max_size))
+    arrays = _outline.of_arrays(read(path, max_size))
     return Outline("NumPy's .npz", "weights", arrays=arrays)
 
 
-def _arrays(path: Path, max_size: int) -> dict[str, np.ndarray]:
+def read(path: Path, max_size: int, kinds: str = "fiu") -> dict[str, np.ndarray]:
+    """All arrays of a file.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    max_size : int
+        Larger files, in bytes, are refused.
+    kinds : str, default "fiu"
+        Which kinds of dtypes are read, as NumPy calls them: ``b`` for bools, ``U`` for text.
+
+    Returns
+    -------
+    dict of ndarray
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged, hostile, or holds anything else.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "data.npz")
+    ...     np.savez(path, x=np.ones((2, 3)))
+    ...     read(path, 2**20)["x"].shape
+    (2, 3)
+    """
     arrays = {}
     with reading(path), _zip.opened_archive(path, max_size) as archive:
         for name in archive.names:
             if not name.endswith(".npy"):
                 raise ValueError(f"its member {name!r} is no array")
-            arrays[name.removesuffix(".npy")] = _decoded(archive.read(name), name)
+            arrays[name.removesuffix(".npy")] = _decoded(archive.read(name), name, kinds)
     return arrays
 
 
@@ -136,7 +174,7 @@ def _in_order_of_numbers(
     return [(variable, numbers[i]) for i, variable in enumerate(variables)]
 
 
-def _decoded(data: bytes, name: str) -> np.ndarray:
+def _decoded(data: bytes, name: str, kinds: str) -> np.ndarray:
     """The array of a member, in the format ``.npy``.
 
     References
@@ -150,9 +188,10 @@ def _decoded(data: bytes, name: str) -> np.ndarray:
     if length > _LONGEST_HEADER:
         raise ValueError(f"the array {name!r} has a header of {length} bytes")
     header = _HEADER.fullmatch(data[start : start + length])
-    if header is None:
+    parts = [part.decode() for part in header.groups()] if header else []
+    if not parts or parts[1] not in kinds:
         raise ValueError(f"the array {name!r} is not one of numbers, or cut off")
-    order, kind, size, fortran, sizes = (part.decode() for part in header.groups())
+    order, kind, size, fortran, sizes = parts
     shape = tuple(int(n) for n in sizes.replace(" ", "").split(",") if n)
     dtype = np.dtype(f"{order}{kind}{size}")  # NumPy refuses a float of one byte
     body = memoryview(data)[start + length :]

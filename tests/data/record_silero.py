@@ -21,8 +21,8 @@ import safetensors.numpy
 from onnx import numpy_helper
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "examples")]
-from fetch_weights import fetch
+sys.path[:0] = [str(HERE.parent), str(HERE.parents[1])]
+from cylstm._demos.fetch_weights import fetch
 from voices import a_minute_of
 
 NAMES = {

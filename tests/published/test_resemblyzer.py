@@ -1,19 +1,19 @@
 """The voice encoder of Resemblyzer: its own answers, recorded with PyTorch and librosa."""
 
-import runpy
 from pathlib import Path
 
-import fetch_weights
 import numpy as np
 import pytest
 from voices import made_voice
+
+from cylstm._demos import fetch_weights, who_speaks
 
 TESTS = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
 def example():
-    return runpy.run_path(str(TESTS.parent / "examples" / "who_speaks.py"))
+    return vars(who_speaks)
 
 
 @pytest.fixture(scope="module")

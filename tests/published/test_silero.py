@@ -1,19 +1,19 @@
 """The detector of Silero VAD: what ONNX Runtime answered for the same weights, over a minute."""
 
-import runpy
 from pathlib import Path
 
-import fetch_weights
 import numpy as np
 import pytest
 from voices import a_minute_of
+
+from cylstm._demos import fetch_weights, voice_activity
 
 TESTS = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
 def example():
-    return runpy.run_path(str(TESTS.parent / "examples" / "voice_activity.py"))
+    return vars(voice_activity)
 
 
 @pytest.fixture(scope="module")

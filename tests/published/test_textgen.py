@@ -1,13 +1,12 @@
 """The model of textgenrnn: what its own code answered with tf_keras for the same weights."""
 
 import json
-import runpy
 from pathlib import Path
 
-import fetch_weights
 import numpy as np
 import pytest
 
+from cylstm._demos import fetch_weights, revived_textgen
 from cylstm.models import load_model
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -15,7 +14,7 @@ TESTS = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def example():
-    return runpy.run_path(str(TESTS.parent / "examples" / "revived_textgen.py"))
+    return vars(revived_textgen)
 
 
 @pytest.fixture(scope="module")
