@@ -24,10 +24,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[1]
 TESTS = (
     "tests/test_tensorflow_lstm_cases.py",
-    "tests/layers/test_lstm.py",
     "tests/layers/test_streams.py",
-    "tests/test_core.py",
-    "tests/test_threads.py",
 )
 GLIBC = (17, 27, 28)  # of the wheels of NumPy and SciPy, and of this one
 
