@@ -29,7 +29,10 @@ def member(function: Call) -> Call:
     >>> str(inspect.signature(halved)).startswith("(self, ")
     True
     """
-    function.__annotations__.pop("self", None)
+    shown: Any = function
+    while shown is not None:  # Python 3.14 gives what wraps a function annotations of its own
+        shown.__annotations__.pop("self", None)
+        shown = getattr(shown, "__wrapped__", None)
     return function
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cylstm
-from bench import fit_overhead, import_time, limits, side_by_side
+from bench import fit_overhead, import_time, limits, side_by_side, startup
 
 STEPS = dict(import_time.STEPS)
 
@@ -87,3 +87,55 @@ def test_a_slow_import_is_a_failure(monkeypatch, capsys):
     monkeypatch.setattr(import_time, "STEPS", steps)
     monkeypatch.setattr(sys, "argv", ["import_time.py", "--rounds", "1"])
     assert import_time.main() == 1
+
+
+@pytest.fixture
+def _installed_cylstm(monkeypatch):
+    """This cylstm, installed in whatever way, as if its wheel had this size."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(cylstm.__file__).parents[1]))
+    monkeypatch.setattr(startup, "SIZES", "print([2_300_000, 200_000_000])")
+
+
+@pytest.mark.usefixtures("_installed_cylstm")
+def test_startup(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["startup.py", "--rounds", "1"])
+    assert startup.main() == 0
+    header, rule, row = capsys.readouterr().out.splitlines()
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert header.count("|") == rule.count("|") == row.count("|") == len(startup.COLUMNS) + 2
+    assert cells[:3] == ["cylstm", "2.3", "200.0"]
+    imported, _, cpu, _, memory = (float(cell.replace(",", "")) for cell in cells[3:])
+    assert 0 < imported < cpu
+    assert memory > 10
+
+
+@pytest.mark.usefixtures("_installed_cylstm")
+def test_a_peer_that_is_ahead_at_startup_is_named(monkeypatch, capsys):
+    nothing = startup.Program("sys", "", "y = x[:, 0, :1].repeat(128, 1)")
+    monkeypatch.setitem(startup.PROGRAMS, "nothing", nothing)
+    peer = f"nothing={sys.executable}"
+    monkeypatch.setattr(sys, "argv", ["startup.py", peer, "--rounds", "1"])
+    assert startup.main() == 1
+    assert "nothing is ahead of cylstm in import, CPU ms" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("peer", ["torch", "other=python", "torch="])
+def test_peers_at_startup_are_names_with_an_interpreter(monkeypatch, capsys, peer):
+    monkeypatch.setattr(sys, "argv", ["startup.py", peer])
+    with pytest.raises(SystemExit):
+        startup.main()
+    assert "should be NAME=PYTHON" in capsys.readouterr().err
+
+
+def test_a_peer_that_fails_at_startup_says_why(tmp_path):
+    with pytest.raises(SystemExit, match="a reason"):
+        startup.said(sys.executable, "raise SystemExit('a reason')", str(tmp_path))
+
+
+def test_sizes_are_those_of_the_files_that_were_installed():
+    own, total = startup.said(sys.executable, startup.SIZES, ".", "scipy", "scipy")
+    numpy_size, alone = startup.said(sys.executable, startup.SIZES, ".", "numpy", "numpy")
+    assert numpy_size == alone > 10e6
+    assert total == own + numpy_size
+    with pytest.raises(SystemExit, match="not installed from a wheel"):
+        startup.said(sys.executable, startup.SIZES, ".", "numpy", "not_numpy")
