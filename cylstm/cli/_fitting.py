@@ -19,7 +19,7 @@ from cylstm.cli._sequences import Sequences
 from cylstm.cli._task import Task
 from cylstm.cli._text import count, json_text, say
 from cylstm.layers import LSTM, Bidirectional, Dense, Dropout, InputLayer, Layer, Masking
-from cylstm.models import Sequential
+from cylstm.models import Model, Sequential
 from cylstm.optimizers import Adam
 from cylstm.preprocessing.sequence import pad_sequences
 from cylstm.saving import _atomic, _json
@@ -102,7 +102,7 @@ class State:
     layers and weights, and takes and returns the numbers of the files.
     """
 
-    trained: Sequential
+    trained: Model
     complete: Sequential
     record: dict[str, Any]
 

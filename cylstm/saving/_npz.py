@@ -59,7 +59,7 @@ def require() -> None:
 
 def encode_weights(model: Any) -> bytes:
     """The file of the weights of a model; see `Model.save_weights`."""
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for layer, names, variables in _weights.named_weights(model):
         if "/" in layer.name:
             raise ValueError(f"Layer {layer.name!r} cannot be stored in .npz: its name has a /.")
