@@ -9,6 +9,9 @@
 
 The environment variable CYLSTM_ENGINE, for tests and comparisons, names an engine that is taken
 instead wherever it can compute the same: `blas` can what `fused` can, `reference` what both can.
+
+The products of `Dense` and `Conv1D` are those of the fused kernels; by either of the other names they
+are NumPy's, which are BLAS' as well.
 """
 
 from __future__ import annotations
@@ -21,8 +24,17 @@ import numpy as np
 
 from cylstm import _core, _reference, _threads, activations
 
-__all__ = ["Cell", "Run", "choose", "elementwise_number", "made_cell", "require_derivatives"]
+__all__ = [
+    "Affine",
+    "Cell",
+    "Run",
+    "choose",
+    "made_affine",
+    "made_cell",
+    "require_derivatives",
+]
 
+Affine = _core.Affine | _reference.Affine
 Cell = _core.Cell | _reference.Cell
 
 _NUMBERS = {activations.get(name): number for name, number in _core.ACTIVATIONS.items()}
@@ -59,12 +71,6 @@ def choose(activation: Any, recurrent_activation: Any, own_step: bool = False) -
     return _FORCED if _FORCED in _ABILITIES[found] else found
 
 
-def elementwise_number(activation: Any) -> int | None:
-    """The number by which `_core.activate` knows an activation; None where it does not."""
-    number = _NUMBERS.get(activation)
-    return None if number is None or number >= _core.ROWWISE else number
-
-
 def require_derivatives(*functions: Any) -> None:
     """Raise where an activation has no derivative, before anything is computed."""
     for function in functions:
@@ -86,6 +92,14 @@ def made_cell(weights: Sequence[Any], activation: Any, recurrent_activation: Any
 
         options["gemm"] = _blas.GEMM
     return _core.Cell(*weights, **options)
+
+
+def made_affine(kernel: Any, bias: Any, activation: Any) -> tuple[Affine, bool]:
+    """The product of these weights, and whether the activation is in it; one's own is not."""
+    of = _reference.Affine if _FORCED in ("blas", "reference") else _core.Affine
+    number = _NUMBERS.get(activation)
+    given = _core.ACTIVATIONS["linear"] if number is None else number
+    return of(kernel, bias, activation=given), number is not None
 
 
 class Run:

@@ -8,6 +8,7 @@ import numpy as np
 
 from cylstm import _checks, _spellings, activations, constraints, initializers, regularizers
 from cylstm.layers._options import WeightedOptions
+from cylstm.layers._products import Product
 from cylstm.layers._windows import Windows, padding_name, single
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
@@ -127,6 +128,7 @@ class Conv1D(Differentiable):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
+        self._product = Product()
         self.input_spec = [InputSpec(ndim=3)]
 
     def build(self, input_shape: Any) -> None:
@@ -172,20 +174,16 @@ class Conv1D(Differentiable):
     def forward(
         self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
     ) -> tuple[np.ndarray, Backward]:
-        """One matrix product of all windows, unfolded, and the kernel; see the class."""
+        """One matrix product of all windows and the kernel; see the class."""
         slopes = activations.vjp(self.activation) if keep else None  # raises where there is none
         windows = self._windows()
         batch, count, filters = self.compute_output_shape(inputs.shape)
+        z, outputs = self._product(self, inputs, windows.for_core(inputs.shape[1], count))
         kernel = self.kernel.value.reshape(-1, filters)
-        unfolded = windows.view(windows.padded(inputs), count).reshape(batch * count, len(kernel))
-        z = unfolded @ kernel
-        if self.bias is not None:
-            z += self.bias.value
-        z = z.reshape(batch, count, filters)
-        outputs = activations.evaluate(self.activation, z)
 
         def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict]:
             dz = slopes(z, outputs, d_outputs).reshape(batch * count, filters)
+            unfolded = windows.view(windows.padded(inputs), count).reshape(len(dz), len(kernel))
             d_weights = {self.kernel: (unfolded.T @ dz).reshape(self.kernel.shape)}
             if self.bias is not None:
                 d_weights[self.bias] = dz.sum(axis=0)

@@ -16,9 +16,10 @@ from cylstm import (
 )
 from cylstm._numbers import real
 from cylstm.layers._options import DenseOptions, LayerOptions, WeightedOptions
+from cylstm.layers._products import Product
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
-from cylstm.layers.streams import DenseStream
+from cylstm.layers.streams import DenseStream, FrameStream
 
 __all__ = ["Activation", "ActivityRegularization", "Dense", "Masking"]
 
@@ -104,6 +105,7 @@ class Dense(Differentiable):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
+        self._product = Product()
         self.supports_masking = True
         self.input_spec = [InputSpec(min_ndim=2)]
 
@@ -132,11 +134,11 @@ class Dense(Differentiable):
         self.input_spec = [InputSpec(min_ndim=2, axes={-1: input_dim})]
         self.built = True
 
-    def stream(self, batch_size: int = 1) -> DenseStream:
+    def stream(self, batch_size: int = 1) -> DenseStream | FrameStream:
         """See `Layer.stream`."""
         self._check_stream(batch_size)
-        bias = None if self.bias is None else self.bias.value
-        return DenseStream(self.kernel.value, bias, self.activation, batch_size)
+        stream = self._product.stream(self, (batch_size, self.kernel.shape[0]))
+        return FrameStream(self) if stream is None else stream
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """(batch, ..., units)."""
@@ -147,20 +149,14 @@ class Dense(Differentiable):
         self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
     ) -> tuple[np.ndarray, Backward | None]:
         """See `Differentiable.forward`: one matrix product for all axes but the last."""
-        kernel, activation = self.kernel.value, self.activation
-        rows = inputs.reshape(-1, len(kernel))
-        z = rows @ kernel
-        if self.bias is not None:
-            z += self.bias.value
-        shape = (*inputs.shape[:-1], self.units)
-        outputs = activations.evaluate(activation, z.reshape(shape))
+        z, outputs = self._product(self, inputs)
         if not keep:
             return outputs, None
-        product = activations.vjp(activation)
+        product, kernel = activations.vjp(self.activation), self.kernel.value
 
         def backward(d_outputs: np.ndarray) -> tuple:
-            dz = product(z.reshape(shape), outputs, d_outputs).reshape(z.shape)
-            of_weights = {self.kernel: rows.T @ dz}
+            dz = product(z, outputs, d_outputs).reshape(-1, self.units)
+            of_weights = {self.kernel: inputs.reshape(-1, len(kernel)).T @ dz}
             if self.bias is not None:
                 of_weights[self.bias] = dz.sum(axis=0)
             return (dz @ kernel.T).reshape(inputs.shape), of_weights

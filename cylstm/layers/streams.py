@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _checks, _core, _threads, activations
-from cylstm.layers import _engines
+from cylstm import _checks, _core, _threads
 
 __all__ = ["DenseStream", "FrameStream", "LayerStream", "Stream"]
 
@@ -190,67 +189,57 @@ class FrameStream(_Streaming):
 
     def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
         x = np.asarray(frame)
-        return self._layer(x[:, None])[:, 0] if self._has_time else self._layer(x)
+        with self.claim:
+            return self._layer(x[:, None])[:, 0] if self._has_time else self._layer(x)
 
     def _described(self) -> str:
         return repr(self._layer)
 
     def copy(self) -> FrameStream:
-        """The stream itself: it has no state that a copy could have of its own."""
-        return self
+        """A stream with the same weights, for another thread."""
+        return type(self)(self._layer)
 
 
-class DenseStream(_Streaming):
-    """A dense layer that is fed a frame at a time, without new arrays.
+class DenseStream(_Streaming, _core.AffineStepper):
+    """A dense layer that is fed a frame at a time, without new arrays; `Dense.stream` makes it.
 
     A call takes a frame, (batch_size, input_dim), and returns a read-only array, (batch_size,
-    units), which the next call overwrites.
+    units), which the next call overwrites. It is for one thread at a time, as `Stream` is.
 
     Parameters
     ----------
-    kernel : ndarray, shape (input_dim, units)
-        Kept, not copied: the values of weights never change.
-    bias : ndarray, shape (units,), or None
-        Likewise.
-    activation : callable
-        Applied to the product.
-    batch_size : int
-        How many sequences go side by side.
+    affine : _core.Affine
+        The weights and the activation.
+    shape : tuple of int
+        The shape of a frame; with windows (batch_size, timesteps, input_dim).
+    windows : tuple, optional
+        Of a convolution: see `_core.Affine`.
     """
 
-    def __init__(
-        self, kernel: np.ndarray, bias: np.ndarray | None, activation: Any, batch_size: int
-    ) -> None:
-        self._made_of = kernel, bias, activation, batch_size
-        self._kernel, self._bias, self._activation = kernel, bias, activation
-        self._number = _engines.elementwise_number(activation)
-        self._shape = batch_size, kernel.shape[0]
-        self._buffer = np.empty((batch_size, kernel.shape[1]), kernel.dtype)
-        self._flat = self._buffer.reshape(-1)
-        self._output = self._buffer.view()
-        self._output.flags.writeable = False
-        self.claim = _core.Claim()
+    def __new__(
+        cls, affine: _core.Affine, shape: tuple[int, ...], windows: Any = None
+    ) -> DenseStream:
+        rows = shape[:-1] if windows is None else (shape[0], windows[0])
+        buffer = np.empty((*rows, affine.columns), affine.dtype)
+        output = buffer.view()
+        output.flags.writeable = False
+        stream = super().__new__(cls, affine, shape, windows, buffer, output, _threads.pool)
+        stream._made_of = affine, shape, windows
+        return stream
 
-    def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
-        x = _checks.as_array(frame, self._kernel.dtype, "A frame")
-        if x.shape != self._shape:
+    def cast(self, frame: Any) -> np.ndarray:
+        """A frame as an array of the dtype and shape that the core takes."""
+        array = _checks.as_array(frame, self.affine.dtype, "A frame")
+        if array.shape != self.shape:
+            axes = "batch_size, input_dim" if len(self.shape) == 2 else "batch, timesteps, features"
             raise ValueError(
-                f"A frame must have the shape (batch_size, input_dim) = {self._shape}, "
-                f"got {x.shape}."
+                f"A frame must have the shape ({axes}) = {self.shape}, got {array.shape}."
             )
-        with self.claim:
-            np.matmul(x, self._kernel, out=self._buffer)
-            if self._bias is not None:
-                np.add(self._buffer, self._bias, out=self._buffer)
-            if self._number is None:
-                self._buffer[:] = activations.evaluate(self._activation, self._buffer)
-            else:
-                _core.activate(self._number, self._flat, self._flat)
-        return self._output
+        return array
 
     def _described(self) -> str:
-        batch, inputs = self._shape
-        return f"{batch} x {inputs} -> {self._buffer.shape[1]}, {self._buffer.dtype}"
+        sizes = " x ".join(map(str, self.shape))
+        return f"{sizes} -> {self.affine.columns}, {self.affine.dtype}"
 
     def copy(self) -> DenseStream:
         """An independent stream with the same weights."""

@@ -1,0 +1,73 @@
+"""Product: what `Dense` and `Conv1D` compute, of their weights as they are now."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from cylstm import _core, _threads, activations
+from cylstm.layers import _engines
+from cylstm.layers.streams import DenseStream
+from cylstm.variables import Variable
+
+__all__ = ["Product"]
+
+Windows = tuple[int, int, int, int] | None  # count, stride, dilation, before: of `_core.Affine`
+
+
+class _Weighted(Protocol):
+    """What it reads of a layer."""
+
+    kernel: Variable
+    bias: Variable | None
+    activation: Any
+
+
+class Product:
+    """activation(x W + b) of a layer; the weights stay packed until one of them is replaced.
+
+    An activation of the user's own follows in NumPy. A copy, or a pickle, holds nothing: it packs
+    anew.
+    """
+
+    def __init__(self) -> None:
+        self._made: tuple[Any, ...] | None = None
+
+    def __reduce__(self) -> tuple[type[Product], tuple[()]]:
+        return Product, ()
+
+    def _current(self, layer: _Weighted) -> tuple[_engines.Affine, bool]:
+        """The product as the layer is now, and whether its activation is in it."""
+        kernel, activation = layer.kernel.value, layer.activation
+        bias = None if layer.bias is None else layer.bias.value
+        made = self._made
+        if (
+            made is None
+            or made[0] is not kernel
+            or made[1] is not bias
+            or made[2] is not activation
+        ):
+            made = kernel, bias, activation, *_engines.made_affine(kernel, bias, activation)
+            self._made = made
+        return made[3], made[4]
+
+    def __call__(
+        self, layer: _Weighted, inputs: np.ndarray, windows: Windows = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What goes into the activation, and the outputs: all that its derivative needs.
+
+        The derivatives of built-in activations read the outputs alone, which are then both.
+        """
+        affine, is_whole = self._current(layer)
+        z = affine.forward(inputs, windows, _threads.pool)
+        return z, z if is_whole else activations.evaluate(layer.activation, z)
+
+    def stream(
+        self, layer: _Weighted, shape: tuple[int, ...], windows: Windows = None
+    ) -> DenseStream | None:
+        """The same for inputs of one shape; None where Python has to compute a part of it."""
+        affine, is_whole = self._current(layer)
+        if not is_whole or not isinstance(affine, _core.Affine):
+            return None
+        return DenseStream(affine, shape, windows)
