@@ -114,12 +114,29 @@ cdef class Affine:
                 call.x_row_stride = x.strides[axis] // self.item
         return fits or x.len == 0
 
+    cdef int enter_outputs(
+        self, lstm_affine* call, str name, array, const Py_buffer* y, tuple shape
+    ) except -1:
+        """Enter the outputs, of this shape: contiguous, but for what lies between sequences."""
+        if array.shape != shape:
+            raise ValueError(f"{name} has the shape {array.shape}, expected {shape}")
+        call.outputs = y.buf
+        call.y_row_stride = call.count * call.columns
+        if PyBuffer_IsContiguous(y, b"C"):
+            return 0
+        if not (self.windowed and y.strides[0] % self.item == 0
+                and y.strides[1] == call.columns * self.item
+                and (y.strides[2] == self.item or y.shape[2] <= 1)):
+            raise ValueError(f"{name} is not C-contiguous")
+        call.y_row_stride = y.strides[0] // self.item
+        return 0
+
     def forward(
         self,
         inputs,         # IN  (..., features) or, for windows, (batch, timesteps, features)
         windows,        # count, stride, dilation, before; None with a kernel of two axes
         pool,           # gives a Pool, or None for one thread; asked if there is work
-        out=None,       # OUT the array to write, instead of a new one
+        out=None,       # OUT the array to write, instead of a new one; sequences may be apart
     ):
         """Compute the outputs.
 
@@ -161,11 +178,7 @@ cdef class Affine:
                 size = lstm_times(lstm_times(call.batch, call.count), call.columns)
                 out = empty_of_size(shape, self.dtype, lstm_times(size, self.item))
             y = hold(&views, "out", out, self.item, True)
-            if out.shape != shape:
-                raise ValueError(f"out has the shape {out.shape}, expected {shape}")
-            if not PyBuffer_IsContiguous(y, b"C"):
-                raise ValueError("out is not C-contiguous")
-            call.outputs = y.buf
+            self.enter_outputs(&call, "out", out, y, shape)
             if y.len > 0:
                 run_affine(&call, pool)
             return out
@@ -224,11 +237,12 @@ cdef class AffineStepper(Frames):
         affine.enter_windows(call, windows, shape[1] if affine.windowed else 1)
         call.batch = length_of(shape[0])
         if affine.windowed:
-            call.outputs = take(&self.held, "outputs", outputs, affine.item, 3, call.batch,
-                                call.count, call.columns, True)
+            expected = call.batch, call.count, affine.call.columns
         else:
-            call.outputs = take(&self.held, "outputs", outputs, affine.item, 2, call.batch,
-                                call.columns, 1, True)
+            expected = call.batch, affine.call.columns
+        affine.enter_outputs(
+            call, "outputs", outputs, hold(&self.held, "outputs", outputs, affine.item, True), expected
+        )
         self.enter(affine.dtype, lstm_affine_operations(call), result, pool)
         self.work = lstm_take(lstm_affine_work(call, self.threads))
         if self.work == NULL:

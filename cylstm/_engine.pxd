@@ -50,7 +50,7 @@ cdef extern from "_engine/engine.h" nogil:
         const void *matrix
         int64_t batch, steps, count, stride, dilation, before
         const void* x
-        int64_t x_row_stride, x_step_stride
+        int64_t x_row_stride, x_step_stride, y_row_stride
         void* outputs
 
     ctypedef struct lstm_call:

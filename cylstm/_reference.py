@@ -1,4 +1,4 @@
-"""The core once more in NumPy, written to be obvious: `Cell` and `Affine`, arguments and exceptions.
+"""The core once more in NumPy, written to be obvious: `Cell` and `Affine`, errors included.
 
 It is what the compiled engines are tested against, and what runs custom activations: `activation`
 and `recurrent_activation` may be callables here, besides the numbers in `ACTIVATIONS`. The notation

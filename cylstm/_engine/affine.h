@@ -39,9 +39,9 @@ LOCAL int64_t affine_work(const lstm_affine *call)
     return lstm_lines(lstm_times(AFFINE_ROWS, lstm_times(depth, sizeof(REAL))));
 }
 
-/* n <= AFFINE_ROWS windows against vectors [v, end) of columns; their outputs, in whole rows */
+/* n <= AFFINE_ROWS windows against vectors [v, end) of columns; y: where their outputs begin */
 LOCAL void affine_rows(const lstm_affine *call, int activation, int64_t n, const REAL *const *x,
-                       int64_t v, int64_t end, REAL *outputs)
+                       int64_t v, int64_t end, REAL *const *y)
 {
     const int64_t depth = call->size * call->features;
     REAL sums[AFFINE_ROWS * PANEL * LANES], *out[AFFINE_ROWS];
@@ -70,7 +70,7 @@ LOCAL void affine_rows(const lstm_affine *call, int activation, int64_t n, const
         const int64_t left = call->columns - v * LANES, lanes = taken * width * LANES;
         for (int64_t r = 0; r < n; r++)
             activate_array(activation, left < lanes ? left : lanes, out[r],
-                           outputs + r * call->columns + v * LANES);
+                           y[r] + v * LANES);
     }
 }
 
@@ -80,15 +80,19 @@ LOCAL void affine(const lstm_affine *call, int64_t first, int64_t rows, int64_t 
     const int64_t depth = call->size * call->features;
     const int by_rows = call->activation >= lstm_elementwise_count;
     const REAL *x[AFFINE_ROWS];
+    REAL *y[AFFINE_ROWS];
     for (int64_t n; rows > 0; first += n, rows -= n) {
-        REAL *outputs = (REAL *)call->outputs + first * call->columns;
         n = rows < AFFINE_ROWS ? rows : AFFINE_ROWS;
-        for (int64_t r = 0; r < n; r++)
-            x[r] = window_of(call, first + r, (REAL *)work + r * depth);
+        for (int64_t r = 0; r < n; r++) {
+            const int64_t at = first + r;
+            x[r] = window_of(call, at, (REAL *)work + r * depth);
+            y[r] = (REAL *)call->outputs + at / call->count * call->y_row_stride +
+                   at % call->count * call->columns;
+        }
         affine_rows(call, by_rows ? lstm_linear : call->activation, n, x, column / LANES,
-                    (column + columns + LANES - 1) / LANES, outputs);
+                    (column + columns + LANES - 1) / LANES, y);
         for (int64_t r = 0; by_rows && r < n; r++)
-            activate_row(call->activation, columns, outputs + r * call->columns);
+            activate_row(call->activation, columns, y[r]);
     }
 }
 

@@ -135,7 +135,8 @@ typedef struct lstm_affine {
     int64_t count, stride, dilation, before; /* windows of a sequence */
     const void *x;                           /* IN  (batch, steps, features), the last contiguous */
     int64_t x_row_stride, x_step_stride;     /* between sequences and between steps */
-    void *outputs;                           /* OUT (batch, count, columns) */
+    void *outputs;                           /* OUT (batch, count, columns) ... */
+    int64_t y_row_stride;                    /* ... of which sequences may be apart */
 } lstm_affine;
 
 /* The kernels of one instruction set and precision, for both engines. `first`, `rows`: the range of

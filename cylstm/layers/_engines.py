@@ -10,8 +10,8 @@
 The environment variable CYLSTM_ENGINE, for tests and comparisons, names an engine that is taken
 instead wherever it can compute the same: `blas` can what `fused` can, `reference` what both can.
 
-The products of `Dense` and `Conv1D` are those of the fused kernels; by either of the other names they
-are NumPy's, which are BLAS' as well.
+The products of `Dense` and `Conv1D` are those of the fused kernels; by either of the other names
+they are NumPy's, which are BLAS' as well.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ __all__ = [
     "Cell",
     "Run",
     "choose",
+    "elementwise_number",
     "made_affine",
     "made_cell",
     "require_derivatives",
@@ -69,6 +70,12 @@ def choose(activation: Any, recurrent_activation: Any, own_step: bool = False) -
     else:
         found = "blas" if any(n >= _core.ROWWISE for n in numbers) else "fused"
     return _FORCED if _FORCED in _ABILITIES[found] else found
+
+
+def elementwise_number(activation: Any) -> int | None:
+    """The number by which `_core.activate` knows an activation; None where it does not."""
+    number = _NUMBERS.get(activation)
+    return None if number is None or number >= _core.ROWWISE else number
 
 
 def require_derivatives(*functions: Any) -> None:

@@ -64,10 +64,14 @@ class Product:
         return z, z if is_whole else activations.evaluate(layer.activation, z)
 
     def stream(
-        self, layer: _Weighted, shape: tuple[int, ...], windows: Windows = None
+        self,
+        layer: _Weighted,
+        shape: tuple[int, ...],
+        windows: Windows = None,
+        out: np.ndarray | None = None,
     ) -> DenseStream | None:
         """The same for inputs of one shape; None where Python has to compute a part of it."""
         affine, is_whole = self._current(layer)
         if not is_whole or not isinstance(affine, _core.Affine):
             return None
-        return DenseStream(affine, shape, windows)
+        return DenseStream(affine, shape, windows, out)

@@ -15,11 +15,12 @@ from cylstm import (
     regularizers,
 )
 from cylstm._numbers import real
+from cylstm.layers import _engines
 from cylstm.layers._options import DenseOptions, LayerOptions, WeightedOptions
 from cylstm.layers._products import Product
 from cylstm.layers.differentiable import Backward, Differentiable
 from cylstm.layers.input_spec import InputSpec
-from cylstm.layers.streams import DenseStream, FrameStream
+from cylstm.layers.streams import ActivationStream, DenseStream, FrameStream
 
 __all__ = ["Activation", "ActivityRegularization", "Dense", "Masking"]
 
@@ -199,6 +200,15 @@ class Activation(Differentiable):
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
         self.supports_masking = True
+
+    def stream(self, batch_size: int = 1) -> ActivationStream | FrameStream:
+        """See `Layer.stream`."""
+        number = _engines.elementwise_number(self.activation)
+        if number is None:
+            stream: FrameStream = super().stream(batch_size)
+            return stream
+        self._check_stream(batch_size)
+        return ActivationStream(number, self._dtype)
 
     def forward(
         self, inputs: np.ndarray, mask: Any, training: bool, keep: bool

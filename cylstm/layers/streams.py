@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from cylstm import _checks, _core, _threads
 
-__all__ = ["DenseStream", "FrameStream", "LayerStream", "Stream"]
+__all__ = ["ActivationStream", "DenseStream", "FrameStream", "LayerStream", "Stream"]
 
 
 class _Streaming:
@@ -172,6 +172,36 @@ class LayerStream(_Streaming):
             return type(self)(self._layer, self._state)
 
 
+class ActivationStream(_Streaming):
+    """An activation of single numbers, of one frame after the other.
+
+    Parameters
+    ----------
+    number : int
+        Of `_core.ACTIVATIONS`.
+    dtype : dtype
+        Of the frames.
+    """
+
+    def __init__(self, number: int, dtype: np.dtype) -> None:
+        self._number, self._dtype = number, dtype
+        self.claim = _core.Claim()
+
+    def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
+        x = _checks.as_array(frame, self._dtype, "A frame")
+        y = np.empty_like(x)
+        with self.claim:
+            _core.activate(self._number, x, y)
+        return y
+
+    def _described(self) -> str:
+        return next(name for name, n in _core.ACTIVATIONS.items() if n == self._number)
+
+    def copy(self) -> ActivationStream:
+        """An independent stream."""
+        return type(self)(self._number, self._dtype)
+
+
 class FrameStream(_Streaming):
     """A layer whose outputs at a timestep depend on that timestep alone.
 
@@ -214,16 +244,23 @@ class DenseStream(_Streaming, _core.AffineStepper):
         The shape of a frame; with windows (batch_size, timesteps, input_dim).
     windows : tuple, optional
         Of a convolution: see `_core.Affine`.
+    out : ndarray, optional
+        What calls write, a new array by default.
     """
 
     def __new__(
-        cls, affine: _core.Affine, shape: tuple[int, ...], windows: Any = None
+        cls,
+        affine: _core.Affine,
+        shape: tuple[int, ...],
+        windows: Any = None,
+        out: np.ndarray | None = None,
     ) -> DenseStream:
-        rows = shape[:-1] if windows is None else (shape[0], windows[0])
-        buffer = np.empty((*rows, affine.columns), affine.dtype)
-        output = buffer.view()
+        if out is None:
+            rows = shape[:-1] if windows is None else (shape[0], windows[0])
+            out = np.empty((*rows, affine.columns), affine.dtype)
+        output = out.view()
         output.flags.writeable = False
-        stream = super().__new__(cls, affine, shape, windows, buffer, output, _threads.pool)
+        stream = super().__new__(cls, affine, shape, windows, out, output, _threads.pool)
         stream._made_of = affine, shape, windows
         return stream
 
