@@ -231,6 +231,7 @@ cdef class AffineStepper(Frames):
         self, Affine affine not None, tuple shape not None, windows, outputs not None, result, pool
     ):
         cdef lstm_affine* call = &self.call
+        cdef Py_buffer* view
         self.affine, self.shape = affine, shape
         if len(shape) != 2 + affine.windowed or shape[len(shape) - 1] != affine.call.features:
             raise ValueError(f"frames cannot have the shape {shape}")
@@ -240,9 +241,8 @@ cdef class AffineStepper(Frames):
             expected = call.batch, call.count, affine.call.columns
         else:
             expected = call.batch, affine.call.columns
-        affine.enter_outputs(
-            call, "outputs", outputs, hold(&self.held, "outputs", outputs, affine.item, True), expected
-        )
+        view = hold(&self.held, "outputs", outputs, affine.item, True)
+        affine.enter_outputs(call, "outputs", outputs, view, expected)
         self.enter(affine.dtype, lstm_affine_operations(call), result, pool)
         self.work = lstm_take(lstm_affine_work(call, self.threads))
         if self.work == NULL:

@@ -413,8 +413,12 @@ class Affine:
         _expect("out", out, self._dtype, shape)
         if not out.flags.writeable:
             raise ValueError("out is read-only")
-        z = rows @ kernel.reshape(-1, columns)
-        out[:] = self._function(z if self._bias is None else z + self._bias)
+        np.matmul(rows, kernel.reshape(-1, columns), out=out)
+        if self._bias is not None:
+            out += self._bias
+        y = self._function(out)
+        if y is not out:
+            out[:] = y
         return out
 
 

@@ -37,10 +37,15 @@ class Product:
     def __reduce__(self) -> tuple[type[Product], tuple[()]]:
         return Product, ()
 
-    def _current(self, layer: _Weighted) -> tuple[_engines.Affine, bool]:
-        """The product as the layer is now, and whether its activation is in it."""
+    def _current(self, layer: _Weighted, rows: int | None = None) -> tuple[_engines.Affine, bool]:
+        """The product as the layer is now, and whether its activation is in it.
+
+        If it is for a single product, `rows` says of how many rows.
+        """
         kernel, activation = layer.kernel.value, layer.activation
         bias = None if layer.bias is None else layer.bias.value
+        if rows is not None and _engines.is_cheaper_unpacked(kernel, rows):
+            return _engines.made_affine(kernel, bias, activation, packed=False)
         made = self._made
         if (
             made is None
@@ -53,13 +58,14 @@ class Product:
         return made[3], made[4]
 
     def __call__(
-        self, layer: _Weighted, inputs: np.ndarray, windows: Windows = None
+        self, layer: _Weighted, inputs: np.ndarray, windows: Windows = None, keep: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """What goes into the activation, and the outputs: all that its derivative needs.
 
-        The derivatives of built-in activations read the outputs alone, which are then both.
+        The derivatives of built-in activations read the outputs alone, which are then both. `keep`
+        says that a backward pass follows: the weights will soon be others.
         """
-        affine, is_whole = self._current(layer)
+        affine, is_whole = self._current(layer, inputs.size // inputs.shape[-1] if keep else None)
         z = affine.forward(inputs, windows, _threads.pool)
         return z, z if is_whole else activations.evaluate(layer.activation, z)
 

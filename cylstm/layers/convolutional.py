@@ -235,7 +235,8 @@ class Conv1D(Differentiable):
         slopes = activations.vjp(self.activation) if keep else None  # raises where there is none
         windows = self._windows()
         batch, count, filters = self.compute_output_shape(inputs.shape)
-        z, outputs = self._product(self, inputs, windows.for_core(inputs.shape[1], count))
+        for_core = windows.for_core(inputs.shape[1], count)
+        z, outputs = self._product(self, inputs, for_core, keep)
         kernel = self.kernel.value.reshape(-1, filters)
 
         def backward(d_outputs: np.ndarray) -> tuple[np.ndarray, dict]:

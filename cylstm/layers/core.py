@@ -150,7 +150,7 @@ class Dense(Differentiable):
         self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
     ) -> tuple[np.ndarray, Backward | None]:
         """See `Differentiable.forward`: one matrix product for all axes but the last."""
-        z, outputs = self._product(self, inputs)
+        z, outputs = self._product(self, inputs, keep=keep)
         if not keep:
             return outputs, None
         product, kernel = activations.vjp(self.activation), self.kernel.value

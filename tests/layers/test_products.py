@@ -95,3 +95,15 @@ def test_streams_of_activations(activation):
     for stream in (layer.stream(2), layer.stream(2).copy()):
         for t in range(6):
             np.testing.assert_allclose(stream(X[:, t]), whole[:, t], rtol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "softmax", np.sin])
+def test_training_reads_a_large_matrix_as_it_is(activation):
+    layer = Dense(2**14, activation=activation)
+    x = np.random.default_rng(1).normal(size=(3, 130)).astype("float32")
+    expected = layer(x)
+    found, pullback = layer.vjp(x)
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+    assert pullback(np.ones_like(found)).inputs.shape == x.shape
+    layer.kernel.assign(0 * layer.kernel.value)
+    assert np.ptp(layer.vjp(x)[0]) == 0
