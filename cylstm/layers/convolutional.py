@@ -212,16 +212,22 @@ class Conv1D(Differentiable):
         self._check_stream(batch_size)
         windows, features = self._windows(), self.kernel.shape[1]
         count = windows.count(_checks.positive_int(timesteps, "timesteps"), f"Layer {self.name}")
-        shape = batch_size, timesteps, features
+        shape, written = (batch_size, timesteps, features), (batch_size, count, self.filters)
+        if out is None:
+            out = np.empty(written, self._dtype)
+        elif (out.shape, out.dtype) != (written, self._dtype) or not out[0].flags.c_contiguous:
+            raise ValueError(
+                f"out must have the shape {written} and the dtype {self.dtype}, the windows of a "
+                f"sequence side by side; got {out.shape} and {out.dtype}, strides {out.strides}."
+            )
         stream = self._product.stream(self, shape, windows.for_core(timesteps, count), out)
         if stream is not None:
             return stream
         layer = copy.deepcopy(self)  # Python computes a part of it
-        written = np.empty((batch_size, count, self.filters), self._dtype) if out is None else out
 
         def compute(inputs: npt.ArrayLike) -> np.ndarray:
-            written[...] = layer(inputs)
-            return written
+            out[...] = layer(inputs)
+            return out
 
         return compute
 

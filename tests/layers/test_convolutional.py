@@ -171,12 +171,10 @@ def test_prepared_refuses_what_does_not_fit():
         layer.prepared(1, 2)
     with pytest.raises(ValueError, match="timesteps must be"):
         layer.prepared(1, 0)
-    for out in (np.zeros((1, 4, 5), "float32"), np.zeros((1, 5, 5))):
-        with pytest.raises(ValueError, match="outputs has the"):
-            layer.prepared(1, 7, out=out)
     wide = np.zeros((1, 10, 5), "float32")
-    with pytest.raises(ValueError, match="outputs is not C-contiguous"):
-        layer.prepared(1, 7, out=wide[:, ::2])
+    for out in (wide[:, :4], np.zeros((1, 5, 5)), wide[:, ::2]):
+        with pytest.raises(ValueError, match=r"out must have the shape \(1, 5, 5\) and the dtype"):
+            layer.prepared(1, 7, out=out)
     compute = layer.prepared(1, 7)
-    with pytest.raises(ValueError, match=r"\(batch, timesteps, features\) = \(1, 7, 4\), got"):
-        compute(np.zeros((1, 6, 4)))
+    with pytest.raises(ValueError, match=r"\(1, 7, 4\), got|expected"):
+        compute(np.zeros((1, 6, 3)))
