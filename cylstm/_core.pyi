@@ -105,9 +105,13 @@ class Cell:
         d_states: bool,
     ) -> list[Any]: ...
 
-class Stepper(Generic[_Result]):
-    cell: Cell
+class Frames(Generic[_Result]):
     claim: Claim
+    def __call__(self, frame: object) -> _Result: ...
+    def cast(self, frame: object) -> object: ...
+
+class Stepper(Frames[_Result]):
+    cell: Cell
     def __new__(
         cls,
         cell: Cell,
@@ -116,5 +120,31 @@ class Stepper(Generic[_Result]):
         result: _Result,
         pool: Callable[[], Pool | None],
     ) -> Self: ...
-    def __call__(self, frame: object) -> _Result: ...
-    def cast(self, frame: object) -> object: ...
+
+class Affine:
+    dtype: np.dtype[Any]
+    @property
+    def columns(self) -> int: ...
+    def __new__(
+        cls, kernel: NDArray[_Real], bias: NDArray[_Real] | None, *, activation: int
+    ) -> Self: ...
+    def forward(
+        self,
+        inputs: NDArray[Any],
+        windows: tuple[int, int, int, int] | None,
+        pool: Callable[[], Pool | None],
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]: ...
+
+class AffineStepper(Frames[_Result]):
+    affine: Affine
+    shape: tuple[int, ...]
+    def __new__(
+        cls,
+        affine: Affine,
+        shape: tuple[int, ...],
+        windows: tuple[int, int, int, int] | None,
+        outputs: NDArray[Any],
+        result: _Result,
+        pool: Callable[[], Pool | None],
+    ) -> Self: ...

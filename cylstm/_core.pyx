@@ -51,7 +51,8 @@ from libc.string cimport strcmp
 
 from cylstm._engine cimport (
     LSTM_CACHE, LSTM_DONE, LSTM_GATES, LSTM_ISA_COUNT, LSTM_KEPT_FROM, LSTM_LEAST_WORK,
-    LSTM_MOST_THREADS, int64_t, lstm_activation_count, lstm_activation_names, lstm_arrays,
+    LSTM_MOST_THREADS, int64_t, lstm_activation_count, lstm_activation_names, lstm_affine,
+    lstm_affine_operations, lstm_affine_pack, lstm_affine_run, lstm_affine_work, lstm_arrays,
     lstm_average, lstm_backward, lstm_call, lstm_claim, lstm_divide_by_root, lstm_elementwise_count,
     lstm_flush_denormals, lstm_forward, lstm_gemm, lstm_give, lstm_kept, lstm_kernels,
     lstm_kernels_at, lstm_operations, lstm_pack, lstm_pool, lstm_pool_close, lstm_pool_free,
@@ -77,7 +78,9 @@ cdef double _least_work = LSTM_LEAST_WORK
 
 # The instruction set ------------------------------------------------------------------------------
 
-cdef int _isa = 0
+# Of float32 and of float64: asked once, as the question which CPU this is takes microseconds in a
+# virtual machine.
+cdef const lstm_kernels* _kernels[2]
 
 
 def isas():
@@ -88,14 +91,14 @@ def isas():
 
 def _choose_isa():
     """Choose the kernels: those named by CYLSTM_ISA, or else the best that this CPU runs."""
-    global _isa
     cdef const char* name = getenv("CYLSTM_ISA")
     cdef bint given = name != NULL and name[0] != 0, found = False
     cdef int i
     for i in range(LSTM_ISA_COUNT):
         if (lstm_kernels_at(i, False) != NULL
                 and (not given or strcmp(lstm_kernels_at(i, False).name, name) == 0)):
-            _isa, found = i, True
+            _kernels[0], _kernels[1] = lstm_kernels_at(i, False), lstm_kernels_at(i, True)
+            found = True
     if not found:
         raise ValueError(
             f"The environment variable CYLSTM_ISA is {name.decode('utf-8', 'replace')!r}. This CPU "
@@ -108,7 +111,7 @@ _choose_isa()
 
 def isa():
     """The instruction set of the kernels: one of `isas()`."""
-    return lstm_kernels_at(_isa, False).name.decode()
+    return _kernels[0].name.decode()
 
 
 include "_resources.pxi"
@@ -182,7 +185,7 @@ cdef class Cell:
             &self.views, "recurrent_kernel", recurrent_kernel, self.item, 2, shape.units, columns
         )
         weights.bias = take(&self.views, "bias", bias, self.item, 1, columns)
-        self.call.kernels = lstm_kernels_at(_isa, self.item == 8)
+        self.call.kernels = _kernels[self.item == 8]
         self.call.arrays.own = take(
             &self.views, "own", own, self.item, 2, self.call.kernels.own_rows, shape.units
         )
@@ -458,93 +461,5 @@ cdef int run(lstm_call* call, pool, engine_pass compute) except -1:
     return 0
 
 
-# One step at a time -------------------------------------------------------------------------------
-
-
-cdef class Stepper:
-    """A sequence that is computed as it comes: each call, with x (batch, input_dim), is one step.
-
-    Parameters
-    ----------
-    cell : Cell
-    h, c : ndarray, shape (batch, units)
-        The state: read and written by each call.
-    result : object
-        What each call returns, such as a view of `h`.
-    pool : callable
-        As for `Cell.forward`: asked once, now.
-
-    Attributes
-    ----------
-    claim : Claim
-        Held by each call, and by whoever else reads or writes the state.
-    """
-
-    cdef readonly Cell cell
-    cdef readonly Claim claim
-    cdef lstm_stream* stream
-    cdef lstm_shape shape
-    cdef Pool pool
-    cdef Views state
-    cdef object result
-    cdef bint long_steps
-
-    def __cinit__(self, Cell cell not None, h not None, c not None, result, pool):
-        cdef lstm_call call
-        cdef Py_ssize_t batch = len(h), units = cell.call.shape.units
-        cell.begin(&call, False)
-        self.cell = cell
-        self.claim = Claim()
-        self.result = result
-        call.arrays.final_h = take(&self.state, "h", h, cell.item, 2, batch, units, 1, True)
-        call.arrays.final_c = take(&self.state, "c", c, cell.item, 2, batch, units, 1, True)
-        call.shape.batch, call.shape.steps = batch, 1
-        self.shape = call.shape
-        self.long_steps = lstm_operations(&call.shape) >= _least_work
-        self.pool = pool() if self.long_steps else None
-        self.stream = lstm_stream_open(&call, 1 if self.pool is None else self.pool.threads)
-        if self.stream == NULL:
-            raise MemoryError("no memory for the work space of a stream")
-
-    def __dealloc__(self):
-        lstm_stream_close(self.stream)
-        let_go(&self.state)
-
-    def __reduce__(self):
-        raise TypeError("a stepper holds packed weights, which belong to one process and CPU")
-
-    def __call__(self, frame):
-        cdef Views views
-        cdef Py_buffer* x
-        cdef Py_ssize_t item = self.cell.item
-        cdef lstm_pool* servers = NULL if self.pool is None else self.pool.pool
-        views.count = 0
-        if type(frame) is not ndarray or frame.dtype is not self.cell.dtype:
-            frame = self.cast(frame)
-        try:
-            x = hold(&views, "a frame", frame, item)
-            if not self.fits(x):
-                let_go(&views)
-                x = hold(&views, "a frame", self.cast(frame), item)
-                if not self.fits(x):
-                    raise ValueError("`cast` must return a frame that fits")
-            self.claim.take()
-            if self.long_steps:
-                with nogil:
-                    lstm_stream_step(self.stream, x.buf, x.strides[0] // item, servers)
-            else:
-                lstm_stream_step(self.stream, x.buf, x.strides[0] // item, NULL)
-            lstm_release(&self.claim.taken)
-            return self.result
-        finally:
-            let_go(&views)
-
-    cdef bint fits(self, const Py_buffer* x) noexcept:
-        """Whether a frame has the shape, and rows that are contiguous."""
-        return (x.ndim == 2 and x.shape[0] == self.shape.batch and x.shape[1] == self.shape.inputs
-                and (x.strides[1] == self.cell.item or x.shape[1] <= 1)
-                and x.strides[0] % self.cell.item == 0)
-
-    def cast(self, frame):
-        """A frame that does not fit, as one that does, or an error. A subclass may know how."""
-        raise ValueError(f"a frame must have the shape {self.shape.batch, self.shape.inputs}")
+include "_steppers.pxi"
+include "_affine.pxi"

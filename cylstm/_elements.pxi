@@ -44,7 +44,7 @@ def activate(int activation, x not None, y not None):
     if x.shape != y.shape:
         raise ValueError(f"y has the shape {y.shape}, expected {x.shape}")
     try:
-        kernels = lstm_kernels_at(_isa, take_elements(&views, address, &size, x, x, y))
+        kernels = _kernels[take_elements(&views, address, &size, x, x, y)]
         with nogil:
             saved = lstm_flush_denormals()
             kernels.activate(activation, size, address[0], address[2])

@@ -43,6 +43,16 @@ cdef extern from "_engine/engine.h" nogil:
         size_t item
         void (*activate)(int activation, int64_t n, const void* x, void* y) noexcept nogil
 
+    ctypedef struct lstm_affine:
+        const lstm_kernels* kernels
+        int64_t features, size, columns
+        int activation
+        const void *matrix
+        int64_t batch, steps, count, stride, dilation, before
+        const void* x
+        int64_t x_row_stride, x_step_stride, y_row_stride
+        void* outputs
+
     ctypedef struct lstm_call:
         const lstm_kernels* kernels
         lstm_shape shape
@@ -71,6 +81,12 @@ cdef extern from "_engine/engine.h" nogil:
         lstm_stream* stream, const void* x, int64_t row_stride, lstm_pool* pool
     ) noexcept
     void lstm_stream_close(lstm_stream* stream) noexcept
+    int lstm_affine_pack(lstm_affine* call, const void* matrix, const void* bias) noexcept
+    double lstm_affine_operations(const lstm_affine* call) noexcept
+    int64_t lstm_affine_work(const lstm_affine* call, int threads) noexcept
+    void lstm_affine_run(
+        const lstm_affine* call, void* work, lstm_pool* pool, int threads
+    ) noexcept
     void lstm_average(
         int is_double, int64_t n, const void* old, const void* added, double rate, int squares,
         void* out,

@@ -1,4 +1,4 @@
-"""The core once more in NumPy, written to be obvious: a `Cell` with its arguments and exceptions.
+"""The core once more in NumPy, written to be obvious: `Cell` and `Affine`, errors included.
 
 It is what the compiled engines are tested against, and what runs custom activations: `activation`
 and `recurrent_activation` may be callables here, besides the numbers in `ACTIVATIONS`. The notation
@@ -16,7 +16,7 @@ import numpy as np
 from cylstm import activations
 from cylstm._core import ACTIVATIONS
 
-__all__ = ["Cell", "gate_product", "gate_product_backward", "product_gradient"]
+__all__ = ["Affine", "Cell", "gate_product", "gate_product_backward", "product_gradient"]
 
 _FUNCTIONS: list[Callable[[np.ndarray], np.ndarray]] = [
     getattr(activations, name) for name in ACTIVATIONS
@@ -364,3 +364,77 @@ def _c_before(
         return initial_c
     cells = _parts(cache, shape)[1]
     return cells[:, t + 1] if go_backwards else cells[:, t - 1]
+
+
+class Affine:
+    """A product with a matrix, and what follows it: see `cylstm._core.Affine`.
+
+    Parameters
+    ----------
+    kernel : ndarray
+        (features, columns) or (size, features, columns), float32 or float64.
+    bias : ndarray or None
+        (columns,).
+    activation : int or callable
+        A number of ACTIVATIONS, or a function of arrays.
+    """
+
+    def __init__(
+        self, kernel: np.ndarray, bias: np.ndarray | None, *, activation: Activation
+    ) -> None:
+        dtype = np.dtype("float64" if getattr(kernel, "dtype", None) == "float64" else "float32")
+        _expect_dtype("kernel", kernel, dtype)
+        if kernel.ndim not in (2, 3):
+            raise ValueError(f"kernel must have two or three axes, got the shape {kernel.shape}")
+        _expect("kernel", kernel, dtype, kernel.shape)
+        if bias is not None:
+            _expect("bias", bias, dtype, kernel.shape[-1:])
+        self._kernel, self._bias, self._dtype = kernel, bias, dtype
+        self._function = _function(activation)
+
+    def forward(
+        self,
+        inputs: np.ndarray,
+        windows: tuple[int, int, int, int] | None,
+        pool: object,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Compute the outputs. A pool, which speeds the core up, has no meaning here."""
+        kernel, windowed = self._kernel, self._kernel.ndim == 3
+        _expect_dtype("inputs", inputs, self._dtype)
+        features, columns = kernel.shape[-2:]
+        if (inputs.ndim != 3 if windowed else inputs.ndim < 2) or inputs.shape[-1] != features:
+            axes = "batch, timesteps" if windowed else "..."
+            expected = f"({axes}, {features})"
+            raise ValueError(f"inputs has the shape {inputs.shape}, expected {expected}")
+        if inputs.size and inputs.shape[-1] > 1 and inputs.strides[-1] != inputs.itemsize:
+            raise ValueError("inputs is not contiguous: its last axis")
+        if not windowed and windows is not None:
+            raise ValueError("a kernel of two axes has no windows")
+        rows = _windows(inputs, len(kernel), windows) if windowed else inputs
+        shape = (*rows.shape[:-1], columns)
+        if out is None:
+            out = np.empty(shape, self._dtype)
+        _expect("out", out, self._dtype, shape)
+        if not out.flags.writeable:
+            raise ValueError("out is read-only")
+        np.matmul(rows, kernel.reshape(-1, columns), out=out)
+        if self._bias is not None:
+            out += self._bias
+        y = self._function(out)
+        if y is not out:
+            out[:] = y
+        return out
+
+
+def _windows(x: np.ndarray, size: int, windows: Any) -> np.ndarray:
+    """Each window of x (batch, timesteps, features) as one row, (batch, count, size features)."""
+    count, stride, dilation, before = windows
+    if count < 0 or stride < 1 or dilation < 1 or before < 0:
+        raise ValueError(f"{windows} are no windows: count, stride, dilation, before")
+    batch, timesteps, features = x.shape
+    time = np.arange(count)[:, None] * stride - before + np.arange(size) * dilation
+    inside = (time >= 0) & (time < timesteps)
+    rows = np.zeros((batch, count, size, features), x.dtype)
+    rows[:, inside] = x[:, time[inside]]
+    return rows.reshape(batch, count, size * features)

@@ -46,6 +46,13 @@ def built():
     return layer
 
 
+def dense():
+    layer = Dense(4)
+    layer(X)
+    layer.kernel.assign(layer.kernel.value + 1)
+    return lambda: layer(X)
+
+
 def compiled():
     model = cylstm.Sequential([LSTM(4, input_shape=(5, 3)), Dense(1)])
     model.compile("adam", "mse")
@@ -129,6 +136,7 @@ def batch():
 # Heading in ARCHITECTURE.md: what makes the call, which is then made under the eyes of `passed`.
 PATHS = {
     "An array through an LSTM": array,
+    "An array through a Dense layer": dense,
     "A weight to the kernels": weight,
     "Gradients": gradients,
     "A training batch": batch,

@@ -30,7 +30,13 @@ def run_with_isa(isa, *arguments):
 
 @pytest.mark.parametrize("isa", [name for name in _core.isas() if name != _core.isa()])
 def test_every_other_instruction_set_passes_the_essential_tests(isa):
-    modules = ["test_core", "test_tensorflow_lstm_cases", "test_kernels", "layers/test_streams"]
+    modules = [
+        "test_affine",
+        "test_core",
+        "test_tensorflow_lstm_cases",
+        "test_kernels",
+        "layers/test_streams",
+    ]
     result = run_with_isa(
         isa, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k",
         "lstm_cases or agree or infinity or accura or ulp or bits or denormal or pieces",

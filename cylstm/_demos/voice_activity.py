@@ -9,8 +9,7 @@ by convolution, four convolutions over it, an LSTM of 128 that remembers what ca
 dense layer. Speech begins where that is above the threshold, and ends where it stays below the
 threshold less 0.15 for a tenth of a second.
 
-In blocks and frame by frame the probabilities are the same, to the last bit: each frame is a
-product of its own in both, by `numpy.matmul`.
+In blocks and frame by frame the probabilities are the same, to the last bit.
 """
 
 import argparse
@@ -26,13 +25,13 @@ from cylstm._demos._files import check_picture, save_picture
 from cylstm._demos.fetch_weights import fetch
 from cylstm._demos.who_speaks import RATE, read
 from cylstm._from_torch import from_torch
-from cylstm.layers import Conv1D, Differentiable, FrameStream, InputLayer
+from cylstm.layers import Activation, Conv1D, Dense, Differentiable, FrameStream, InputLayer
 from cylstm.models import Sequential
 
 __all__ = ["add_to", "run"]
 
 SAMPLES, CONTEXT = 512, 64  # of a frame; of the frame before, which are read again
-WINDOW, HOP, REFLECTED = 256, 128, 64  # of the spectrum; samples that are mirrored at the end
+HOP, REFLECTED = 128, 64  # between windows of the spectrum; samples that are mirrored at the end
 BLOCK = 64  # frames
 SECONDS = SAMPLES / RATE  # a frame
 SHORTEST_SPEECH, SHORTEST_SILENCE, MARGIN = 0.25, 0.1, 0.03  # seconds
@@ -90,114 +89,75 @@ class PreparedStream(FrameStream):
 class Encoder(Framewise):
     """What a frame sounds like, (batch, frames, 128) of (batch, frames, 576 samples).
 
-    The convolutions are Conv1D layers, of which it takes the weights.
+    The spectrum of 4 windows, then convolutions to 4, 2, 1 and 1 places.
     """
 
     def __init__(self, convolutions: dict[str, Conv1D], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        # (places, features, filters): the places of a window side by side are one row.
-        self._basis = as_matrix(convolutions["stft_conv"].kernel.value)
-        kernels = [convolutions[f"conv{i}"].kernel.value for i in (1, 2, 3, 4)]
-        kernels[3] = kernels[3][1:2]  # what is left and right of its one place is padding
-        self._kernels = [as_matrix(kernel) for kernel in kernels]
-        self._biases = [bias_of(convolutions[f"conv{i}"]) for i in (1, 2, 3, 4)]
+        self._spectrum = convolutions["stft_conv"]
+        self._convolutions = [convolutions[f"conv{i}"] for i in (1, 2, 3)]
+        last = convolutions["conv4"]
+        self._last = Conv1D(last.filters, 1, activation="relu", use_bias=last.use_bias)
+        self._last.build((None, 1, last.kernel.shape[1]))
+        # What is left and right of its one place is padding.
+        self._last.set_weights([last.kernel.value[1:2], *last.get_weights()[1:]])
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """(batch, frames, 128)."""
-        return (*input_shape[:-1], self._kernels[-1].shape[1])
+        return (*input_shape[:-1], self._last.filters)
 
     def computation(self, count: int) -> Computation:
-        """The spectrum of 4 windows, then convolutions to 4, 2, 1 and 1 places."""
-        bands = self._basis.shape[1] // 2
-        filters = [kernel.shape[1] for kernel in self._kernels]
+        """The convolutions, each into the array that the next one reads."""
         # With places of zeros where a convolution reaches beyond the ends: they are never written.
-        samples = np.zeros((count, SAMPLES + CONTEXT + REFLECTED), np.float32)
+        bands = self._spectrum.filters // 2
+        samples = np.zeros((count, SAMPLES + CONTEXT + REFLECTED, 1), np.float32)
         spectrum = np.zeros((count, 6, bands), np.float32)
-        places = [
-            np.zeros((count, n, size), np.float32)
-            for n, size in zip((5, 3, 1, 1), filters, strict=True)
-        ]
-        inner = [places[0][:, 1:], places[1][:, 1:], places[2], places[3]]
-        views = [
-            windows(samples, 4, WINDOW, HOP),
-            windows(spectrum, 4, 3 * bands, bands),
-            windows(places[0], 2, 3 * filters[0], 2 * filters[0]),
-            windows(places[1], 1, 3 * filters[1], 0),
-            windows(places[2], 1, filters[2], 0),
-        ]
-        rows = [np.empty(view.shape, np.float32) for view in views]
-        z = np.empty((count, 4, 2 * bands), np.float32)
-        real, imaginary, magnitude = z[:, :, :bands], z[:, :, bands:], spectrum[:, 1:5]
-        whole, mirror = samples[:, :-REFLECTED], samples[:, -REFLECTED:]
+        steps, found = [], spectrum
+        for convolution, places in zip(self._convolutions, (5, 3, 1), strict=True):
+            inputs, found = found, np.zeros((count, places, convolution.filters), np.float32)
+            inner = found[:, 1:] if places > 1 else found
+            steps.append((convolution.prepared(count, inputs.shape[1], out=inner), inputs))
+        steps.append((self._last.prepared(count, 1), found))
+        waves = np.empty((count, 4, 2 * bands), np.float32)
+        transform = self._spectrum.prepared(count, samples.shape[1], out=waves)
+        real, imaginary, magnitude = waves[..., :bands], waves[..., bands:], spectrum[:, 1:5]
+        whole, end = samples[:, :-REFLECTED, 0], samples[:, -REFLECTED:, 0]
+        mirror = whole[:, -2 : -2 - REFLECTED : -1]
 
         def compute(frames: np.ndarray) -> np.ndarray:
-            np.copyto(whole, frames)
-            np.copyto(mirror, whole[:, -2 : -2 - REFLECTED : -1])
-            np.copyto(rows[0], views[0])
-            np.matmul(rows[0], self._basis, out=z)
-            np.square(z, out=z)
+            whole[:] = frames
+            end[:] = mirror
+            transform(samples)
+            np.square(waves, out=waves)
             np.add(real, imaginary, out=magnitude)
             np.sqrt(magnitude, out=magnitude)
-            for view, row, kernel, bias, found in zip(
-                views[1:], rows[1:], self._kernels, self._biases, inner, strict=True
-            ):
-                np.copyto(row, view)
-                np.matmul(row, kernel, out=found)
-                np.add(found, bias, out=found)
-                np.maximum(found, 0, out=found)
-            return places[3][:, 0]
+            for step, inputs in steps:
+                outputs = step(inputs)
+            return outputs[:, 0]
 
         return compute
-
-
-class Decision(Framewise):
-    """How likely someone speaks, (batch, frames, 1) of what the LSTM says."""
-
-    def __init__(self, convolution: Conv1D, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._kernel, self._bias = as_matrix(convolution.kernel.value), bias_of(convolution)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """(batch, frames, 1)."""
-        return (*input_shape[:-1], 1)
-
-    def computation(self, count: int) -> Computation:
-        """Sigmoid of a bias and a weighted sum of what is positive."""
-
-        def compute(frames: np.ndarray) -> np.ndarray:
-            z = np.matmul(np.maximum(frames, 0)[:, np.newaxis], self._kernel)[:, 0]
-            return np.asarray(1 / (1 + np.exp(-(z + self._bias))))
-
-        return compute
-
-
-def windows(array: np.ndarray, count: int, length: int, step: int) -> np.ndarray:
-    """Return a view of `count` windows over each row, which begin `step` numbers apart."""
-    strides = (array.strides[0], step * array.itemsize, array.itemsize)
-    return np.ndarray((len(array), count, length), array.dtype, array, strides=strides)
-
-
-def as_matrix(kernel: np.ndarray) -> np.ndarray:
-    """Return the kernel of a convolution as what a window is multiplied with."""
-    return np.ascontiguousarray(kernel.reshape(-1, kernel.shape[2]))
-
-
-def bias_of(convolution: Conv1D) -> np.ndarray:
-    """Return the bias of a layer, which must have one."""
-    if convolution.bias is None:
-        raise ValueError(f"{convolution.name} has no bias: these are no weights of Silero VAD.")
-    return convolution.bias.value
 
 
 def load_detector(path: Path) -> Sequential:
     """Return the model: from a sequence of frames to as many probabilities; it keeps its state."""
-    layers = from_torch(path, options={"lstm_cell": {"stateful": True, "batch_size": 1}})
+    layers = from_torch(
+        path,
+        options={
+            "stft_conv": {"strides": HOP},
+            "conv1": {"activation": "relu"},
+            "conv2": {"activation": "relu", "strides": 2},
+            "conv3": {"activation": "relu", "strides": 2},
+            "lstm_cell": {"stateful": True, "batch_size": 1},
+        },
+    )
+    kernel, bias = layers["final_conv"].get_weights()  # of one place: a Dense layer
     return Sequential(
         [
             InputLayer(batch_input_shape=(1, None, SAMPLES + CONTEXT)),
             Encoder(layers),
             layers["lstm_cell"],
-            Decision(layers["final_conv"]),
+            Activation("relu"),
+            Dense(1, activation="sigmoid", weights=[kernel[0], bias]),
         ]
     )
 

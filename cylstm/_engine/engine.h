@@ -121,6 +121,24 @@ typedef struct lstm_piece {
     int add;              /* backward: add to the gradients of the weights, instead of overwriting */
 } lstm_piece;
 
+/* A product of rows and a matrix, bias and activation in one: y = activation(bias + row W), for the
+ * layers beside the LSTM. Inputs are `batch` sequences of `steps` times `features` numbers, of which
+ * output t reads a window of `size` steps: t * stride - before + k * dilation, for k < size. What is
+ * outside of the sequence is zeros. Each number is one chain of multiply-adds as above. */
+typedef struct lstm_affine {
+    const struct lstm_kernels *kernels;
+    int64_t features, size, columns;
+    int activation;
+    const void *matrix, *bias; /* pack_matrix of (size features, columns), and of (1, columns) */
+
+    int64_t batch, steps;
+    int64_t count, stride, dilation, before; /* windows of a sequence */
+    const void *x;                           /* IN  (batch, steps, features), the last contiguous */
+    int64_t x_row_stride, x_step_stride;     /* between sequences and between steps */
+    void *outputs;                           /* OUT (batch, count, columns) ... */
+    int64_t y_row_stride;                    /* ... of which sequences may be apart */
+} lstm_affine;
+
 /* The kernels of one instruction set and precision, for both engines. `first`, `rows`: the range of
  * batch rows to compute, in the order of the piece; ranges may run in parallel. They allocate
  * nothing: `work` has as many bytes as they ask for, aligned to a cache line. */
@@ -159,6 +177,14 @@ typedef struct lstm_kernels {
                             int64_t pairs, void *work);
     /* y[i] = activation(x[i]) */
     void (*activate)(int activation, int64_t n, const void *x, void *y);
+    /* Packing of a matrix (depth, columns) as it is; its size is columns_size. */
+    void (*pack_matrix)(int64_t depth, int64_t columns, const void *from, void *to);
+    /* Outputs [first, first + rows), counted over all sequences, and columns [column, column +
+     * columns) of them, from a multiple of LSTM_COLUMNS on: all, if the activation needs whole rows.
+     * Ranges may run in parallel. */
+    int64_t (*affine_work)(const lstm_affine *call);
+    void (*affine)(const lstm_affine *call, int64_t first, int64_t rows, int64_t column,
+                   int64_t columns, void *work);
 } lstm_kernels;
 
 /* Of instruction set `index`, the best one last; NULL where this CPU does not run it, or there is
@@ -185,6 +211,13 @@ LSTM_HIDDEN lstm_stream *lstm_stream_open(const lstm_call *call, int threads); /
 LSTM_HIDDEN void lstm_stream_step(lstm_stream *stream, const void *x, int64_t row_stride,
                                   lstm_pool *pool);
 LSTM_HIDDEN void lstm_stream_close(lstm_stream *stream);
+
+/* affine.c. Packing enters the two in the call; lstm_give takes the matrix back, and the bias with it.
+ * 0: no memory. `work` has the bytes that lstm_affine_work says for so many threads. */
+LSTM_HIDDEN int lstm_affine_pack(lstm_affine *call, const void *matrix, const void *bias);
+LSTM_HIDDEN double lstm_affine_operations(const lstm_affine *call);
+LSTM_HIDDEN int64_t lstm_affine_work(const lstm_affine *call, int threads);
+LSTM_HIDDEN void lstm_affine_run(const lstm_affine *call, void *work, lstm_pool *pool, int threads);
 
 /* elements.c, for optimizers: out = rate old + (1 - rate) added, or of the squares of `added`, and
  * out = scale a / (sqrt(squares) + epsilon). `out` may be one of the arrays that are read. */

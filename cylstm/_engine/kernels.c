@@ -36,12 +36,14 @@
 #include "forward.h"
 #include "backward.h"
 #include "gradients.h"
+#include "affine.h"
 
 LSTM_HIDDEN extern const lstm_kernels TABLE;
 const lstm_kernels TABLE = {
     LSTM_TEXT(LSTM_ISA), LANES,           OWN_ROWS,     sizeof(REAL), gates_size,    pack_gates,
     columns_size,        pack_columns,    forward_work, backward_work, gradients_work, forward,
     backward,            weight_gradients, input_gradients, activate_array,
+    pack_matrix,         affine_work,     affine,
 };
 
 #endif

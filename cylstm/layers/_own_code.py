@@ -27,6 +27,7 @@ __all__ = [
     "called_within",
     "computed",
     "differentiated",
+    "is_followed",
     "is_written_as_call",
     "training_of",
 ]
@@ -207,9 +208,7 @@ def called_within(layer: Any, inputs: Any, args: Any, kwargs: dict[str, Any]) ->
     given = {name: _numbers(value) for name, value in given.items()}
     states = given.pop("initial_state", None)
     variables = layer.trainable_weights
-    trace = next(box.trace for box in flat([inputs]) if isinstance(box, _trace.Traced))
-    followed = any(isinstance(b, _trace.Traced) and b.step >= 0 for b in flat([inputs, states]))
-    followed = followed or any(v in trace.variables for v in variables)
+    followed = is_followed([inputs, states], variables)
 
     def step(x: Any, states: Any) -> tuple[Any, Any]:
         more = given if states is None else given | {"initial_state": states}
@@ -224,6 +223,15 @@ def called_within(layer: Any, inputs: Any, args: Any, kwargs: dict[str, Any]) ->
         return outputs, pull
 
     return _trace.record(step, [inputs, states], variables)
+
+
+def is_followed(values: Any, variables: Sequence[Variable]) -> bool:
+    """Whether the trace under way will ask for the gradients of some of these."""
+    trace = _trace.current.get()
+    return trace is not None and (
+        any(isinstance(b, _trace.Traced) and b.step >= 0 for b in flat([values]))
+        or any(v in trace.variables for v in variables)
+    )
 
 
 def _cast(inputs: Any, dtype: np.dtype) -> Any:

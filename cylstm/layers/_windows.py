@@ -80,6 +80,10 @@ class Windows:
         missing = max(last_start + self.span - timesteps, 0)
         return missing // 2, missing - missing // 2
 
+    def for_core(self, timesteps: int, count: int) -> tuple[int, int, int, int]:
+        """The windows as `_core.Affine` takes them."""
+        return count, self.stride, self.dilation, self.margins(timesteps)[0]
+
     def padded(self, x: np.ndarray, value: float = 0.0) -> np.ndarray:
         """The sequences (batch, timesteps, features) with their margins; x itself without."""
         before, after = self.margins(x.shape[1])

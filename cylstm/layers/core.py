@@ -15,6 +15,7 @@ from cylstm import (
     regularizers,
 )
 from cylstm._numbers import real
+from cylstm.layers import _engines
 from cylstm.layers._options import (
     Constrain,
     DenseOptions,
@@ -23,9 +24,10 @@ from cylstm.layers._options import (
     Penalize,
     WeightedOptions,
 )
+from cylstm.layers._products import Product
 from cylstm.layers.differentiable import Backward, Differentiable, Pulled
 from cylstm.layers.input_spec import InputSpec
-from cylstm.layers.streams import DenseStream
+from cylstm.layers.streams import ActivationStream, DenseStream, FrameStream, Streaming
 from cylstm.variables import Variable
 
 __all__ = ["Activation", "ActivityRegularization", "Dense", "Masking"]
@@ -115,6 +117,7 @@ class Dense(Differentiable):
         self.bias_regularizer: Penalize = regularizers.get(bias_regularizer)
         self.kernel_constraint: Constrain = constraints.get(kernel_constraint)
         self.bias_constraint: Constrain = constraints.get(bias_constraint)
+        self._product = Product()
         self.supports_masking = True
         self.input_spec: list[InputSpec] = [InputSpec(min_ndim=2)]
 
@@ -143,11 +146,11 @@ class Dense(Differentiable):
         self.input_spec = [InputSpec(min_ndim=2, axes={-1: input_dim})]
         self.built = True
 
-    def stream(self, batch_size: int = 1) -> DenseStream:
+    def stream(self, batch_size: int = 1) -> DenseStream | FrameStream:
         """See `Layer.stream`."""
         self._check_stream(batch_size)
-        bias = None if self.bias is None else self.bias.value
-        return DenseStream(self.kernel.value, bias, self.activation, batch_size)
+        stream = self._product.stream(self, (batch_size, self.kernel.shape[0]))
+        return FrameStream(self) if stream is None else stream
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """(batch, ..., units)."""
@@ -158,20 +161,14 @@ class Dense(Differentiable):
         self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
     ) -> tuple[np.ndarray, Backward | None]:
         """See `Differentiable.forward`: one matrix product for all axes but the last."""
-        kernel, activation = self.kernel.value, self.activation
-        rows = inputs.reshape(-1, len(kernel))
-        z = rows @ kernel
-        if self.bias is not None:
-            z += self.bias.value
-        shape = (*inputs.shape[:-1], self.units)
-        outputs = activations.evaluate(activation, z.reshape(shape))
+        z, outputs = self._product(self, inputs, keep=keep)
         if not keep:
             return outputs, None
-        product = activations.vjp(activation)
+        product, kernel = activations.vjp(self.activation), self.kernel.value
 
         def backward(d_outputs: np.ndarray) -> Pulled:
-            dz = product(z.reshape(shape), outputs, d_outputs).reshape(z.shape)
-            of_weights = {self.kernel: rows.T @ dz}
+            dz = product(z, outputs, d_outputs).reshape(-1, self.units)
+            of_weights = {self.kernel: inputs.reshape(-1, len(kernel)).T @ dz}
             if self.bias is not None:
                 of_weights[self.bias] = dz.sum(axis=0)
             return (dz @ kernel.T).reshape(inputs.shape), of_weights
@@ -214,6 +211,14 @@ class Activation(Differentiable):
         super().__init__(**kwargs)
         self.activation: activations.Activation = activations.get(activation)
         self.supports_masking = True
+
+    def stream(self, batch_size: int = 1) -> Streaming:
+        """See `Layer.stream`."""
+        number = _engines.elementwise_number(self.activation)
+        if number is None:
+            return super().stream(batch_size)
+        self._check_stream(batch_size)
+        return ActivationStream(number, self._dtype)
 
     def forward(
         self, inputs: np.ndarray, mask: Any, training: bool, keep: bool

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from cylstm import _checks
+from cylstm import _checks, _trace
 from cylstm.layers._cotangents import checked_cotangents
-from cylstm.layers._own_code import is_written_as_call
+from cylstm.layers._own_code import is_followed, is_written_as_call
 from cylstm.layers.layer import Gradients, Layer
 from cylstm.variables import Variable
 
@@ -81,7 +81,27 @@ class Differentiable(Layer):
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
         """Compute the outputs of a built layer from checked arrays; see calling the layer."""
         self._check_mask(inputs, mask)
+        if _trace.current.get() is not None:  # the `call` of a subclass is being followed
+            return self._step_of_trace(inputs, mask, bool(training))
         return self.forward(inputs, mask, bool(training), keep=False)[0]
+
+    def _step_of_trace(self, inputs: Any, mask: Any, training: bool) -> Any:
+        """The outputs as one step of a trace, with the derivative that `forward` gives."""
+        variables = self.trainable_weights
+        followed = is_followed(inputs, variables)
+
+        def step(inputs: Any, mask: Any) -> tuple[Any, Callable[[Any], Any]]:
+            outputs, backward = self.forward(inputs, mask, training, keep=followed)
+
+            def pull(cotangents: Any) -> tuple[list[Any], list[np.ndarray]]:
+                if backward is None:  # nothing was to be followed
+                    raise ValueError(f"{self.name} kept nothing to go back through.")
+                d_inputs, of_weights = backward(cotangents)
+                return [d_inputs, None], _in_order_of(variables, of_weights)
+
+            return outputs, pull
+
+        return _trace.record(step, [inputs, mask], variables)
 
     def vjp(
         self, inputs: Any, mask: Any = None, training: bool | None = None
@@ -136,9 +156,13 @@ class Differentiable(Layer):
                 raise TypeError(f"{type(self).__name__}.forward returned no backward function.")
             checked = checked_cotangents(self, cotangents if several else [cotangents], shapes)
             d_inputs, of_weights = backward(checked if several else checked[0])
-            d_weights = [
-                of_weights[v] if v in of_weights else np.zeros(v.shape, v.dtype) for v in variables
-            ]
-            return Gradients(d_inputs, None, d_weights)
+            return Gradients(d_inputs, None, _in_order_of(variables, of_weights))
 
         return pullback
+
+
+def _in_order_of(
+    variables: list[Variable], gradients: dict[Variable, np.ndarray]
+) -> list[np.ndarray]:
+    """The gradient of each variable, zeros where there is none."""
+    return [gradients[v] if v in gradients else np.zeros(v.shape, v.dtype) for v in variables]

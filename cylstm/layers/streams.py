@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from cylstm import _checks, _core, _threads, activations
-from cylstm.layers import _engines
+from cylstm import _checks, _core, _threads
 
-__all__ = ["DenseStream", "FrameStream", "LayerStream", "Stream"]
+__all__ = ["ActivationStream", "DenseStream", "FrameStream", "LayerStream", "Stream"]
 
 if TYPE_CHECKING:
     _Stepper = _core.Stepper[np.ndarray]
+    _AffineStepper = _core.AffineStepper[np.ndarray]
 else:
     _Stepper = _core.Stepper
+    _AffineStepper = _core.AffineStepper
 
 
 class Streaming:
@@ -186,6 +187,36 @@ class LayerStream(Streaming):
             return type(self)(self._layer, self._state)
 
 
+class ActivationStream(Streaming):
+    """An activation of single numbers, of one frame after the other.
+
+    Parameters
+    ----------
+    number : int
+        Of `_core.ACTIVATIONS`.
+    dtype : dtype
+        Of the frames.
+    """
+
+    def __init__(self, number: int, dtype: np.dtype) -> None:
+        self._number, self._dtype = number, dtype
+        self.claim = _core.Claim()
+
+    def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
+        x = _checks.as_array(frame, self._dtype, "A frame")
+        y = np.empty_like(x)
+        with self.claim:
+            _core.activate(self._number, x, y)
+        return y
+
+    def _described(self) -> str:
+        return next(name for name, n in _core.ACTIVATIONS.items() if n == self._number)
+
+    def copy(self) -> ActivationStream:
+        """An independent stream."""
+        return type(self)(self._number, self._dtype)
+
+
 class FrameStream(Streaming):
     """A layer whose outputs at a timestep depend on that timestep alone.
 
@@ -203,68 +234,67 @@ class FrameStream(Streaming):
 
     def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
         x = np.asarray(frame)
-        y: np.ndarray = self._layer(x[:, None])[:, 0] if self._has_time else self._layer(x)
+        with self.claim:
+            y: np.ndarray = self._layer(x[:, None])[:, 0] if self._has_time else self._layer(x)
         return y
 
     def _described(self) -> str:
         return repr(self._layer)
 
     def copy(self) -> FrameStream:
-        """The stream itself: it has no state that a copy could have of its own."""
-        return self
+        """A stream with the same weights, for another thread."""
+        return type(self)(self._layer)
 
 
-class DenseStream(Streaming):
-    """A dense layer that is fed a frame at a time, without new arrays.
+class DenseStream(Streaming, _AffineStepper):
+    """A dense layer that is fed a frame at a time, without new arrays; `Dense.stream` makes it.
 
     A call takes a frame, (batch_size, input_dim), and returns a read-only array, (batch_size,
-    units), which the next call overwrites.
+    units), which the next call overwrites. It is for one thread at a time, as `Stream` is.
 
     Parameters
     ----------
-    kernel : ndarray, shape (input_dim, units)
-        Kept, not copied: the values of weights never change.
-    bias : ndarray, shape (units,), or None
-        Likewise.
-    activation : callable
-        Applied to the product.
-    batch_size : int
-        How many sequences go side by side.
+    affine : _core.Affine
+        The weights and the activation.
+    shape : tuple of int
+        The shape of a frame; with windows (batch_size, timesteps, input_dim).
+    windows : tuple, optional
+        Of a convolution: see `_core.Affine`.
+    out : ndarray, optional
+        What calls write, a new array by default.
     """
 
-    def __init__(
-        self, kernel: np.ndarray, bias: np.ndarray | None, activation: Any, batch_size: int
-    ) -> None:
-        self._made_of = kernel, bias, activation, batch_size
-        self._kernel, self._bias, self._activation = kernel, bias, activation
-        self._number = _engines.elementwise_number(activation)
-        self._shape = batch_size, kernel.shape[0]
-        self._buffer = np.empty((batch_size, kernel.shape[1]), kernel.dtype)
-        self._flat = self._buffer.reshape(-1)
-        self._output = self._buffer.view()
-        self._output.flags.writeable = False
-        self.claim: _core.Claim = _core.Claim()
+    _made_of: tuple[_core.Affine, tuple[int, ...], Any]
 
-    def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
-        x = _checks.as_array(frame, self._kernel.dtype, "A frame")
-        if x.shape != self._shape:
+    def __new__(
+        cls,
+        affine: _core.Affine,
+        shape: tuple[int, ...],
+        windows: Any = None,
+        out: np.ndarray | None = None,
+    ) -> Self:
+        if out is None:
+            rows = shape[:-1] if windows is None else (shape[0], windows[0])
+            out = np.empty((*rows, affine.columns), affine.dtype)
+        output = out.view()
+        output.flags.writeable = False
+        stream = super().__new__(cls, affine, shape, windows, out, output, _threads.pool)
+        stream._made_of = affine, shape, windows
+        return stream
+
+    def cast(self, frame: Any) -> np.ndarray:
+        """A frame as an array of the dtype and shape that the core takes."""
+        array = _checks.as_array(frame, self.affine.dtype, "A frame")
+        if array.shape != self.shape:
+            axes = "batch_size, input_dim" if len(self.shape) == 2 else "batch, timesteps, features"
             raise ValueError(
-                f"A frame must have the shape (batch_size, input_dim) = {self._shape}, "
-                f"got {x.shape}."
+                f"A frame must have the shape ({axes}) = {self.shape}, got {array.shape}."
             )
-        with self.claim:
-            np.matmul(x, self._kernel, out=self._buffer)
-            if self._bias is not None:
-                np.add(self._buffer, self._bias, out=self._buffer)
-            if self._number is None:
-                self._buffer[:] = activations.evaluate(self._activation, self._buffer)
-            else:
-                _core.activate(self._number, self._flat, self._flat)
-        return self._output
+        return array
 
     def _described(self) -> str:
-        batch, inputs = self._shape
-        return f"{batch} x {inputs} -> {self._buffer.shape[1]}, {self._buffer.dtype}"
+        sizes = " x ".join(map(str, self.shape))
+        return f"{sizes} -> {self.affine.columns}, {self.affine.dtype}"
 
     def copy(self) -> Self:
         """An independent stream with the same weights."""

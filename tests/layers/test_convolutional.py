@@ -137,3 +137,44 @@ def test_a_pullback_keeps_the_weights_it_was_made_with():
     layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
     np.testing.assert_array_equal(pullback(y).inputs, before.inputs)
     np.testing.assert_array_equal(pullback(y).weights[0], before.weights[0])
+
+
+@pytest.mark.parametrize("activation", ["relu", "softmax", np.tanh])
+@pytest.mark.parametrize(("padding", "strides", "dilation"), [("same", 2, 1), ("causal", 1, 3)])
+def test_prepared_computes_the_layer(padding, strides, dilation, activation):
+    layer = Conv1D(
+        5, 3, strides=strides, padding=padding, dilation_rate=dilation, activation=activation
+    )
+    layer.build((None, None, 4))
+    rng = np.random.default_rng(0)
+    compute = layer.prepared(2, 7)
+    count = layer.compute_output_shape((2, 7, 4))[1]
+    wide = np.zeros((2, count + 1, 5), "float32")
+    into = layer.prepared(2, 7, out=wide[:, 1:])
+    for _ in range(2):
+        x = rng.normal(size=(2, 7, 4)).astype("float32")
+        np.testing.assert_array_equal(compute(x), layer(x))
+        np.testing.assert_array_equal(into(x.astype("float64")), layer(x))
+        np.testing.assert_array_equal(wide[:, 1:], layer(x))
+        np.testing.assert_array_equal(wide[:, 0], 0)
+    expected = layer(x)
+    layer.set_weights([0 * w for w in layer.get_weights()])
+    np.testing.assert_array_equal(compute(x), expected)
+
+
+def test_prepared_refuses_what_does_not_fit():
+    layer = Conv1D(5, 3)
+    with pytest.raises(ValueError, match="is not built"):
+        layer.prepared(1, 7)
+    layer.build((None, None, 4))
+    with pytest.raises(ValueError, match="windows of 3 timesteps, got an input of 2"):
+        layer.prepared(1, 2)
+    with pytest.raises(ValueError, match="timesteps must be"):
+        layer.prepared(1, 0)
+    wide = np.zeros((1, 10, 5), "float32")
+    for out in (wide[:, :4], np.zeros((1, 5, 5)), wide[:, ::2]):
+        with pytest.raises(ValueError, match=r"out must have the shape \(1, 5, 5\) and the dtype"):
+            layer.prepared(1, 7, out=out)
+    compute = layer.prepared(1, 7)
+    with pytest.raises(ValueError, match=r"\(1, 7, 4\), got|expected"):
+        compute(np.zeros((1, 6, 3)))

@@ -36,6 +36,7 @@ from cylstm.layers import (
     Dense,
     DenseStream,
     Embedding,
+    FrameStream,
     Gradients,
     Lambda,
     Layer,
@@ -89,9 +90,9 @@ assert_type(dense.units, int)
 assert_type(dense.use_bias, bool)
 assert_type(dense.kernel, Variable)
 assert_type(dense.bias, Variable | None)
-assert_type(dense.stream(3), DenseStream)
+assert_type(dense.stream(3), DenseStream | FrameStream)
 assert_type(dense.stream(3)(x[:, 0]), np.ndarray)
-assert_type(dense.stream(3).copy(), DenseStream)
+assert_type(dense.stream(3).copy(), DenseStream | FrameStream)
 
 gradients: Gradients = lstm.vjp(x)[1](x)
 assert_type(gradients.weights, list[np.ndarray])
