@@ -1,11 +1,14 @@
 """The tests, run with an installed wheel, in an empty folder, by several Pythons.
 
-    python tools/try_wheel.py WHEEL [PYTHON ...] [--oldest] [-- ARGUMENTS OF PYTEST]
+    python tools/try_wheel.py WHEEL [PYTHON ...] [--oldest] [--without NAME] [-- PYTEST'S]
 
 Each interpreter gets an environment of its own with the wheel, the newest releases that it needs,
 and what the tests need. With --oldest these are the oldest releases that pyproject.toml allows,
 which there are wheels of for the first of `SUPPORTED`. Without names, all Pythons of `SUPPORTED` on
 the PATH are taken. The tests are those of the checkout, in a copy without anything compiled.
+
+--without leaves out what the tests need and a Python or NumPy is too new or too old for: pyfive,
+which needs NumPy 2 and wheels of numcodecs. Then name tests that do without.
 """
 
 from __future__ import annotations
@@ -54,15 +57,24 @@ def oldest(pyproject: str) -> list[str]:
     return [f"{found[1]}=={found[2]}.*" for found in floors if found]
 
 
-def test(python: str, wheel: Path, pinned: Sequence[str], arguments: Sequence[str]) -> int:
-    """Install a wheel and run pytest; its exit status."""
+def needed_by_tests(pyproject: str, without: Sequence[str]) -> list[str]:
+    """The requirements of the extra `test`, but for some by name."""
+    extra = tomllib.loads(pyproject)["project"]["optional-dependencies"]["test"]
+    names = [re.split(r"[^\w-]", requirement)[0] for requirement in extra]
+    if not set(without) <= set(names):
+        raise ValueError(f"the tests need {names}; {list(without)} should be some of them")
+    return [r for r, name in zip(extra, names, strict=True) if name not in without]
+
+
+def test(python: str, wheel: Path, needed: Sequence[str], arguments: Sequence[str]) -> int:
+    """Install a wheel and what is needed, and run pytest; its exit status."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
         environment["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
         subprocess.run([python, "-m", "venv", folder / "venv"], check=True)
         own = str(folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python")
-        install = [own, "-m", "pip", "install", "--quiet", f"{wheel.resolve()}[test]", *pinned]
+        install = [own, "-m", "pip", "install", "--quiet", str(wheel.resolve()), *needed]
         subprocess.run(install, check=True, env=environment)
         copy, empty = folder / "checkout", folder / "empty"
         shutil.copytree(CHECKOUT, copy, ignore=NOT_COPIED)
@@ -81,6 +93,7 @@ def main() -> int:
     parser.add_argument("wheel", type=Path)
     parser.add_argument("pythons", nargs="*", help="commands or paths of interpreters")
     parser.add_argument("--oldest", action="store_true", help="the oldest NumPy and SciPy")
+    parser.add_argument("--without", action="append", default=[], metavar="NAME")
     own, arguments = sys.argv[1:], []
     if "--" in own:
         own, arguments = own[: own.index("--")], own[own.index("--") + 1 :]
@@ -91,8 +104,8 @@ def main() -> int:
     if not pythons or not all(map(runs, pythons)):
         parser.error(f"no working Python: {', '.join(p for p in pythons if not runs(p)) or 'none'}")
     text = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
-    pinned = oldest(text) if given.oldest else []
-    failed = [p for p in pythons if test(p, given.wheel, pinned, arguments)]
+    needed = needed_by_tests(text, given.without) + (oldest(text) if given.oldest else [])
+    failed = [p for p in pythons if test(p, given.wheel, needed, arguments)]
     print(f"{len(pythons) - len(failed)} of {len(pythons)} Pythons pass")
     return int(bool(failed))
 

@@ -106,6 +106,14 @@ def test_the_oldest_releases_are_those_that_are_allowed():
     assert {"numpy==1.26.*", "scipy==1.11.*"} <= set(pinned)
 
 
+def test_what_the_tests_need_can_be_left_out_by_name():
+    text = '[project.optional-dependencies]\ntest = ["one-more>=2", "pyfive>=1.3,<1.4"]'
+    assert try_wheel.needed_by_tests(text, []) == ["one-more>=2", "pyfive>=1.3,<1.4"]
+    assert try_wheel.needed_by_tests(text, ["pyfive"]) == ["one-more>=2"]
+    with pytest.raises(ValueError, match="other"):
+        try_wheel.needed_by_tests(text, ["other"])
+
+
 def test_pythons_that_run(tmp_path):
     assert try_wheel.runs(sys.executable)
     assert not try_wheel.runs(str(tmp_path / "python3.11"))
