@@ -63,9 +63,9 @@ LOCAL void affine_rows(const lstm_affine *call, int activation, int64_t n, const
                     start[r] = k ? out[i + r] : (const REAL *)call->bias + v * LANES;
                 }
                 operand part = {at, depth - k < together ? depth - k : together,
-                                (const REAL *)call->matrix + (v * depth + k * width) * LANES, 0};
+                                (const REAL *)call->matrix + (v * depth + k * width) * LANES, 0, NULL, 0};
                 product_fn tile = wide ? wide : products[width - 1][rows - 1];
-                tile(&part, 1, start, 0, out + i, 0);
+                tile(&part, 1, 0, start, 0, out + i, 0);
             }
         const int64_t left = call->columns - v * LANES, lanes = taken * width * LANES;
         for (int64_t r = 0; r < n; r++)
