@@ -51,41 +51,63 @@ INLINE vec pull(const int fixed, int activation, vec y, vec d)
     return fixed ? gradient_of(activation, y, d) : any_gradient(activation, y, d);
 }
 
-/* (2) to (4) for n rows and the block of units that starts at `unit`. Gate g of row r stands at
- * z + r row_stride + g gate_stride. */
+/* c' of one row and the block of units that starts at `unit`. Gate g stands at z + g gate_stride. */
+INLINE vec next_cell(const int whole, const int fixed, int activation, int recurrent, int64_t units,
+                     int64_t unit, const forward_row *row, const REAL *z, int64_t gate_stride)
+{
+    const int64_t some = units - unit;
+    const vec i = apply(fixed, recurrent, vec_load(z));
+    const vec f = apply(fixed, recurrent, vec_load(z + gate_stride));
+    const vec g = apply(fixed, activation, vec_load(z + 2 * gate_stride));
+    const vec c = vec_fma(f, vec_load(row->c + unit), i * g);
+    vec_store(row->c + unit, c);
+    if (row->cells)
+        put(row->cells + unit, c, whole, some);
+    if (row->gates) {
+        put(row->gates + unit, i, whole, some);
+        put(row->gates + units + unit, f, whole, some);
+        put(row->gates + 2 * units + unit, g, whole, some);
+    }
+    return c;
+}
+
+/* h' from c' */
+INLINE void next_hidden(const int whole, const int fixed, int activation, int recurrent,
+                        int64_t units, int64_t unit, const forward_row *row, const REAL *z,
+                        int64_t gate_stride, vec c)
+{
+    const int64_t some = units - unit;
+    const vec o = apply(fixed, recurrent, vec_load(z + 3 * gate_stride));
+    const vec h = o * apply(fixed, activation, c);
+    vec_store(row->next_h + unit, h);
+    if (row->output)
+        put(row->output + unit, h, whole, some);
+    if (row->next_hidden)
+        put(row->next_hidden + unit, h, whole, some);
+    if (row->gates)
+        put(row->gates + 3 * units + unit, o, whole, some);
+}
+
+/* (2) to (4) for n rows and a block of units; z of row r stands at z + r row_stride. First c' of all
+ * rows, then h': so that rows do not wait for each other's chains of two activations (batches of 3 and
+ * more: 4 to 5 % less time). One row keeps c' in a register (2 %). */
 INLINE void finish_block(const int whole, const int fixed, int activation, int recurrent,
                          const lstm_call *call, int64_t unit, int64_t n, const forward_row *rows,
                          const REAL *z, int64_t row_stride, int64_t gate_stride)
 {
-    const int64_t units = call->shape.units, some = units - unit;
-    for (int64_t r = 0; r < n; r++, z += row_stride) {
-        const forward_row *row = rows + r;
-        vec i = apply(fixed, recurrent, vec_load(z));
-        vec f = apply(fixed, recurrent, vec_load(z + gate_stride));
-        vec g = apply(fixed, activation, vec_load(z + 2 * gate_stride));
-        vec c = vec_fma(f, vec_load(row->c + unit), i * g);
-        vec_store(row->c + unit, c);
-        if (row->cells)
-            put(row->cells + unit, c, whole, some);
-        if (row->gates) {
-            put(row->gates + unit, i, whole, some);
-            put(row->gates + units + unit, f, whole, some);
-            put(row->gates + 2 * units + unit, g, whole, some);
-        }
+    const int64_t units = call->shape.units;
+    if (n == 1) {
+        const vec c = next_cell(whole, fixed, activation, recurrent, units, unit, rows, z,
+                                gate_stride);
+        next_hidden(whole, fixed, activation, recurrent, units, unit, rows, z, gate_stride, c);
+        return;
     }
-    z -= n * row_stride;
-    for (int64_t r = 0; r < n; r++, z += row_stride) {
-        const forward_row *row = rows + r;
-        vec o = apply(fixed, recurrent, vec_load(z + 3 * gate_stride));
-        vec h = o * apply(fixed, activation, vec_load(row->c + unit));
-        vec_store(row->next_h + unit, h);
-        if (row->output)
-            put(row->output + unit, h, whole, some);
-        if (row->next_hidden)
-            put(row->next_hidden + unit, h, whole, some);
-        if (row->gates)
-            put(row->gates + 3 * units + unit, o, whole, some);
-    }
+    for (int64_t r = 0; r < n; r++)
+        next_cell(whole, fixed, activation, recurrent, units, unit, rows + r, z + r * row_stride,
+                  gate_stride);
+    for (int64_t r = 0; r < n; r++)
+        next_hidden(whole, fixed, activation, recurrent, units, unit, rows + r, z + r * row_stride,
+                    gate_stride, vec_load(rows[r].c + unit));
 }
 
 /* The last block may be of fewer units than a vector has lanes, with its gates `last_stride` apart: what

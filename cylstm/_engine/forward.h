@@ -21,7 +21,7 @@ typedef struct {
     REAL *h[2], *c;            /* (rows, padded) */
     REAL *z;                   /* (ahead * rows, width) */
     REAL *masked_x, *masked_h; /* (G, active rows, D or U): dropout */
-    REAL *tile[MAX_ROWS];      /* z of one tile */
+    REAL *tile[2][MAX_ROWS];   /* z of one tile, and of the last unit block where it waits */
     REAL *now, *room;          /* with a gemm: z of the step, and room for gathered rows */
     forward_row *active;       /* the rows that are not masked in this step ... */
     const REAL **x_rows, **h_rows, **starts; /* ... and their factors and starting values */
@@ -66,9 +66,9 @@ LOCAL void forward_own_layout(forward_run *run, lstm_layout *space)
         TAKE(room, REAL, lstm_plus(lstm_times(listed, shape->inputs),
                                    lstm_times(lstm_plus(rows, 1), shape->units)));
     }
-    TAKE(tile[0], REAL, MAX_ROWS * TILE_STRIDE);
-    for (int r = 1; r < MAX_ROWS; r++)
-        run->tile[r] = run->tile[0] + r * TILE_STRIDE;
+    TAKE(tile[0][0], REAL, 2 * MAX_ROWS * TILE_STRIDE);
+    for (int r = 1; r < 2 * MAX_ROWS; r++)
+        run->tile[r / MAX_ROWS][r % MAX_ROWS] = run->tile[0][0] + r * TILE_STRIDE;
     TAKE(active, forward_row, rows);
     TAKE(x_rows, const REAL *, listed);
     TAKE(h_rows, const REAL *, rows);
@@ -138,15 +138,28 @@ INLINE const REAL *input_row(forward_run *run, int64_t row, int64_t time, int64_
     return copy;
 }
 
-/* The product of one tile and the last unit block, of `some` units, whose vectors are not of one gate: a gated tile takes
- * from the products with each copy what belongs to its gate. */
-LOCAL void products_of_last_block(int64_t rows, const operand *parts, int count, int gated,
-                                  int64_t some, const REAL *const *start, int64_t column,
-                                  REAL *const *out, int64_t out_column)
+/* The product of one tile and the last unit block, of `some` units: few vectors, of several gates. */
+INLINE void products_of_last_block(int64_t rows, const operand *parts, int count, int64_t some,
+                                   const REAL *const *start, int64_t column, REAL *const *out,
+                                   int64_t out_column)
 {
     const int64_t vectors = block_vectors(some, 0);
+    for (int64_t v = 0; v < vectors; v += PANEL) {
+        const int64_t width = vectors - v < PANEL ? vectors - v : PANEL;
+        products[width - 1][rows - 1](parts, count, v / PANEL, start, column + v * LANES, out,
+                                      out_column + v * LANES);
+    }
+}
+
+/* The same for rows with a copy for each gate: of the products with a copy, what belongs to its gate */
+LOCAL void gated_products_of_last_block(int64_t rows, const operand *parts, int count, int64_t some,
+                                        const REAL *const *start, int64_t column, REAL *const *out,
+                                        int64_t out_column)
+{
     REAL sums[MAX_ROWS][BLOCK], *to[MAX_ROWS];
-    for (int gate = 0; gate < (gated ? LSTM_GATES : 1); gate++) {
+    for (int64_t r = 0; r < rows; r++)
+        to[r] = sums[r];
+    for (int gate = 0; gate < LSTM_GATES; gate++) {
         operand at[2];
         const REAL *shifted[2][MAX_ROWS];
         for (int part = 0; part < count; part++) {
@@ -155,14 +168,8 @@ LOCAL void products_of_last_block(int64_t rows, const operand *parts, int count,
             for (int64_t r = 0; r < rows; r++)
                 shifted[part][r] = parts[part].rows[r] + gate * parts[part].gate_stride;
         }
+        products_of_last_block(rows, at, count, some, start, column, to, 0);
         for (int64_t r = 0; r < rows; r++)
-            to[r] = gated ? sums[r] - out_column : out[r];
-        for (int64_t v = 0; v < vectors; v += PANEL) {
-            const int64_t width = vectors - v < PANEL ? vectors - v : PANEL;
-            products[width - 1][rows - 1](at, count, v / PANEL, start, column + v * LANES, to,
-                                          out_column + v * LANES);
-        }
-        for (int64_t r = 0; gated && r < rows; r++)
             memcpy(out[r] + out_column + gate * some, sums[r] + gate * some,
                    (size_t)some * sizeof(REAL));
     }
@@ -174,8 +181,12 @@ INLINE void products_of_unit_block(int64_t rows, const operand *parts, int count
                                    int64_t some, const REAL *const *start, int64_t column,
                                    REAL *const *out, int64_t out_column)
 {
+    if (some < LANES && gated) {
+        gated_products_of_last_block(rows, parts, count, some, start, column, out, out_column);
+        return;
+    }
     if (some < LANES) {
-        products_of_last_block(rows, parts, count, gated, some, start, column, out, out_column);
+        products_of_last_block(rows, parts, count, some, start, column, out, out_column);
         return;
     }
     /* The parts as they stand. A copy would read in vectors what was just written in words: that is not
@@ -344,41 +355,61 @@ INLINE void look_ahead(operand *part, int blocks, int64_t i, int64_t rows, int64
     part->next_step = size * rows / n / part->depth;
 }
 
-/* (1) to (4) for the n active rows of one step and the units of this member. Odd steps go through
- * the unit blocks downwards: what is left of the weights in a cache that they do not fit in is then
- * the first to be read again (batch 1, weights of 1 to 4 MB: 2 to 7 % less time). */
-LOCAL void forward_step(forward_run *run, int64_t n, int downwards, const cell_pair *cell)
+/* (1) for the n active rows, of which this tile takes [i, i + rows), and one unit block. `ahead`: the
+ * distance to the block that is next, where it is to be brought to the L2 cache, or 0. */
+INLINE void forward_products(const forward_run *run, int64_t n, int64_t i, int64_t rows,
+                             int64_t block, int ahead, REAL *const *z)
 {
     const lstm_shape *shape = run->shape;
-    const int64_t inputs = shape->inputs, units = shape->units;
+    const lstm_weights *weights = &run->call->weights;
+    const int64_t inputs = shape->inputs, units = shape->units, some = units - block * LANES;
     const int gated_x = shape->input_groups > 1, gated_h = shape->recurrent_groups > 1;
-    const REAL *kernel = run->call->weights.kernel, *recurrent = run->call->weights.recurrent;
+    operand parts[2] = {{run->x_rows + i, inputs,
+                         (const REAL *)weights->kernel + block * BLOCK * inputs,
+                         gated_x ? run->rows * inputs : 0, NULL, 0},
+                        {run->h_rows + i, units,
+                         (const REAL *)weights->recurrent + block * BLOCK * units,
+                         gated_h ? run->rows * units : 0, NULL, 0}};
+    if (ahead)
+        for (int part = 0; part < 2; part++)
+            look_ahead(&parts[part], ahead, i, rows, n);
+    if (run->ahead)
+        products_of_unit_block(rows, parts + 1, 1, gated_h, some, run->starts + i, block * BLOCK, z,
+                               0);
+    else
+        products_of_unit_block(rows, parts, 2, gated_x || gated_h, some, run->starts + i,
+                               block * BLOCK, z, 0);
+}
+
+/* (1) to (4) for the n active rows of one step and the units of this member. Odd steps go through
+ * the unit blocks downwards: what is left of the weights in a cache that they do not fit in is then
+ * the first to be read again (batch 1, weights of 1 to 4 MB: 2 to 7 % less time). Where a last block
+ * has its gates close together, they are not read as they were written, which takes some 20
+ * nanoseconds: with few rows it is computed first, and finished last. */
+LOCAL void forward_step(forward_run *run, int64_t n, int downwards, const cell_pair *cell)
+{
+    const int64_t inputs = run->shape->inputs, units = run->shape->units, last = run->end - 1;
     const int large = PANEL == 2 && n > 3 * MAX_ROWS &&
                       (inputs + units) * units * LSTM_GATES * (int64_t)sizeof(REAL) > LARGE;
+    const int waits = n > 0 && n <= MAX_ROWS && units < run->end * LANES;
+    if (waits)
+        forward_products(run, n, 0, n, last, 0, run->tile[1]);
     for (int64_t done = 0; done < run->end - run->begin; done++) {
-        const int64_t block = downwards ? run->end - 1 - done : run->begin + done;
-        const int64_t some = units - block * LANES;
+        const int64_t block = downwards ? last - done : run->begin + done;
+        const int ahead = !large || done == last - run->begin ? 0 : downwards ? -1 : 1;
+        if (waits && block == last)
+            continue;
         for (int64_t i = 0, rows; i < n; i += rows) {
             rows = block_tile_rows(n - i);
-            operand parts[2] = {{run->x_rows + i, inputs, kernel + block * BLOCK * inputs,
-                                 gated_x ? run->rows * inputs : 0, NULL, 0},
-                                {run->h_rows + i, units, recurrent + block * BLOCK * units,
-                                 gated_h ? run->rows * units : 0, NULL, 0}};
-            if (large && done + 1 < run->end - run->begin)
-                for (int part = 0; part < 2; part++)
-                    look_ahead(&parts[part], downwards ? -1 : 1, i, rows, n);
             if (run->arrays->gates)
                 for (int64_t r = i; r < i + rows; r++)
                     prefetch_caches(&run->active[r], units, block * LANES);
-            if (run->ahead)
-                products_of_unit_block(rows, parts + 1, 1, gated_h, some, run->starts + i,
-                                       block * BLOCK, run->tile, 0);
-            else
-                products_of_unit_block(rows, parts, 2, gated_x || gated_h, some, run->starts + i,
-                                       block * BLOCK, run->tile, 0);
-            cell->tile(run->call, block * LANES, rows, run->active + i, run->tile[0]);
+            forward_products(run, n, i, rows, block, ahead, run->tile[0]);
+            cell->tile(run->call, block * LANES, rows, run->active + i, run->tile[0][0]);
         }
     }
+    if (waits)
+        cell->tile(run->call, last * LANES, n, run->active, run->tile[1][0]);
 }
 
 /* The same with a gemm: all units at once, after the input products */

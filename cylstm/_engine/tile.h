@@ -24,7 +24,7 @@ typedef struct {
 } operand;
 
 /* out[r][column] = start[r][column] + sum over parts, k of part.rows[r][k] * panel[k][column], with
- * the panel of each part that is `after` panels after the one it names.
+ * the panel of each part that is `after` panels after the one it names (of its unit block).
  *
  * A tile of `rows` x (`panels` * `width`) vectors stays in registers over all parts. The loop over
  * k reads `width` contiguous vectors of weights and broadcasts one number a row. Measured: 6 x 4
@@ -45,7 +45,8 @@ INLINE void product(const int rows, const int width, const int panels, const int
     for (int part = 0; part < count; part++) {
         const int64_t depth = parts[part].depth, gate_stride = gated ? parts[part].gate_stride : 0;
         const int64_t next_panel = depth * width * LANES;
-        const REAL *weights = parts[part].panel + after * depth * PANEL * LANES, *a[MAX_ROWS];
+        const int64_t skipped = PANELS_OF_BLOCK > 1 ? after * depth * PANEL * LANES : 0;
+        const REAL *weights = parts[part].panel + skipped, *a[MAX_ROWS];
         const char *next = parts[part].next;
         const int64_t next_step = parts[part].next_step;
         LSTM_UNROLL
