@@ -69,7 +69,13 @@ if TYPE_CHECKING:
     )
     from cylstm.layers.rnn import RNN
     from cylstm.layers.serialization import deserialize, serialize
-    from cylstm.layers.streams import DenseStream, FrameStream, LayerStream, Stream
+    from cylstm.layers.streams import (
+        ActivationStream,
+        DenseStream,
+        FrameStream,
+        LayerStream,
+        Stream,
+    )
     from cylstm.layers.wrappers import TimeDistributed, Wrapper
 else:
     # The classes that configs name; `deserialize` knows them by these names only.
@@ -103,7 +109,7 @@ else:
         "pooling": "AvgPool1D GlobalAvgPool1D GlobalMaxPool1D MaxPool1D",
         "recurrent": "Recurrent",
         "serialization": "deserialize serialize",
-        "streams": "DenseStream FrameStream LayerStream Stream",
+        "streams": "ActivationStream DenseStream FrameStream LayerStream Stream",
         "wrappers": "Wrapper",
     }
     _layer_names.LAYERS.add(__name__, _CLASSES)
@@ -114,6 +120,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Activation",
+    "ActivationStream",
     "ActivityRegularization",
     "Add",
     "AlphaDropout",
