@@ -17,11 +17,21 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["cache_level", "cpus_for", "describe", "measure"]
+__all__ = ["TARGETS", "cache_level", "cpus_for", "describe", "measure"]
 
 SOURCE = Path(__file__).with_name("peak.c")
 FLAGS = ["-O3", "-ffp-contract=fast", "-shared", "-fPIC"]
-TARGETS = ("-march=native", "-mcpu=native")
+NATIVE = ("-march=native", "-mcpu=native")
+TARGETS = {
+    "generic": ("-march=x86-64",),
+    "avx2": ("-march=x86-64-v3",),
+    "avx512": ("-march=x86-64-v4",),
+}
+"""What peak.c is compiled for, by the name that cylstm gives to the instruction set."""
+
+BLAS_CORES = {"generic": "Nehalem", "avx2": "Haswell", "avx512": "SkylakeX"}
+"""The OPENBLAS_CORETYPE that holds NumPy's BLAS, which stands in where there is no compiler."""
+
 DEFAULT_CACHES = {"L1": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}
 SECONDS, BEST_OF = 0.03, 5
 
@@ -113,7 +123,7 @@ def cache_level(size: int, threads: int, sizes: dict[str, int]) -> str:
     return "L3" if size <= sizes["L3"] else "memory"
 
 
-def measure(threads: list[int], dtypes: list[str]) -> dict[str, Any]:
+def measure(threads: list[int], dtypes: list[str], isa: str | None = None) -> dict[str, Any]:
     """Measure the peaks; to be run while nothing else runs, with BLAS held to one thread.
 
     Parameters
@@ -122,6 +132,8 @@ def measure(threads: list[int], dtypes: list[str]) -> dict[str, Any]:
         The numbers of threads to measure with.
     dtypes : list of str
         For the rates of multiply-adds.
+    isa : str, optional
+        One of `TARGETS`: what can be done with these instructions; by default with all there are.
 
     Returns
     -------
@@ -131,7 +143,7 @@ def measure(threads: list[int], dtypes: list[str]) -> dict[str, Any]:
         "memory" to bytes per second, all threads together.
     """
     with tempfile.TemporaryDirectory() as folder:
-        kernels, how = _compiled(Path(folder))
+        kernels, how = _compiled(Path(folder), isa)
         kernels = kernels or _NumpyKernels()
         sizes = caches()
         flops = {
@@ -158,13 +170,13 @@ def _working_sets(sizes: dict[str, int], threads: int) -> dict[str, int]:
     }
 
 
-def _compiled(folder: Path) -> tuple[Any, str]:
+def _compiled(folder: Path, isa: str | None = None) -> tuple[Any, str]:
     """The kernels of peak.c, and the command that made them; or None, and what is used instead."""
     names = [os.environ.get("CC", ""), "cc", "gcc", "clang"]
     compiler = next((path for name in names if name and (path := shutil.which(name))), None)
     library = folder / "peak.so"
     if compiler is not None and os.name == "posix":
-        for target in TARGETS:
+        for target in NATIVE if isa is None else TARGETS[isa]:
             command = [compiler, *FLAGS, target, str(SOURCE), "-o", str(library)]
             if subprocess.run(command, capture_output=True, check=False).returncode == 0:
                 name = f"{Path(compiler).name} {' '.join([*FLAGS[:2], target])}"

@@ -2,8 +2,9 @@
 
 A report is a dict as it stands in the JSON file: ``date``, ``command``, ``machine``
 (`bench.machine.describe`), ``peaks`` (`bench.machine.measure`), ``settings``, ``peers`` (by
-number of threads and name: versions, memory when idle), ``missing`` (peers that are not
-installed) and ``rows``, each a case (mode, shape, dtype, ragged), ``threads``, ``flops``,
+number of threads and name: versions, instruction set, memory when idle), ``isa`` (what the CPU
+has, what was asked for, whether peers are held to it; not in older files), ``missing`` (peers that
+are not installed) and ``rows``, each a case (mode, shape, dtype, ragged), ``threads``, ``flops``,
 ``streamed_bytes`` and ``found``, what `bench.runner.time_case` returned.
 """
 
@@ -172,6 +173,7 @@ def _heading(report: dict[str, Any]) -> str:
         f"- {report['date']}, `{report['command']}`",
         f"- {machine['cpu']}, {machine['cpus']} CPUs; {machine['system']}; Python "
         f"{machine['python']}{busy}",
+        *_isa_lines(report),
         *_peak_lines(report["peaks"]),
         *_peer_lines(report["peers"]),
         f"- median of {settings['rounds']} rounds ± half the distance of their quartiles, in "
@@ -182,6 +184,17 @@ def _heading(report: dict[str, Any]) -> str:
     if report["missing"]:
         lines.append(f"- not installed: {', '.join(report['missing'])}")
     return "\n".join(lines)
+
+
+def _isa_lines(report: dict[str, Any]) -> list[str]:
+    """What cylstm ran, as it tells, what the CPU has, and whether peers were held to it."""
+    if "isa" not in report:
+        return []
+    told = dict.fromkeys(of.get(OURS, {}).get("isa") for of in report["peers"].values())
+    ran = ", ".join(name for name in told if name is not None) or "unknown"
+    has = ", ".join(report["isa"]["available"]) or "unknown"
+    held = f"; all held to {report['isa']['asked']}" if report["isa"]["held"] else ""
+    return [f"- instruction set: cylstm ran **{ran}**; this CPU has {has}{held}"]
 
 
 def _peak_lines(peaks: dict[str, Any] | None) -> list[str]:
@@ -203,8 +216,12 @@ def _peer_lines(peers: dict[str, dict[str, Any]]) -> list[str]:
         if "failed" in entry:
             lines.append(f"- {name} cannot be loaded: {entry['failed']}")
             continue
+        if "left_out" in entry:
+            lines.append(f"- {name} is left out, as it cannot be held: {entry['left_out']}")
+            continue
         versions = ", ".join(f"{package} {number}" for package, number in entry["versions"].items())
-        lines.append(f"- {name}: {versions}; {_megabytes(entry['memory'])} MB when loaded")
+        told = f"; it tells {entry['isa']}" if entry.get("isa") and name != OURS else ""
+        lines.append(f"- {name}: {versions}; {_megabytes(entry['memory'])} MB when loaded{told}")
     return lines
 
 

@@ -85,6 +85,8 @@ class PeerProcess:
         How many it may use.
     cpus : list of int
         Where it may run; empty where that cannot be chosen.
+    isa : str, optional
+        What it is held to, see `Peer.held_to`; by default it runs what it likes best.
     timeout : float
         After how many seconds without an answer it is given up and ended.
     """
@@ -92,6 +94,7 @@ class PeerProcess:
     name: str
     threads: int
     cpus: list[int]
+    isa: str | None = None
     timeout: float = 900.0
     description: dict[str, Any] = field(default_factory=dict, init=False)
     _process: Any = field(default=None, init=False)
@@ -102,15 +105,19 @@ class PeerProcess:
 
         Raises
         ------
+        Unsupported
+            If it cannot be held to the instruction set.
         PeerFailed
             If it cannot be loaded.
         """
         self.close()
+        peer = peers.load(self.name)
+        variables = thread_environment(self.threads) | peer.environment(self.threads)
+        if self.isa is not None:
+            variables |= peer.held_to(self.isa)
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         arguments = (self.name, self.threads, self.cpus, theirs)
-        variables = thread_environment(self.threads)
-        variables |= peers.load(self.name).environment(self.threads)
         with environment(variables):
             self._process = context.Process(target=serve, args=arguments, daemon=True)
             self._process.start()

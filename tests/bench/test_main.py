@@ -17,7 +17,7 @@ TINY = ["--shapes", "2,3,3,4", "1,1,3,4", "--quick", "--rounds", "2", "--peers",
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
-    monkeypatch.setattr(command, "peaks", lambda threads, dtypes: None)
+    monkeypatch.setattr(command, "peaks", lambda threads, dtypes, isa: None)
 
 
 def test_a_run_and_its_files(tmp_path, capsys):
