@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["TARGETS", "cache_level", "cpus_for", "describe", "measure"]
+__all__ = ["TARGETS", "cache_level", "compiler", "cpus_for", "describe", "measure"]
 
 SOURCE = Path(__file__).with_name("peak.c")
 FLAGS = ["-O3", "-ffp-contract=fast", "-shared", "-fPIC"]
@@ -170,16 +170,21 @@ def _working_sets(sizes: dict[str, int], threads: int) -> dict[str, int]:
     }
 
 
+def compiler() -> str | None:
+    """The path of a C compiler; None if there is none."""
+    names = [os.environ.get("CC", ""), "cc", "gcc", "clang"]
+    return next((path for name in names if name and (path := shutil.which(name))), None)
+
+
 def _compiled(folder: Path, isa: str | None = None) -> tuple[Any, str]:
     """The kernels of peak.c, and the command that made them; or None, and what is used instead."""
-    names = [os.environ.get("CC", ""), "cc", "gcc", "clang"]
-    compiler = next((path for name in names if name and (path := shutil.which(name))), None)
+    found = compiler()
     library = folder / "peak.so"
-    if compiler is not None and os.name == "posix":
+    if found is not None and os.name == "posix":
         for target in NATIVE if isa is None else TARGETS[isa]:
-            command = [compiler, *FLAGS, target, str(SOURCE), "-o", str(library)]
+            command = [found, *FLAGS, target, str(SOURCE), "-o", str(library)]
             if subprocess.run(command, capture_output=True, check=False).returncode == 0:
-                name = f"{Path(compiler).name} {' '.join([*FLAGS[:2], target])}"
+                name = f"{Path(found).name} {' '.join([*FLAGS[:2], target])}"
                 return _CompiledKernels(ctypes.CDLL(str(library))), f"vector loops in C, {name}"
     return None, "products and sums of NumPy's BLAS, as no C compiler is there: lower bounds"
 

@@ -28,6 +28,7 @@ STYLES = {
     "openvino": ("#009E73", "^"),
     "jax": ("#E69F00", "D"),
     "keras": ("#CC79A7", "v"),
+    "libxsmm": ("#56B4E9", "P"),
 }
 
 Row = dict[str, Any]

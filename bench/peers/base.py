@@ -46,11 +46,14 @@ class Peer:
     ----------
     modules : tuple of str
         What must be importable.
+    headers : tuple of str
+        The headers in C of a library that is used through a driver, see `bench.peers.native`.
     distributions : tuple of str
         The packages whose versions are reported.
     """
 
     modules: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
     distributions: tuple[str, ...] = ()
 
     def environment(self, threads: int) -> dict[str, str]:
