@@ -29,6 +29,7 @@ STYLES = {
     "jax": ("#E69F00", "D"),
     "keras": ("#CC79A7", "v"),
     "libxsmm": ("#56B4E9", "P"),
+    "onednn": ("#000000", "X"),
 }
 
 Row = dict[str, Any]

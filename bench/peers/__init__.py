@@ -19,6 +19,7 @@ CLASSES = {
     "jax": "Jax",
     "keras": "Keras",
     "libxsmm": "Libxsmm",
+    "onednn": "OneDnn",
 }
 """The name of a peer and its file, and the class. The first is what others are compared to."""
 
