@@ -205,14 +205,18 @@ def instruction_set(asked: str | None) -> dict[str, Any]:
 
 
 def peaks(threads: list[int], dtypes: list[str], isa: str | None) -> dict[str, Any]:
-    """What the machine can do, measured in a process whose BLAS has one thread."""
+    """What the machine can do."""
+    with measuring(isa) as pool:
+        return dict(pool.apply(machine.measure, (threads, dtypes, isa)))
+
+
+def measuring(isa: str | None) -> Any:
+    """A process for measurements of the machine, whose BLAS has one thread and is held."""
     variables = thread_environment(1)
     if isa is not None:
         variables["OPENBLAS_CORETYPE"] = machine.BLAS_CORES[isa]
     with environment(variables):
-        pool = multiprocessing.get_context("spawn").Pool(1)
-    with pool:
-        return pool.apply(machine.measure, (threads, dtypes, isa))
+        return multiprocessing.get_context("spawn").Pool(1)
 
 
 def time_cases(
@@ -221,6 +225,7 @@ def time_cases(
     """Start the peers with that many threads, and add the row of each case to the result."""
     described, isa = result["peers"].setdefault(str(threads), {}), result["isa"]
     with ExitStack() as stack:
+        pool = stack.enter_context(measuring(isa["asked"])) if result["peaks"] else None
         workers = {}
         for name in names:
             # cylstm is told in any case: CYLSTM_ISA may be set to something else.
@@ -240,9 +245,21 @@ def time_cases(
             described[name] = worker.description
             workers[name] = worker
         for number, case in enumerate(cases, 1):
-            row = report.make_row(case, threads, time_case(case, workers, settings))
+            rates: list[float] = []
+            found = time_case(case, workers, settings, peak_meter(pool, case, threads, isa, rates))
+            row = report.make_row(case, threads, found, rates)
             result["rows"].append(row)
             say(f"{number}/{len(cases)}, {threads} thread(s): {case}: {report.one_line(row)}")
+
+
+def peak_meter(
+    pool: Any, case: Case, threads: int, isa: dict[str, Any], rates: list[float]
+) -> Callable[[], None] | None:
+    """What adds the peak at this moment to the rates; None where peaks are not measured."""
+    if pool is None:
+        return None
+    arguments = (threads, case.dtype, isa["asked"])
+    return lambda: rates.append(pool.apply(machine.rate_now, arguments))
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["TARGETS", "cache_level", "compiler", "cpus_for", "describe", "measure"]
+__all__ = ["TARGETS", "cache_level", "compiler", "cpus_for", "describe", "measure", "rate_now"]
 
 SOURCE = Path(__file__).with_name("peak.c")
 FLAGS = ["-O3", "-ffp-contract=fast", "-shared", "-fPIC"]
@@ -142,22 +143,34 @@ def measure(threads: list[int], dtypes: list[str], isa: str | None = None) -> di
         to operations per second; ``bytes``: from the number of threads and "L1", "L2", "L3" or
         "memory" to bytes per second, all threads together.
     """
+    kernels, how = _kernels(isa)
+    sizes = caches()
+    flops = {
+        dtype: {str(n): _rate(n, kernels.multiply_add(dtype)) for n in threads} for dtype in dtypes
+    }
+    read = {
+        str(n): {
+            level: _rate(n, kernels.read(size)) for level, size in _working_sets(sizes, n).items()
+        }
+        for n in threads
+    }
+    return {"how": how, "flops": flops, "bytes": read}
+
+
+def rate_now(threads: int, dtype: str, isa: str | None = None) -> float:
+    """The multiply-adds per second, times two, at this moment: clocks and neighbours change it."""
+    kernels, _ = _kernels_kept(isa)
+    return _rate(threads, kernels.multiply_add(dtype), best_of=2)
+
+
+def _kernels(isa: str | None) -> tuple[Any, str]:
+    """Kernels to be timed, and what they are."""
     with tempfile.TemporaryDirectory() as folder:
         kernels, how = _compiled(Path(folder), isa)
-        kernels = kernels or _NumpyKernels()
-        sizes = caches()
-        flops = {
-            dtype: {str(n): _rate(n, kernels.multiply_add(dtype)) for n in threads}
-            for dtype in dtypes
-        }
-        read = {
-            str(n): {
-                level: _rate(n, kernels.read(size))
-                for level, size in _working_sets(sizes, n).items()
-            }
-            for n in threads
-        }
-    return {"how": how, "flops": flops, "bytes": read}
+    return kernels or _NumpyKernels(), how
+
+
+_kernels_kept = cache(_kernels)
 
 
 def _working_sets(sizes: dict[str, int], threads: int) -> dict[str, int]:
@@ -241,7 +254,11 @@ def aligned_ones(size: int) -> np.ndarray:
     return memory[start : start + count]
 
 
-def _rate(threads: int, make: Callable[[], tuple[Callable[[int], Any], float]]) -> float:
+def _rate(
+    threads: int,
+    make: Callable[[], tuple[Callable[[int], Any], float]],
+    best_of: int | None = None,
+) -> float:
     """Work per second of some threads, each with a kernel and a CPU of its own: best of few."""
     cpus: list[Any] = cpus_for(threads) or [None] * threads
     barrier = threading.Barrier(threads, timeout=60)
@@ -252,7 +269,7 @@ def _rate(threads: int, make: Callable[[], tuple[Callable[[int], Any], float]]) 
         kernel, amount = make()
         repeats = _repeats(kernel)
         rates = []
-        for _ in range(BEST_OF):
+        for _ in range(best_of or BEST_OF):
             barrier.wait()
             start = time.perf_counter()
             kernel(repeats)

@@ -5,7 +5,7 @@ A report is a dict as it stands in the JSON file: ``date``, ``command``, ``machi
 number of threads and name: versions, instruction set, memory when idle), ``isa`` (what the CPU
 has, what was asked for, whether peers are held to it; not in older files), ``missing`` (peers that
 are not installed) and ``rows``, each a case (mode, shape, dtype, ragged), ``threads``, ``flops``,
-``streamed_bytes`` and ``found``, what `bench.runner.time_case` returned.
+``streamed_bytes``, ``peak`` and ``found``, what `bench.runner.time_case` returned.
 """
 
 from __future__ import annotations
@@ -35,8 +35,11 @@ STYLES = {
 Row = dict[str, Any]
 
 
-def make_row(case: Case, threads: int, found: dict[str, dict[str, Any]]) -> Row:
-    """A row of the report."""
+def make_row(
+    case: Case, threads: int, found: dict[str, dict[str, Any]], peaks: Iterable[float] = ()
+) -> Row:
+    """A row of the report; the peaks are those that were measured in its rounds."""
+    rates = list(peaks)
     return {
         "mode": case.mode,
         "shape": str(case.shape),
@@ -45,6 +48,7 @@ def make_row(case: Case, threads: int, found: dict[str, dict[str, Any]]) -> Row:
         "threads": threads,
         "flops": case.flops,
         "streamed_bytes": case.streamed_bytes,
+        "peak": statistics.median(rates) if rates else None,
         "found": found,
     }
 
@@ -80,11 +84,11 @@ def geometric_mean(ratios: Iterable[float | None]) -> float | None:
 
 
 def peak_share(row: Row, peaks: dict[str, Any] | None) -> float | None:
-    """The floating-point operations of cylstm to those of the measured peak."""
+    """The operations of cylstm to the peak: that of the same rounds, or else the one before all."""
     ours = row["found"].get(OURS, {})
     if peaks is None or not _timed(ours):
         return None
-    peak = peaks["flops"][row["dtype"]][str(row["threads"])]
+    peak = row.get("peak") or peaks["flops"][row["dtype"]][str(row["threads"])]
     return float(row["flops"] / ours["seconds"] / peak)
 
 

@@ -195,6 +195,7 @@ def time_case(
     case: Case,
     workers: Mapping[str, Worker],
     settings: Settings,
+    each_round: Callable[[], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, dict[str, Any]]:
     """Time a case on all workers.
@@ -208,6 +209,8 @@ def time_case(
         those of the others are compared to; one that disagrees is not timed.
     settings : Settings
         How long and how often.
+    each_round : callable, optional
+        Has a turn of its own in every round, after the workers.
     sleep : callable
         How to pause.
 
@@ -230,6 +233,9 @@ def time_case(
             if attempts.lives(name):
                 sleep(settings.settle_seconds)
                 rounds[name] += attempts.call_one(name, "measure")
+        if each_round is not None:
+            sleep(settings.settle_seconds)
+            each_round()
     memory = attempts.call("finish")
     for name, entry in found.items():
         if attempts.lives(name):

@@ -139,7 +139,7 @@ def test_peers_are_held_to_less_than_the_best_only(monkeypatch, capsys, options,
     monkeypatch.setattr(command, "PeerProcess", Fake)
     monkeypatch.setattr(command, "peaks", lambda threads, dtypes, isa: None)
     monkeypatch.setattr(command.peers, "missing", lambda peer: [])
-    monkeypatch.setattr(command, "time_case", lambda case, workers, settings: {})
+    monkeypatch.setattr(command, "time_case", lambda case, workers, settings, each_round: {})
     monkeypatch.setattr(Fake, "started", [])
     names = ["--peers", "torch,jax", "--quick", "--threads", "1"]
     assert command.main([*names, *options]) == 0
