@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine, peers, report
-from bench.peers.cylstm import prefer_the_installed_package
+from bench.peers.base import Unsupported
+from bench.peers.cylstm import instruction_sets, prefer_the_installed_package
 from bench.problems import MODES, Case, Shape, plan
 from bench.runner import (
     PeerFailed,
@@ -88,6 +89,11 @@ def parser() -> argparse.ArgumentParser:
     add("--mode", type=listed(MODES), default=list(MODES), help="step,forward,train")
     add("--dtype", type=listed(DTYPES), help="float32,float64 (with --shapes or --quick: float32)")
     add("--threads", type=counts, help="such as 1,2 (default: 1, and 2 if there are as many CPUs)")
+    add(
+        "--isa",
+        choices=list(machine.TARGETS),
+        help="the instruction set that all are held to (default: the best of this CPU)",
+    )
     add("--peers", type=listed(peers.NAMES), default=peers.NAMES, help="besides cylstm")
     add(
         "--lengths",
@@ -113,6 +119,15 @@ def read(arguments: Sequence[str]) -> argparse.Namespace:
         options_parser.error("--plot needs matplotlib; it is not installed")
     if options.json is not None and not options.json.parent.is_dir():
         options_parser.error(f"--json: there is no folder {options.json.parent}")
+    if options.isa is not None and options.load is None:
+        try:
+            available = instruction_sets()
+        except Exception as error:
+            options_parser.error(f"--isa: cylstm cannot be asked what this CPU has: {error}")
+        if options.isa not in available:
+            options_parser.error(
+                f"--isa {options.isa}: this CPU runs {', '.join(available)}; choose one of these"
+            )
     return options
 
 
@@ -165,13 +180,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "machine": machine.describe(),
         "settings": asdict(settings),
         "missing": list(missing),
+        "isa": instruction_set(options.isa),
         "peaks": None,
         "peers": {},
         "rows": [],
     }
     names = [name for name in names if name not in missing]
     try:
-        result["peaks"] = peaks(threads, dtypes)
+        result["peaks"] = peaks(threads, dtypes, options.isa)
         for count in threads:
             time_cases(result, cases, names, count, settings)
     except KeyboardInterrupt:
@@ -179,26 +195,49 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def peaks(threads: list[int], dtypes: list[str]) -> dict[str, Any]:
-    """What the machine can do, measured in a process whose BLAS has one thread."""
-    with environment(thread_environment(1)):
-        pool = multiprocessing.get_context("spawn").Pool(1)
-    with pool:
-        return pool.apply(machine.measure, (threads, dtypes))
+def instruction_set(asked: str | None) -> dict[str, Any]:
+    """What the CPU has, which was asked for, and whether peers must be held to that."""
+    try:
+        available = instruction_sets()
+    except Exception:  # its worker will say why cylstm cannot be loaded
+        available = []
+    return {"available": available, "asked": asked, "held": asked not in (None, *available[-1:])}
+
+
+def peaks(threads: list[int], dtypes: list[str], isa: str | None) -> dict[str, Any]:
+    """What the machine can do."""
+    with measuring(isa) as pool:
+        return dict(pool.apply(machine.measure, (threads, dtypes, isa)))
+
+
+def measuring(isa: str | None) -> Any:
+    """A process for measurements of the machine, whose BLAS has one thread and is held."""
+    variables = thread_environment(1)
+    if isa is not None:
+        variables["OPENBLAS_CORETYPE"] = machine.BLAS_CORES[isa]
+    with environment(variables):
+        return multiprocessing.get_context("spawn").Pool(1)
 
 
 def time_cases(
     result: dict[str, Any], cases: list[Case], names: list[str], threads: int, settings: Settings
 ) -> None:
     """Start the peers with that many threads, and add the row of each case to the result."""
-    described = result["peers"].setdefault(str(threads), {})
+    described, isa = result["peers"].setdefault(str(threads), {}), result["isa"]
     with ExitStack() as stack:
+        pool = stack.enter_context(measuring(isa["asked"])) if result["peaks"] else None
         workers = {}
         for name in names:
-            worker = PeerProcess(name, threads, machine.cpus_for(threads))
+            # cylstm is told in any case: CYLSTM_ISA may be set to something else.
+            held_to = isa["asked"] if isa["held"] or name == "cylstm" else None
+            worker = PeerProcess(name, threads, machine.cpus_for(threads), held_to)
             stack.callback(worker.close)
             try:
                 worker.start()
+            except Unsupported as reason:
+                described[name] = {"left_out": str(reason)}
+                say(f"left out {name}, not held to {held_to}: {reason}")
+                continue
             except PeerFailed as error:
                 described[name] = {"failed": str(error)}
                 say(f"skipped {name}: {error}")
@@ -206,9 +245,21 @@ def time_cases(
             described[name] = worker.description
             workers[name] = worker
         for number, case in enumerate(cases, 1):
-            row = report.make_row(case, threads, time_case(case, workers, settings))
+            rates: list[float] = []
+            found = time_case(case, workers, settings, peak_meter(pool, case, threads, isa, rates))
+            row = report.make_row(case, threads, found, rates)
             result["rows"].append(row)
             say(f"{number}/{len(cases)}, {threads} thread(s): {case}: {report.one_line(row)}")
+
+
+def peak_meter(
+    pool: Any, case: Case, threads: int, isa: dict[str, Any], rates: list[float]
+) -> Callable[[], None] | None:
+    """What adds the peak at this moment to the rates; None where peaks are not measured."""
+    if pool is None:
+        return None
+    arguments = (threads, case.dtype, isa["asked"])
+    return lambda: rates.append(pool.apply(machine.rate_now, arguments))
 
 
 if __name__ == "__main__":

@@ -12,16 +12,27 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["cache_level", "cpus_for", "describe", "measure"]
+__all__ = ["TARGETS", "cache_level", "compiler", "cpus_for", "describe", "measure", "rate_now"]
 
 SOURCE = Path(__file__).with_name("peak.c")
 FLAGS = ["-O3", "-ffp-contract=fast", "-shared", "-fPIC"]
-TARGETS = ("-march=native", "-mcpu=native")
+NATIVE = ("-march=native", "-mcpu=native")
+TARGETS = {
+    "generic": ("-march=x86-64",),
+    "avx2": ("-march=x86-64-v3",),
+    "avx512": ("-march=x86-64-v4",),
+}
+"""What peak.c is compiled for, by the name that cylstm gives to the instruction set."""
+
+BLAS_CORES = {"generic": "Nehalem", "avx2": "Haswell", "avx512": "SkylakeX"}
+"""The OPENBLAS_CORETYPE that holds NumPy's BLAS, which stands in where there is no compiler."""
+
 DEFAULT_CACHES = {"L1": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}
 SECONDS, BEST_OF = 0.03, 5
 
@@ -113,7 +124,7 @@ def cache_level(size: int, threads: int, sizes: dict[str, int]) -> str:
     return "L3" if size <= sizes["L3"] else "memory"
 
 
-def measure(threads: list[int], dtypes: list[str]) -> dict[str, Any]:
+def measure(threads: list[int], dtypes: list[str], isa: str | None = None) -> dict[str, Any]:
     """Measure the peaks; to be run while nothing else runs, with BLAS held to one thread.
 
     Parameters
@@ -122,6 +133,8 @@ def measure(threads: list[int], dtypes: list[str]) -> dict[str, Any]:
         The numbers of threads to measure with.
     dtypes : list of str
         For the rates of multiply-adds.
+    isa : str, optional
+        One of `TARGETS`: what can be done with these instructions; by default with all there are.
 
     Returns
     -------
@@ -130,22 +143,34 @@ def measure(threads: list[int], dtypes: list[str]) -> dict[str, Any]:
         to operations per second; ``bytes``: from the number of threads and "L1", "L2", "L3" or
         "memory" to bytes per second, all threads together.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        kernels, how = _compiled(Path(folder))
-        kernels = kernels or _NumpyKernels()
-        sizes = caches()
-        flops = {
-            dtype: {str(n): _rate(n, kernels.multiply_add(dtype)) for n in threads}
-            for dtype in dtypes
+    kernels, how = _kernels(isa)
+    sizes = caches()
+    flops = {
+        dtype: {str(n): _rate(n, kernels.multiply_add(dtype)) for n in threads} for dtype in dtypes
+    }
+    read = {
+        str(n): {
+            level: _rate(n, kernels.read(size)) for level, size in _working_sets(sizes, n).items()
         }
-        read = {
-            str(n): {
-                level: _rate(n, kernels.read(size))
-                for level, size in _working_sets(sizes, n).items()
-            }
-            for n in threads
-        }
+        for n in threads
+    }
     return {"how": how, "flops": flops, "bytes": read}
+
+
+def rate_now(threads: int, dtype: str, isa: str | None = None) -> float:
+    """The multiply-adds per second, times two, at this moment: clocks and neighbours change it."""
+    kernels, _ = _kernels_kept(isa)
+    return _rate(threads, kernels.multiply_add(dtype), best_of=2)
+
+
+def _kernels(isa: str | None) -> tuple[Any, str]:
+    """Kernels to be timed, and what they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        kernels, how = _compiled(Path(folder), isa)
+    return kernels or _NumpyKernels(), how
+
+
+_kernels_kept = cache(_kernels)
 
 
 def _working_sets(sizes: dict[str, int], threads: int) -> dict[str, int]:
@@ -158,16 +183,21 @@ def _working_sets(sizes: dict[str, int], threads: int) -> dict[str, int]:
     }
 
 
-def _compiled(folder: Path) -> tuple[Any, str]:
-    """The kernels of peak.c, and the command that made them; or None, and what is used instead."""
+def compiler() -> str | None:
+    """The path of a C compiler; None if there is none."""
     names = [os.environ.get("CC", ""), "cc", "gcc", "clang"]
-    compiler = next((path for name in names if name and (path := shutil.which(name))), None)
+    return next((path for name in names if name and (path := shutil.which(name))), None)
+
+
+def _compiled(folder: Path, isa: str | None = None) -> tuple[Any, str]:
+    """The kernels of peak.c, and the command that made them; or None, and what is used instead."""
+    found = compiler()
     library = folder / "peak.so"
-    if compiler is not None and os.name == "posix":
-        for target in TARGETS:
-            command = [compiler, *FLAGS, target, str(SOURCE), "-o", str(library)]
+    if found is not None and os.name == "posix":
+        for target in NATIVE if isa is None else TARGETS[isa]:
+            command = [found, *FLAGS, target, str(SOURCE), "-o", str(library)]
             if subprocess.run(command, capture_output=True, check=False).returncode == 0:
-                name = f"{Path(compiler).name} {' '.join([*FLAGS[:2], target])}"
+                name = f"{Path(found).name} {' '.join([*FLAGS[:2], target])}"
                 return _CompiledKernels(ctypes.CDLL(str(library))), f"vector loops in C, {name}"
     return None, "products and sums of NumPy's BLAS, as no C compiler is there: lower bounds"
 
@@ -224,7 +254,11 @@ def aligned_ones(size: int) -> np.ndarray:
     return memory[start : start + count]
 
 
-def _rate(threads: int, make: Callable[[], tuple[Callable[[int], Any], float]]) -> float:
+def _rate(
+    threads: int,
+    make: Callable[[], tuple[Callable[[int], Any], float]],
+    best_of: int | None = None,
+) -> float:
     """Work per second of some threads, each with a kernel and a CPU of its own: best of few."""
     cpus: list[Any] = cpus_for(threads) or [None] * threads
     barrier = threading.Barrier(threads, timeout=60)
@@ -235,7 +269,7 @@ def _rate(threads: int, make: Callable[[], tuple[Callable[[int], Any], float]]) 
         kernel, amount = make()
         repeats = _repeats(kernel)
         rates = []
-        for _ in range(BEST_OF):
+        for _ in range(best_of or BEST_OF):
             barrier.wait()
             start = time.perf_counter()
             kernel(repeats)

@@ -2,9 +2,10 @@
 
 A report is a dict as it stands in the JSON file: ``date``, ``command``, ``machine``
 (`bench.machine.describe`), ``peaks`` (`bench.machine.measure`), ``settings``, ``peers`` (by
-number of threads and name: versions, memory when idle), ``missing`` (peers that are not
-installed) and ``rows``, each a case (mode, shape, dtype, ragged), ``threads``, ``flops``,
-``streamed_bytes`` and ``found``, what `bench.runner.time_case` returned.
+number of threads and name: versions, instruction set, memory when idle), ``isa`` (what the CPU
+has, what was asked for, whether peers are held to it; not in older files), ``missing`` (peers that
+are not installed) and ``rows``, each a case (mode, shape, dtype, ragged), ``threads``, ``flops``,
+``streamed_bytes``, ``peak`` and ``found``, what `bench.runner.time_case` returned.
 """
 
 from __future__ import annotations
@@ -27,13 +28,18 @@ STYLES = {
     "openvino": ("#009E73", "^"),
     "jax": ("#E69F00", "D"),
     "keras": ("#CC79A7", "v"),
+    "libxsmm": ("#56B4E9", "P"),
+    "onednn": ("#000000", "X"),
 }
 
 Row = dict[str, Any]
 
 
-def make_row(case: Case, threads: int, found: dict[str, dict[str, Any]]) -> Row:
-    """A row of the report."""
+def make_row(
+    case: Case, threads: int, found: dict[str, dict[str, Any]], peaks: Iterable[float] = ()
+) -> Row:
+    """A row of the report; the peaks are those that were measured in its rounds."""
+    rates = list(peaks)
     return {
         "mode": case.mode,
         "shape": str(case.shape),
@@ -42,6 +48,7 @@ def make_row(case: Case, threads: int, found: dict[str, dict[str, Any]]) -> Row:
         "threads": threads,
         "flops": case.flops,
         "streamed_bytes": case.streamed_bytes,
+        "peak": statistics.median(rates) if rates else None,
         "found": found,
     }
 
@@ -77,11 +84,11 @@ def geometric_mean(ratios: Iterable[float | None]) -> float | None:
 
 
 def peak_share(row: Row, peaks: dict[str, Any] | None) -> float | None:
-    """The floating-point operations of cylstm to those of the measured peak."""
+    """The operations of cylstm to the peak: that of the same rounds, or else the one before all."""
     ours = row["found"].get(OURS, {})
     if peaks is None or not _timed(ours):
         return None
-    peak = peaks["flops"][row["dtype"]][str(row["threads"])]
+    peak = row.get("peak") or peaks["flops"][row["dtype"]][str(row["threads"])]
     return float(row["flops"] / ours["seconds"] / peak)
 
 
@@ -172,6 +179,7 @@ def _heading(report: dict[str, Any]) -> str:
         f"- {report['date']}, `{report['command']}`",
         f"- {machine['cpu']}, {machine['cpus']} CPUs; {machine['system']}; Python "
         f"{machine['python']}{busy}",
+        *_isa_lines(report),
         *_peak_lines(report["peaks"]),
         *_peer_lines(report["peers"]),
         f"- median of {settings['rounds']} rounds ± half the distance of their quartiles, in "
@@ -182,6 +190,17 @@ def _heading(report: dict[str, Any]) -> str:
     if report["missing"]:
         lines.append(f"- not installed: {', '.join(report['missing'])}")
     return "\n".join(lines)
+
+
+def _isa_lines(report: dict[str, Any]) -> list[str]:
+    """What cylstm ran, as it tells, what the CPU has, and whether peers were held to it."""
+    if "isa" not in report:
+        return []
+    told = dict.fromkeys(of.get(OURS, {}).get("isa") for of in report["peers"].values())
+    ran = ", ".join(name for name in told if name is not None) or "unknown"
+    has = ", ".join(report["isa"]["available"]) or "unknown"
+    held = f"; all held to {report['isa']['asked']}" if report["isa"]["held"] else ""
+    return [f"- instruction set: cylstm ran **{ran}**; this CPU has {has}{held}"]
 
 
 def _peak_lines(peaks: dict[str, Any] | None) -> list[str]:
@@ -203,8 +222,12 @@ def _peer_lines(peers: dict[str, dict[str, Any]]) -> list[str]:
         if "failed" in entry:
             lines.append(f"- {name} cannot be loaded: {entry['failed']}")
             continue
+        if "left_out" in entry:
+            lines.append(f"- {name} is left out, as it cannot be held: {entry['left_out']}")
+            continue
         versions = ", ".join(f"{package} {number}" for package, number in entry["versions"].items())
-        lines.append(f"- {name}: {versions}; {_megabytes(entry['memory'])} MB when loaded")
+        told = f"; it tells {entry['isa']}" if entry.get("isa") and name != OURS else ""
+        lines.append(f"- {name}: {versions}; {_megabytes(entry['memory'])} MB when loaded{told}")
     return lines
 
 

@@ -85,6 +85,8 @@ class PeerProcess:
         How many it may use.
     cpus : list of int
         Where it may run; empty where that cannot be chosen.
+    isa : str, optional
+        What it is held to, see `Peer.held_to`; by default it runs what it likes best.
     timeout : float
         After how many seconds without an answer it is given up and ended.
     """
@@ -92,6 +94,7 @@ class PeerProcess:
     name: str
     threads: int
     cpus: list[int]
+    isa: str | None = None
     timeout: float = 900.0
     description: dict[str, Any] = field(default_factory=dict, init=False)
     _process: Any = field(default=None, init=False)
@@ -102,15 +105,19 @@ class PeerProcess:
 
         Raises
         ------
+        Unsupported
+            If it cannot be held to the instruction set.
         PeerFailed
             If it cannot be loaded.
         """
         self.close()
+        peer = peers.load(self.name)
+        variables = thread_environment(self.threads) | peer.environment(self.threads)
+        if self.isa is not None:
+            variables |= peer.held_to(self.isa)
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         arguments = (self.name, self.threads, self.cpus, theirs)
-        variables = thread_environment(self.threads)
-        variables |= peers.load(self.name).environment(self.threads)
         with environment(variables):
             self._process = context.Process(target=serve, args=arguments, daemon=True)
             self._process.start()
@@ -188,6 +195,7 @@ def time_case(
     case: Case,
     workers: Mapping[str, Worker],
     settings: Settings,
+    each_round: Callable[[], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, dict[str, Any]]:
     """Time a case on all workers.
@@ -201,6 +209,8 @@ def time_case(
         those of the others are compared to; one that disagrees is not timed.
     settings : Settings
         How long and how often.
+    each_round : callable, optional
+        Has a turn of its own in every round, after the workers.
     sleep : callable
         How to pause.
 
@@ -223,6 +233,9 @@ def time_case(
             if attempts.lives(name):
                 sleep(settings.settle_seconds)
                 rounds[name] += attempts.call_one(name, "measure")
+        if each_round is not None:
+            sleep(settings.settle_seconds)
+            each_round()
     memory = attempts.call("finish")
     for name, entry in found.items():
         if attempts.lives(name):

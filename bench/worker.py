@@ -35,9 +35,14 @@ class Session:
         self._calls = 1
 
     def describe(self) -> dict[str, Any]:
-        """The versions in use, and the memory with nothing but the library loaded, in bytes."""
+        """The versions in use, the instruction set that the library tells, if any, and the memory
+        with nothing but the library loaded, in bytes."""
         reset_peak_memory()
-        return {"versions": self._peer.versions(), "memory": peak_memory()}
+        return {
+            "versions": self._peer.versions(),
+            "isa": self._peer.isa(),
+            "memory": peak_memory(),
+        }
 
     def prepare(self, case: Case) -> dict[str, np.ndarray]:
         """Make a case ready, and return its results."""

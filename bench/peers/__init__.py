@@ -5,7 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 
+from bench.machine import compiler
 from bench.peers.base import Peer
+from bench.peers.native import found_header
 
 __all__ = ["NAMES", "load", "missing"]
 
@@ -16,6 +18,8 @@ CLASSES = {
     "openvino": "OpenVino",
     "jax": "Jax",
     "keras": "Keras",
+    "libxsmm": "Libxsmm",
+    "onednn": "OneDnn",
 }
 """The name of a peer and its file, and the class. The first is what others are compared to."""
 
@@ -29,5 +33,7 @@ def load(name: str) -> Peer:
 
 
 def missing(peer: Peer) -> list[str]:
-    """The modules of a peer that are not installed."""
-    return [module for module in peer.modules if find_spec(module) is None]
+    """What a peer needs and is not installed: modules; headers of C, and a compiler for those."""
+    gone = [module for module in peer.modules if find_spec(module) is None]
+    gone += [header for header in peer.headers if found_header(header) is None]
+    return gone + (["a C compiler"] if peer.headers and compiler() is None else [])

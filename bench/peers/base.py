@@ -46,16 +46,34 @@ class Peer:
     ----------
     modules : tuple of str
         What must be importable.
+    headers : tuple of str
+        The headers in C of a library that is used through a driver, see `bench.peers.native`.
     distributions : tuple of str
         The packages whose versions are reported.
     """
 
     modules: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
     distributions: tuple[str, ...] = ()
 
     def environment(self, threads: int) -> dict[str, str]:
         """Environment variables to be set before the process starts."""
         return {}
+
+    def held_to(self, isa: str) -> dict[str, str]:
+        """Environment variables that keep the library from better instruction sets than this one.
+
+        Parameters
+        ----------
+        isa : {"generic", "avx2", "avx512"}
+            The name that cylstm gives to it; this CPU has better ones.
+
+        Raises
+        ------
+        Unsupported
+            If the library cannot be held to it, with the reason.
+        """
+        raise Unsupported("no way is known to hold it to an instruction set")
 
     def start(self, threads: int) -> None:
         """Import the library and limit its threads."""
@@ -69,6 +87,10 @@ class Peer:
             except PackageNotFoundError:
                 found[name] = "not installed as a package"
         return found
+
+    def isa(self) -> str | None:
+        """What the library says that it runs, once it is started; None if it does not say."""
+        return None
 
     def prepare(self, case: Case, data: Data) -> Prepared:
         """Make a case ready.

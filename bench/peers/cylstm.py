@@ -23,11 +23,28 @@ def prefer_the_installed_package() -> None:
         sys.path[:] = [*others, str(CHECKOUT)]
 
 
+def instruction_sets() -> list[str]:
+    """What this CPU has that cylstm has kernels for, the best one last.
+
+    Raises
+    ------
+    ImportError
+        If cylstm cannot be loaded.
+    """
+    prefer_the_installed_package()
+    from cylstm import _core
+
+    return list(_core.isas())
+
+
 class Cylstm(Peer):
     """`cylstm.LSTM`, its `vjp`, and its stream."""
 
     modules = ("cylstm",)
     distributions = ("numpy", "scipy")
+
+    def held_to(self, isa: str) -> dict[str, str]:
+        return {"CYLSTM_ISA": isa}
 
     def start(self, threads: int) -> None:
         prefer_the_installed_package()
@@ -39,6 +56,10 @@ class Cylstm(Peer):
 
     def versions(self) -> dict[str, str]:
         return {"cylstm": self._cylstm.__version__, **super().versions()}
+
+    def isa(self) -> str | None:
+        core = self._cylstm._core
+        return core.isa() if hasattr(core, "isa") else None  # versions before this have none
 
     def _layer(self, case: Case, data: Data, **options: Any) -> Any:
         layer = self._cylstm.LSTM(

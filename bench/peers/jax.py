@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.peers.base import Peer, Prepared
+from bench.peers.base import Peer, Prepared, Unsupported
 from bench.problems import FRAMES, Case, Data
 
 
@@ -20,6 +20,11 @@ class Jax(Peer):
         """XLA has no setting for its number of threads: it makes one for each CPU it may run on."""
         one = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"} if threads == 1 else {}
         return {"JAX_PLATFORMS": "cpu", **one}
+
+    def held_to(self, isa: str) -> dict[str, str]:
+        raise Unsupported(
+            "XLA keeps to it in the code that it makes (xla_cpu_max_isa), not in its products"
+        )
 
     def start(self, threads: int) -> None:
         import jax

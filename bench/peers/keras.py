@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.peers.base import Peer, Prepared
+from bench.peers.base import Peer, Prepared, Unsupported
 from bench.problems import FRAMES, Case, Data
 
 
@@ -22,6 +22,11 @@ class Keras(Peer):
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "CUDA_VISIBLE_DEVICES": "-1",
         }
+
+    def held_to(self, isa: str) -> dict[str, str]:
+        raise Unsupported(
+            "XLA keeps to it in the code that it makes (xla_cpu_max_isa), not in its products"
+        )
 
     def start(self, threads: int) -> None:
         import tensorflow

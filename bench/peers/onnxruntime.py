@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +17,59 @@ from bench.problems import FRAMES, Case, Data
 
 OPSET, IR_VERSION = 14, 8
 
+HELD_TO = "BENCH_ONNXRUNTIME_ISA"
+"""The environment variable that tells the process what `OnnxRuntime.start` holds it to."""
+
+LIBRARY = "capi/onnxruntime_pybind11_state*.so"
+ASKS = bytes.fromhex("0f01d0 89c0 48c1e220")  # xgetbv; mov eax, eax; shl rdx, 32
+SAVED = {"generic": 0x03, "avx2": 0x07}
+"""The registers that a system saves, in the low byte of XCR0: x87 and SSE 3, AVX 4, AVX-512 e0."""
+
+
+def held(library: bytes, isa: str) -> bytes:
+    """The shared library of ONNX Runtime, held to an instruction set.
+
+    It has no setting for this. At its start it asks the CPU (xgetbv) whose registers the system
+    saves, and passes over the instructions of those that it does not. Where it takes the answer,
+    two bytes that only clear the upper half of a register, which is clear anyway, are replaced by
+    `mov al, SAVED[isa]`: it then finds a system that saves no others, and does what it does on
+    every CPU without them. No code that computes is changed.
+
+    Raises
+    ------
+    Unsupported
+        If there is no such place.
+    """
+    if ASKS not in library:
+        raise Unsupported("this build does not ask for the CPU's registers as those known do")
+    return library.replace(ASKS, ASKS[:3] + bytes([0xB0, SAVED[isa]]) + ASKS[5:])
+
+
+def package() -> Path:
+    """The folder of the installed package, which need not be imported for it."""
+    spec = find_spec("onnxruntime")
+    if spec is None or spec.origin is None:
+        raise Unsupported("not installed")
+    return Path(spec.origin).parent
+
+
+def held_package(installed: Path, folder: Path, isa: str) -> None:
+    """Make a package in a folder: links to the files of the installed one but its library.
+
+    Raises
+    ------
+    Unsupported
+        If there is no library, or it cannot be held.
+    """
+    libraries = list(installed.glob(LIBRARY))
+    if not libraries:
+        raise Unsupported(f"it has no {LIBRARY}, as its wheels for Linux have")
+    shutil.copytree(installed, folder / installed.name, copy_function=os.symlink)
+    for library in libraries:
+        copy = folder / installed.name / library.relative_to(installed)
+        copy.unlink()
+        copy.write_bytes(held(library.read_bytes(), isa))
+
 
 class OnnxRuntime(Peer):
     """Its gates are in the order i, o, f, c; sequences are time-major, and given to it so."""
@@ -18,7 +77,16 @@ class OnnxRuntime(Peer):
     modules = ("onnxruntime", "onnx")
     distributions = ("onnxruntime", "onnx")
 
+    def held_to(self, isa: str) -> dict[str, str]:
+        with tempfile.TemporaryDirectory() as folder:  # a trial: `start` makes its own
+            held_package(package(), Path(folder), isa)
+        return {HELD_TO: isa}
+
     def start(self, threads: int) -> None:
+        if isa := os.environ.get(HELD_TO):
+            self._folder = tempfile.TemporaryDirectory()
+            held_package(package(), Path(self._folder.name), isa)
+            sys.path.insert(0, self._folder.name)
         import onnxruntime
 
         self._onnxruntime = onnxruntime

@@ -9,6 +9,9 @@ import numpy as np
 from bench.peers.base import Peer, Prepared, Unsupported
 from bench.problems import FRAMES, Case, Data
 
+INSTRUCTION_SETS = {"generic": "SSE41", "avx2": "AVX2"}
+"""What the oneDNN inside it calls them."""
+
 
 class OpenVino(Peer):
     """Its gates are in the order f, i, c, o."""
@@ -19,6 +22,9 @@ class OpenVino(Peer):
     def environment(self, threads: int) -> dict[str, str]:
         # Its import reports to its makers otherwise, from a process of its own.
         return {"CI": "true"}
+
+    def held_to(self, isa: str) -> dict[str, str]:
+        return {"ONEDNN_MAX_CPU_ISA": INSTRUCTION_SETS[isa]}
 
     def start(self, threads: int) -> None:
         import openvino

@@ -9,6 +9,12 @@ import numpy as np
 from bench.peers.base import Peer, Prepared
 from bench.problems import FRAMES, Case, Data
 
+INSTRUCTION_SETS = {
+    "generic": ("default", "SSE41", "SSE4_2"),
+    "avx2": ("avx2", "AVX2", "AVX2"),
+}
+"""What ATen, oneDNN and MKL, of which it is made, call them."""
+
 
 class Torch(Peer):
     """Its gates are in the order i, f, c, o, and it has two biases that are added."""
@@ -16,12 +22,24 @@ class Torch(Peer):
     modules = ("torch",)
     distributions = ("torch",)
 
+    def held_to(self, isa: str) -> dict[str, str]:
+        aten, onednn, mkl = INSTRUCTION_SETS[isa]
+        return {
+            "ATEN_CPU_CAPABILITY": aten,
+            "ONEDNN_MAX_CPU_ISA": onednn,
+            "DNNL_MAX_CPU_ISA": onednn,
+            "MKL_ENABLE_INSTRUCTIONS": mkl,
+        }
+
     def start(self, threads: int) -> None:
         import torch
 
         self._torch = torch
         torch.set_num_threads(threads)
         torch.set_num_interop_threads(1)
+
+    def isa(self) -> str | None:
+        return str(self._torch.backends.cpu.get_cpu_capability())
 
     def _load(self, module: Any, data: Data, suffix: str) -> Any:
         """Give a module the weights, without gradients; the second bias stays zero."""

@@ -76,6 +76,11 @@ def test_peaks(monkeypatch, compiler):
         assert all(speed > 1e6 for speed in speeds.values())
 
 
+def test_the_peak_at_this_moment():
+    assert machine.rate_now(1, "float32") > 1e7
+    assert machine._kernels_kept.cache_info().currsize >= 1
+
+
 def test_the_compiled_kernels_do_what_they_count(tmp_path):
     kernels, _ = machine._compiled(tmp_path)
     run, operations = kernels.multiply_add("float32")()

@@ -17,7 +17,7 @@ TINY = ["--shapes", "2,3,3,4", "1,1,3,4", "--quick", "--rounds", "2", "--peers",
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
-    monkeypatch.setattr(command, "peaks", lambda threads, dtypes: None)
+    monkeypatch.setattr(command, "peaks", lambda threads, dtypes, isa: None)
 
 
 def test_a_run_and_its_files(tmp_path, capsys):
@@ -57,12 +57,12 @@ def test_a_peer_that_cannot_be_loaded_is_left_out(monkeypatch, tmp_path, capsys)
 
 def test_a_failure_is_the_exit_status(monkeypatch):
     failed = {"cylstm": {"failed": "stopped"}}
-    monkeypatch.setattr(command, "time_case", lambda case, workers, settings: failed)
+    monkeypatch.setattr(command, "time_case", lambda case, workers, settings, each_round: failed)
     assert command.main([*TINY, "--mode", "step"]) == 1
 
 
 def test_ctrl_c_leaves_what_was_measured(monkeypatch, capsys):
-    def interrupt(case, workers, settings):
+    def interrupt(case, workers, settings, each_round):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "time_case", interrupt)

@@ -89,6 +89,21 @@ def test_results(process, case):
     process.call("finish")
 
 
+@pytest.mark.parametrize("name", [name for name in INSTALLED if peers.load(name).headers])
+@pytest.mark.parametrize("mode", ["step", "forward", "train"])
+def test_drivers_share_the_work_of_blocks(name, mode):
+    case = Case(mode, Shape(64, 1 if mode == "step" else 3, 64, 128))
+    one, two = PeerProcess("cylstm", 1, []), PeerProcess(name, 2, [])
+    try:
+        found = disagreement(one.call("prepare", case), two.call("prepare", case))
+        assert found < TOLERANCES["float32"]
+        two.call("warm", 1e-3, 1e-3)
+        assert two.call("measure") > 0
+    finally:
+        one.close()
+        two.close()
+
+
 @pytest.mark.parametrize("built", [True, False])
 def test_a_checkout_without_a_core_comes_last(monkeypatch, tmp_path, built):
     (tmp_path / "cylstm").mkdir()
@@ -104,7 +119,7 @@ def test_a_checkout_without_a_core_comes_last(monkeypatch, tmp_path, built):
 def test_every_peer_says_what_it_needs():
     for name in peers.NAMES:
         peer = peers.load(name)
-        assert peer.modules
+        assert peer.modules or peer.headers
         assert isinstance(peer.environment(1), dict)
 
 

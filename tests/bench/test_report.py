@@ -86,6 +86,15 @@ def test_share_of_the_peak():
     assert report.peak_share(row(), PEAKS) is None
 
 
+def test_the_peak_of_the_same_rounds_counts_where_it_was_measured():
+    case = Case("forward", Shape(1, 1, 1, 1))
+    found = {"cylstm": timed(1e-9)}
+    one = report.make_row(case, 1, found, [1e11, 4e11, 2e11])
+    assert report.peak_share(one, PEAKS) == pytest.approx(16 / 1e-9 / 2e11)
+    before = report.make_row(case, 1, found)
+    assert report.peak_share(before, PEAKS) == pytest.approx(16 / 1e-9 / 1e11)
+
+
 def test_share_of_the_reading_speed():
     # 4 x 128 x 128 numbers of 4 bytes, 256 KiB, are in L2, at one thread and at two.
     one = row(shape="1,10,128,128", cylstm=timed(1e-4))

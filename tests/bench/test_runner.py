@@ -50,6 +50,14 @@ def test_all_are_prepared_and_warmed_before_the_rounds_and_take_turns():
     assert pauses == [0.125] * 12
 
 
+def test_a_turn_of_its_own_comes_last_in_each_round():
+    log = []
+    _, pauses = run(Fake("a", log), Fake("b", log), each_round=lambda: log.append("peak"))
+    turns = [entry[0][0] for entry in log if entry == "peak" or entry[1] == "measure"]
+    assert "".join(turns) == "abp" + "bap" + "abp" + "bap"
+    assert pauses == [0.125] * 12
+
+
 def test_what_is_found_is_the_median_with_its_quartiles():
     found, _ = run(Fake("a", [], seconds=2.0))
     assert found["a"] == {
