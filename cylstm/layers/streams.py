@@ -200,7 +200,7 @@ class ActivationStream(Streaming):
 
     def __init__(self, number: int, dtype: np.dtype) -> None:
         self._number, self._dtype = number, dtype
-        self.claim = _core.Claim()
+        self.claim: _core.Claim = _core.Claim()
 
     def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
         x = _checks.as_array(frame, self._dtype, "A frame")
