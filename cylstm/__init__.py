@@ -47,7 +47,7 @@ set_num_threads, get_num_threads
     How many threads a call may use: what ``CYLSTM_NUM_THREADS`` says, else one for each CPU.
 
 ``help(cylstm.LSTM)`` shows every argument with its default. ``CYLSTM_ISA`` forces the kernels
-of an instruction set: generic, avx2 or avx512.
+of an instruction set: generic, avx2, avx512 or (ARM) neon.
 """
 
 from __future__ import annotations

@@ -33,6 +33,10 @@ static inline int x86_level(void)
     return (saved & 0xe6) == 0xe6 && (b & avx512) == avx512 ? 2 : 1;
 }
 
+#elif defined(__aarch64__) && defined(__GNUC__)
+#define LSTM_ISAS(F)                                                                               \
+    F(generic, 1)                                                                                  \
+    F(neon, 1)
 #else
 #define LSTM_ISAS(F) F(generic, 1)
 #endif
