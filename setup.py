@@ -115,6 +115,9 @@ class BuildExt(build_ext):
         """kernels.c once for each instruction set and precision, side by side; the objects."""
         names = re.findall(r"F\((\w+),", Path("cylstm/_engine/isa/list.h").read_text())
         pairs = [(name, double) for name in dict.fromkeys(names) for double in (0, 1)]
+        arguments = list(core.extra_compile_args)
+        if RELEASE and self.compiler.compiler_type != "msvc":
+            arguments.append("-O2")  # a fifth smaller than with -O3, and as fast
 
         def compile_pair(pair):
             name, double = pair
@@ -123,7 +126,7 @@ class BuildExt(build_ext):
                 output_dir=os.path.join(self.build_temp, f"{name}_{double}"),
                 macros=[("LSTM_ISA", name), ("LSTM_DOUBLE", str(double))],
                 include_dirs=core.include_dirs,
-                extra_postargs=core.extra_compile_args,
+                extra_postargs=arguments,
                 depends=core.depends,
             )
 
