@@ -16,12 +16,15 @@ class Torch(Peer):
     modules = ("torch",)
     distributions = ("torch",)
 
+    _module: Any  # what is timed
+
     def start(self, threads: int) -> None:
         import torch
 
         self._torch = torch
         torch.set_num_threads(threads)
         torch.set_num_interop_threads(1)
+        self._module = torch.nn.LSTM
 
     def _load(self, module: Any, data: Data, suffix: str) -> Any:
         """Give a module the weights, without gradients; the second bias stays zero."""
@@ -37,7 +40,7 @@ class Torch(Peer):
 
     def _lstm(self, case: Case, data: Data) -> Any:
         torch = self._torch
-        lstm = torch.nn.LSTM(
+        lstm = self._module(
             case.shape.input_dim,
             case.shape.units,
             batch_first=True,
