@@ -419,7 +419,7 @@ class _Ragged:
         by_time = np.arange(counts[0]) < counts[:, np.newaxis]
         times, rows = by_time.nonzero()
         self.mask = np.ascontiguousarray(by_time.T)
-        self._places = torch.from_numpy(rows * len(counts) + times)
+        self._places = rows * len(counts) + times
 
     def packed(self, x: Any) -> Any:
         return _Packed.apply(x, self._places)
@@ -429,12 +429,15 @@ class _Ragged:
 
 
 def _taken(x: Any, places: Any) -> Any:
-    return x.reshape(-1, x.shape[2]).index_select(0, places)
+    # By NumPy: PyTorch's threads would go on spinning where cylstm's are to compute next.
+    rows = x.detach().numpy().reshape(-1, x.shape[2])
+    return torch.from_numpy(rows.take(places, axis=0))
 
 
 def _put(data: Any, places: Any, shape: tuple[int, int]) -> Any:
-    x = data.new_zeros((shape[0] * shape[1], data.shape[1]))
-    return x.index_copy_(0, places, data).view(*shape, -1)
+    rows = np.zeros((shape[0] * shape[1], data.shape[1]), _DTYPES[data.dtype])
+    rows[places] = data.detach().numpy()
+    return torch.from_numpy(rows.reshape(*shape, -1))
 
 
 class _Packed(torch.autograd.Function):  # type: ignore[misc]  # Any, to mypy
