@@ -11,11 +11,13 @@ from pathlib import Path
 
 from cylstm import _checks, _core
 
-__all__ = ["get_num_threads", "pool", "set_num_threads"]
+__all__ = ["get_num_threads", "pool", "pool_of", "set_num_threads"]
 
 _lock = threading.Lock()
 _count: int | None = None
 _pool: _core.Pool | None = None
+_by_hand = bool(os.environ.get("CYLSTM_NUM_THREADS", "").strip())
+_guests: _core.Pool | None = None  # of callers with a count of their own
 
 
 def set_num_threads(count: int) -> None:
@@ -51,7 +53,7 @@ def set_num_threads(count: int) -> None:
     1
     >>> cylstm.set_num_threads(before)
     """
-    global _count, _pool
+    global _count, _pool, _by_hand
     count = _checks.positive_int(count, "count")
     if count > _core.MOST_THREADS:
         raise ValueError(
@@ -59,7 +61,7 @@ def set_num_threads(count: int) -> None:
             "process has CPUs only wait for each other."
         )
     with _lock:
-        old, _count, _pool = _pool, count, None
+        old, _count, _pool, _by_hand = _pool, count, None, True
     if old is not None:
         old.close()
 
@@ -80,6 +82,31 @@ def pool() -> _core.Pool | None:
     milliseconds it does without threads that sleep.
     """
     return _pool or _start_pool()
+
+
+def pool_of(count: int) -> _core.Pool | None:
+    """The threads of a call for which another library says how many there are.
+
+    They are those of `pool` where it has as many, or was given its number by hand.
+    """
+    global _guests
+    count = min(count, _core.MOST_THREADS)
+    if _by_hand or count == get_num_threads():
+        return pool()
+    if count == 1:
+        return None
+    with _lock:
+        found = _guests
+        if found is None or found.threads != count:
+            try:
+                old, found = found, _core.Pool(count)
+            except MemoryError:
+                return None
+            _start_servers(found, count)
+            _guests = found
+            if old is not None:
+                old.close()
+        return found
 
 
 def _start_pool() -> _core.Pool | None:
@@ -108,9 +135,9 @@ def _start_servers(pool: _core.Pool, count: int) -> None:
 
 def _forget_threads() -> None:
     """In the child of a fork, where the threads of the parent do not exist."""
-    global _lock, _pool
+    global _lock, _pool, _guests
     _lock = threading.Lock()
-    _pool = None
+    _pool = _guests = None
 
 
 if hasattr(os, "register_at_fork"):

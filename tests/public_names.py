@@ -3,6 +3,8 @@
 python tests/public_names.py      # writes the record anew
 python tests/public_names.py -    # prints what it would be
 
+Without CYLSTM_TORCH=1, modules that need PyTorch keep the part of the record that they have.
+
 A name is recorded in full once: where it is defined, if that module is public. Elsewhere it is said
 what it is the same as. Of a class those members are recorded that it defines itself.
 """
@@ -14,6 +16,8 @@ import re
 import sys
 from pathlib import Path
 
+from with_torch import NEEDING_IT, importable
+
 import cylstm
 
 RECORD = Path(__file__).parent / "data" / "public_names.txt"
@@ -23,7 +27,7 @@ SPECIAL = ("__call__", "__enter__", "__exit__", "__getitem__", "__iter__", "__le
 def public_modules():
     """Every module whose name has no underscore in front of any part, by name."""
     names = ["cylstm", *(m.name for m in pkgutil.walk_packages(cylstm.__path__, "cylstm."))]
-    return {n: importlib.import_module(n) for n in sorted(names) if "._" not in n}
+    return {n: importlib.import_module(n) for n in importable(sorted(names)) if "._" not in n}
 
 
 def record():
@@ -31,8 +35,12 @@ def record():
     modules = public_modules()
     homes = homes_of(modules)
     lines = []
-    for module_name, module in modules.items():
+    for module_name in sorted({*modules, *NEEDING_IT}):
         lines += ["", module_name]
+        if module_name not in modules:
+            lines += recorded(module_name)
+            continue
+        module = modules[module_name]
         for name in sorted(module.__all__):
             value = getattr(module, name)
             home = homes.get(id(value), (module_name, name))
@@ -42,6 +50,12 @@ def record():
                 place = home[1] if home[0] == module_name else ".".join(home)
                 lines.append(f"    {name} = {place}")
     return "\n".join(lines[1:]) + "\n"
+
+
+def recorded(module_name):
+    """The lines of a module in the record as it stands."""
+    text = RECORD.read_text(encoding="utf-8")
+    return text.partition(f"\n{module_name}\n")[2].partition("\n\n")[0].splitlines()
 
 
 def homes_of(modules):

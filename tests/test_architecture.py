@@ -26,7 +26,7 @@ FLOORS = [
     {"_demos"},
     {"_keras_names"},
     {"_from_torch"},
-    {"saving", "testing"},
+    {"saving", "testing", "torch"},
     {"models"},
     {"training"},
     {"layers"},
@@ -59,7 +59,7 @@ FLOORS = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # What is compiled is known to those who compute with it, and to nothing else.
-ENGINE_ROOM = {"cylstm", "_reference", "_threads", "layers", "models", "optimizers"}
+ENGINE_ROOM = {"cylstm", "_reference", "_threads", "layers", "models", "optimizers", "torch"}
 
 
 def dotted_name(path):

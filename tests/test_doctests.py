@@ -6,6 +6,7 @@ import pkgutil
 from pathlib import Path
 
 import pytest
+from with_torch import importable
 
 import cylstm
 from cylstm import backend
@@ -20,7 +21,7 @@ MODULES = [
 ]
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name != "cylstm.__main__"])
+@pytest.mark.parametrize("name", importable(n for n in MODULES if n != "cylstm.__main__"))
 def test_docstrings(name):
     module = importlib.import_module(name)
     assert doctest.testmod(module, optionflags=OPTIONS).failed == 0

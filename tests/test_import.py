@@ -5,6 +5,7 @@ import pickle
 import pydoc
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -252,6 +253,13 @@ def test_a_first_use_in_several_threads(turn):
     start = turn * len(paths) // 6
     order = [*paths[start:], *paths[:start]]
     assert run(THREADS, *(reversed(order) if turn % 2 else order)) == "[] []"
+
+
+def test_torch_that_is_missing_is_named_with_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "cylstm.torch", raising=False)
+    with pytest.raises(ImportError, match=r"needs PyTorch, .*: pip install 'cylstm\[torch\]'$"):
+        import_module("cylstm.torch")
 
 
 def test_lazy_names():

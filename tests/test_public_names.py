@@ -37,7 +37,7 @@ def test_the_record_is_of_every_public_module():
         for line in public_names.RECORD.read_text(encoding="utf-8").splitlines()
         if line and line[0] != " "
     ]
-    assert headings == sorted(public_names.public_modules())
+    assert headings == sorted({*public_names.public_modules(), *public_names.NEEDING_IT})
     assert {"cylstm", "cylstm.layers", "cylstm.layers.lstm", "cylstm.cli"} <= set(headings)
 
 
@@ -76,7 +76,7 @@ def test_what_is_told_of_a_class():
 
 
 def test_a_name_is_told_once_and_where_it_is_defined(now):
-    assert now.count("    class LSTM(") == 1
+    assert now.count("    class LSTM(LSTMSteps, ") == 1
     layers = now.partition("\ncylstm.layers\n")[2].partition("\n\n")[0].splitlines()
     assert "    LSTM = cylstm.layers.lstm.LSTM" in layers
     losses = now.partition("\ncylstm.losses\n")[2].partition("\n\n")[0].splitlines()

@@ -1,6 +1,8 @@
 """Thread counts, and that results do not depend on them."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -16,6 +18,7 @@ def own_count(monkeypatch):
     """Each test starts with the default count, and leaves the one before."""
     monkeypatch.setattr(_threads, "_count", None)
     monkeypatch.setattr(_threads, "_pool", None)
+    monkeypatch.setattr(_threads, "_by_hand", False)
     least = _core.set_least_work(0)
     for name in ("CYLSTM_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
@@ -76,6 +79,28 @@ def test_a_wrong_count_is_refused(count):
     with pytest.raises((ValueError, TypeError), match="count must be a positive integer"):
         cylstm.set_num_threads(count)
     assert cylstm.get_num_threads() == before
+
+
+def test_callers_with_a_count_of_their_own():
+    """As many threads as they say, until somebody says how many the house has."""
+    assert _threads.pool_of(1) is None
+    two = _threads.pool_of(2)
+    assert two.threads == 2
+    assert _threads.pool_of(2) is two
+    assert _threads.pool_of(8) is _threads.pool()  # of which there are 8 by default
+    assert _threads.pool_of(3).threads == 3
+    cylstm.set_num_threads(4)
+    assert {_threads.pool_of(count).threads for count in (1, 2, 4)} == {4}
+    assert _threads.pool_of(2) is _threads.pool()
+    cylstm.set_num_threads(1)
+    assert _threads.pool_of(2) is None
+
+
+def test_a_count_of_the_environment_is_one_by_hand():
+    program = "from cylstm import _threads; print(_threads.pool_of(2).threads)"
+    environment = os.environ | {"CYLSTM_NUM_THREADS": "3"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True)
+    assert done.stdout.split() == [b"3"], done.stderr
 
 
 def test_small_work_stays_in_the_calling_thread(monkeypatch):

@@ -20,10 +20,11 @@ CLASSES = {
     "keras": "Keras",
     "libxsmm": "Libxsmm",
     "onednn": "OneDnn",
+    "torch_module": "TorchModule",
 }
 """The name of a peer and its file, and the class. The first is what others are compared to."""
 
-NAMES = list(CLASSES)
+NAMES = [name for name in CLASSES if name != "torch_module"]  # that is cylstm: `../torch_module.py`
 
 
 def load(name: str) -> Peer:

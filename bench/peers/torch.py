@@ -22,6 +22,8 @@ class Torch(Peer):
     modules = ("torch",)
     distributions = ("torch",)
 
+    _module: Any  # what is timed
+
     def held_to(self, isa: str) -> dict[str, str]:
         aten, onednn, mkl = INSTRUCTION_SETS[isa]
         return {
@@ -37,6 +39,7 @@ class Torch(Peer):
         self._torch = torch
         torch.set_num_threads(threads)
         torch.set_num_interop_threads(1)
+        self._module = torch.nn.LSTM
 
     def isa(self) -> str | None:
         return str(self._torch.backends.cpu.get_cpu_capability())
@@ -55,7 +58,7 @@ class Torch(Peer):
 
     def _lstm(self, case: Case, data: Data) -> Any:
         torch = self._torch
-        lstm = torch.nn.LSTM(
+        lstm = self._module(
             case.shape.input_dim,
             case.shape.units,
             batch_first=True,

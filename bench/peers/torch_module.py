@@ -1,0 +1,20 @@
+"""`cylstm.torch.LSTM`, in PyTorch's hands as `nn.LSTM` is: for `bench/torch_module.py`."""
+
+from __future__ import annotations
+
+from bench.peers.cylstm import prefer_the_installed_package
+from bench.peers.torch import Torch
+
+
+class TorchModule(Torch):
+    """The peer of PyTorch with our module in place of its own."""
+
+    modules = ("torch", "cylstm")
+    distributions = ("torch", "numpy")
+
+    def start(self, threads: int) -> None:
+        super().start(threads)
+        prefer_the_installed_package()
+        import cylstm.torch
+
+        self._module = cylstm.torch.LSTM
