@@ -19,8 +19,8 @@ README = CHECKOUT / "README.md"
 LINKED = [*PAGES, README, CHECKOUT / "ARCHITECTURE.md", CHECKOUT / "CONTRIBUTING.md"]
 WITH_EXAMPLES = [README, *sorted(DOCS.glob("*.md"))]
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-# Code that is to be written into the package, a program that tests/cli/test_page.py runs, and what needs
-# PyTorch: tests/torch_module runs it.
+# Code that is to be written into the package; a program that tests/cli/test_page.py runs; and what
+# needs PyTorch, which tests/torch_module runs
 NO_DOCTEST = {"extending.md": 1, "command_line.md": 1, "pytorch.md": 1}
 
 
