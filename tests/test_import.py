@@ -33,12 +33,13 @@ def run(program, *arguments):
     return done.stdout.strip()
 
 
-def loaded_by(program):
+def loaded_by(program, *arguments):
     """The modules that a program loads beyond those of NumPy."""
     return set(
         run(
             "import sys, numpy\nbefore = set(sys.modules)\n"
-            f"{program}\nprint(*(set(sys.modules) - before))"
+            f"{program}\nprint(*(set(sys.modules) - before))",
+            *arguments,
         ).split()
     )
 
@@ -70,6 +71,31 @@ def test_a_layer_loads_what_it_needs():
     }  # fmt: skip
     assert {f"cylstm.{name}" for name in unneeded} & loaded == set()
     assert {"scipy", "safetensors", "subprocess", "json", "logging"} & loaded == set()
+
+
+# Loads the model of a file, predicts once, and nothing else.
+SERVED = (
+    "import cylstm\n"
+    "model = cylstm.models.load_model(sys.argv[1])\n"
+    "assert model.predict(numpy.ones((1, 5, 3), numpy.float32)).shape == (1, 4)"
+)
+
+
+def test_a_prediction_from_a_file_loads_what_it_needs(tmp_path):
+    path = tmp_path / "model.safetensors"
+    cylstm.Sequential([cylstm.layers.LSTM(4, input_shape=(5, 3))]).save(path)
+    loaded = loaded_by(SERVED, path)
+    assert {"cylstm.layers.lstm", "cylstm.saving._native"} <= loaded
+    needed = {"dataclasses", "hashlib", "json", "signal"}
+    assert loaded & (NOT_AT_ONCE - needed) == set()
+    assert loaded & {"ipaddress", "numpy.ma", "pickle", "safetensors.numpy"} == set()
+    formats = {"_keras2", "_keras3", "_npz", "_torch", "_foreign", "_architecture", "_onnx"}
+    layers = {"convolutional", "core", "embedding", "merge", "normalization", "wrappers"}
+    unneeded = {
+        *(f"saving.{name}" for name in formats | {"_atomic", "_hdf5", "_keras_graph", "_zip"}),
+        *(f"layers.{name}" for name in layers),
+    }
+    assert {f"cylstm.{name}" for name in unneeded} & loaded == set()
 
 
 def test_import_reads_no_file_but_code_and_starts_no_thread():
