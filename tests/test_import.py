@@ -90,12 +90,30 @@ def test_a_prediction_from_a_file_loads_what_it_needs(tmp_path):
     assert loaded & (NOT_AT_ONCE - needed) == set()
     assert loaded & {"ipaddress", "numpy.ma", "pickle", "safetensors.numpy"} == set()
     formats = {"_keras2", "_keras3", "_npz", "_torch", "_foreign", "_architecture", "_onnx"}
+    training = {"_objective", "_weighting"}
     layers = {"convolutional", "core", "embedding", "merge", "normalization", "wrappers"}
     unneeded = {
         *(f"saving.{name}" for name in formats | {"_atomic", "_hdf5", "_keras_graph", "_zip"}),
         *(f"layers.{name}" for name in layers),
+        *(f"training.{name}" for name in training),
+        "losses",
+        "metrics",
+        "optimizers",
     }
     assert {f"cylstm.{name}" for name in unneeded} & loaded == set()
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_the_command_line_loads_no_command_before_one_is_given(option):
+    loaded = loaded_by(
+        "from cylstm.cli import main\n"
+        "import contextlib, io\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        f"    main([{option!r}])"
+    )
+    names = {name for name in loaded if name.startswith("cylstm.")}
+    assert {n for n in names if n.startswith("cylstm.cli.")} == {"cylstm.cli._text"}
+    assert names & {"cylstm.layers", "cylstm.models", "cylstm.saving"} == set()
 
 
 def test_import_reads_no_file_but_code_and_starts_no_thread():
