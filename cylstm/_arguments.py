@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterable
@@ -30,6 +29,8 @@ def near(name: object, known: Iterable[str], n: int = 3) -> list[str]:
     >>> near("return_sequence", ["return_state", "return_sequences"])
     ['return_sequences']
     """
+    import difflib
+
     wanted = str(name).lower()
     lower = wanted == str(name)
     spelled = {other.lower(): other for other in sorted(known, key=lambda n: n.islower() == lower)}

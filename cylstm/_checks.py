@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import reprlib
+import sys
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -145,7 +146,8 @@ def refuse_masked(value: Any, name: str, depth: int = 0) -> None:
     """Raise TypeError for a masked array, also in (nested) lists: NumPy would lose its mask."""
     listed = isinstance(value, list | tuple)
     kinds = set(map(type, value)) if listed else {type(value)}
-    if any(issubclass(kind, np.ma.MaskedArray) for kind in kinds):
+    # Where that module is not loaded, there are no masked arrays; loading it takes milliseconds.
+    if "numpy.ma" in sys.modules and any(issubclass(kind, np.ma.MaskedArray) for kind in kinds):
         raise TypeError(
             f"{name} {'holds' if listed or depth else 'is'} a numpy masked array; fill it "
             "(`x.filled(0)`) and pass what is to be skipped by the `mask` argument (True where a "

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
-__all__ = ["LazyNames", "lazy"]
+__all__ = ["LazyNames", "later", "lazy"]
 
 
 class LazyNames(Mapping[str, Any]):
@@ -59,6 +59,30 @@ class LazyNames(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._homes)
+
+
+class _Later:
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self._module), name)
+
+
+def later(module: str) -> Any:
+    """A module, which is loaded when something of it is first asked for.
+
+    Parameters
+    ----------
+    module : str
+        Its dotted name.
+
+    Examples
+    --------
+    >>> later("string").digits
+    '0123456789'
+    """
+    return _Later(module)
 
 
 def lazy(

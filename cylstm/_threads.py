@@ -7,11 +7,12 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 from cylstm import _checks, _core
 
 __all__ = ["get_num_threads", "pool", "pool_of", "set_num_threads"]
+
+_Path = str | os.PathLike[str]
 
 _lock = threading.Lock()
 _count: int | None = None
@@ -169,15 +170,13 @@ def _usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _quotas(
-    root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
-) -> list[int]:
+def _quotas(root: _Path = "/sys/fs/cgroup", own: _Path = "/proc/self/cgroup") -> list[int]:
     """The CPUs that the control groups of this process grant, where they do."""
     found = []
     for folder in _cgroup_folders(root, own):
         for names in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):
             try:
-                quota, period = " ".join((folder / name).read_text() for name in names).split()
+                quota, period = (word for name in names for word in _text(folder, name).split())
                 if int(quota) > 0 and int(period) > 0:
                     found.append(math.ceil(int(quota) / int(period)))
             except (OSError, ValueError):  # not there, or "max": no limit
@@ -185,17 +184,22 @@ def _quotas(
     return found
 
 
-def _cgroup_folders(root: Path, own: Path) -> Iterator[Path]:
+def _cgroup_folders(root: _Path, own: _Path) -> Iterator[str]:
     """The folders of the control groups, versions 2 and 1, from that of this process upwards."""
     try:
-        lines = own.read_text().splitlines()
+        lines = _text(own).splitlines()
     except OSError:
         lines = []
     for line in [*lines, "0::/", "1:cpu:/"]:
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
-        base = root / "cpu" if controllers else root
-        relative = Path(path.lstrip("/"))
-        for part in (relative, *relative.parents):
-            yield base / part
+        base = os.path.join(root, "cpu" if controllers else "")
+        parts = path.strip("/").split("/")
+        for depth in range(len(parts), -1, -1):
+            yield os.path.join(base, *parts[:depth])
+
+
+def _text(*path: _Path) -> str:
+    with open(os.path.join(*path), encoding="utf-8") as file:
+        return file.read()

@@ -34,12 +34,13 @@ def run(program, *arguments):
     return done.stdout.strip()
 
 
-def loaded_by(program):
+def loaded_by(program, *arguments):
     """The modules that a program loads beyond those of NumPy."""
     return set(
         run(
             "import sys, numpy\nbefore = set(sys.modules)\n"
-            f"{program}\nprint(*(set(sys.modules) - before))"
+            f"{program}\nprint(*(set(sys.modules) - before))",
+            *arguments,
         ).split()
     )
 
@@ -71,6 +72,49 @@ def test_a_layer_loads_what_it_needs():
     }  # fmt: skip
     assert {f"cylstm.{name}" for name in unneeded} & loaded == set()
     assert {"scipy", "safetensors", "subprocess", "json", "logging"} & loaded == set()
+
+
+# Loads the model of a file, predicts once, and nothing else.
+SERVED = (
+    "import cylstm\n"
+    "model = cylstm.models.load_model(sys.argv[1])\n"
+    "assert model.predict(numpy.ones((1, 5, 3), numpy.float32)).shape == (1, 4)"
+)
+
+
+def test_a_prediction_from_a_file_loads_what_it_needs(tmp_path):
+    path = tmp_path / "model.safetensors"
+    cylstm.Sequential([cylstm.layers.LSTM(4, input_shape=(5, 3))]).save(path)
+    loaded = loaded_by(SERVED, path)
+    assert {"cylstm.layers.lstm", "cylstm.saving._native"} <= loaded
+    needed = {"dataclasses", "hashlib", "json", "signal"}
+    assert loaded & (NOT_AT_ONCE - needed) == set()
+    assert loaded & {"ipaddress", "numpy.ma", "pickle", "safetensors.numpy"} == set()
+    formats = {"_keras2", "_keras3", "_npz", "_torch", "_foreign", "_architecture", "_onnx"}
+    training = {"_objective", "_weighting"}
+    layers = {"convolutional", "core", "embedding", "merge", "normalization", "wrappers"}
+    unneeded = {
+        *(f"saving.{name}" for name in formats | {"_atomic", "_hdf5", "_keras_graph", "_zip"}),
+        *(f"layers.{name}" for name in layers),
+        *(f"training.{name}" for name in training),
+        "losses",
+        "metrics",
+        "optimizers",
+    }
+    assert {f"cylstm.{name}" for name in unneeded} & loaded == set()
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_the_command_line_loads_no_command_before_one_is_given(option):
+    loaded = loaded_by(
+        "from cylstm.cli import main\n"
+        "import contextlib, io\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        f"    main([{option!r}])"
+    )
+    names = {name for name in loaded if name.startswith("cylstm.")}
+    assert {n for n in names if n.startswith("cylstm.cli.")} == {"cylstm.cli._text"}
+    assert names & {"cylstm.layers", "cylstm.models", "cylstm.saving"} == set()
 
 
 def test_import_reads_no_file_but_code_and_starts_no_thread():

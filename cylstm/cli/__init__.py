@@ -1,8 +1,9 @@
 """The command line: ``cylstm COMMAND``, and ``python -m cylstm COMMAND``.
 
-A command is a module with ``add_to``, which adds its arguments to a parser, and ``run``. Results go
-to standard output, progress and warnings to standard error. What goes wrong is said in one line;
-the exit status is 1 then, 2 for wrong arguments, 130 after Ctrl-C. Nothing from a file is executed.
+A command is a module with ``add_to``, which adds its arguments to a parser, and ``run``, and a line
+in the table below; the module is loaded when the command is called. Results go to standard output,
+progress and warnings to standard error. What goes wrong is said in one line; the exit status is 1
+then, 2 for wrong arguments, 130 after Ctrl-C. Nothing from a file is executed.
 """
 
 from __future__ import annotations
@@ -12,16 +13,25 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 from cylstm._version import __version__
-from cylstm.cli import _bench, _convert, _demo, _evaluate, _info, _inspect, _predict, _train
 from cylstm.cli._text import UsageError, printable
 
 __all__ = ["main"]
 
 _PROGRAM = "cylstm"
-_COMMANDS = (_train, _predict, _evaluate, _inspect, _convert, _bench, _demo, _info)
+_COMMANDS = {
+    "train": "train a model of sequences in a file",
+    "predict": "let a model predict sequences in a file",
+    "evaluate": "measure how well a model does",
+    "inspect": "show what a file holds",
+    "convert": "write what a file holds in another format",
+    "bench": "measure an LSTM on this machine",
+    "demo": "run published models",
+    "info": "show versions, CPU, engine, threads and BLAS",
+}
 _FAILED, _WRONG_ARGUMENTS = 1, 2
 _INTERRUPTED = 130  # what shells say of a program that Ctrl-C has ended
 
@@ -70,7 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     3 arrays, 128 numbers, 512 bytes
     0
     """
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(given).parse_args(given)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # names in a file may be of any characters
             stream.reconfigure(errors="backslashreplace")
@@ -109,7 +120,8 @@ def _one_line(message: Any) -> str:
     return printable(" ".join(str(message).split()))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of all commands; the arguments are those of the commands that are given."""
     parser = _Parser(
         prog=_PROGRAM,
         description="Train LSTM models of sequences in files, use them, look into them, convert "
@@ -121,6 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", title="commands"
     )
-    for module in _COMMANDS:
-        module.add_to(commands)
+    for name, summary in _COMMANDS.items():
+        parser_of_command = commands.add_parser(name, help=summary)
+        if name in given:
+            import_module(f"cylstm.cli._{name}").add_to(parser_of_command)
     return parser

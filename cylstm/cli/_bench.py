@@ -28,19 +28,19 @@ _SHORTEST = 0.002  # seconds of a round: far more than the clock's own
 _UNSTEADY = 1.25  # the slow quarter of the rounds to the median, from which on it is said
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to a parser."""
-    parser = commands.add_parser(
-        "bench",
-        help="measure an LSTM on this machine",
-        description="Measure an LSTM on this machine: `step`, one frame through a stream; "
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to its parser."""
+    parser.description = (
+        "Measure an LSTM on this machine: `step`, one frame through a stream; "
         "`forward`, whole sequences, with all outputs; `train`, those and the gradients of inputs "
         "and weights. A time is the median of rounds. The last column compares the rate of "
         "multiply-adds with that of NumPy's product of two large matrices, on as many threads: the "
         "CPU can do at least that, perhaps some more. The comparison with other libraries is "
-        "in bench/ of the sources.",
-        epilog="examples: cylstm bench; cylstm bench 1,1,40,256 --mode step; cylstm bench "
-        "32,100,64,128 --threads 1 --dtype float64 --json",
+        "in bench/ of the sources."
+    )
+    parser.epilog = (
+        "examples: cylstm bench; cylstm bench 1,1,40,256 --mode step; cylstm bench "
+        "32,100,64,128 --threads 1 --dtype float64 --json"
     )
     parser.add_argument(
         "shapes",

@@ -19,16 +19,16 @@ __all__ = ["add_to", "run"]
 _TENSORS = ".safetensors"
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to a parser."""
-    parser = commands.add_parser(
-        "convert",
-        help="write what a file holds in another format",
-        description="Write what a file holds in another format: a model with its weights and, "
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to its parser."""
+    parser.description = (
+        "Write what a file holds in another format: a model with its weights and, "
         "where the format of OUT has a place for it, with the state of its training. The suffix of "
-        "OUT says the format; that of IN follows from its contents.",
-        epilog="examples: cylstm convert model.h5 model.keras; cylstm convert "
-        "weights.h5 model.onnx --architecture model.json",
+        "OUT says the format; that of IN follows from its contents."
+    )
+    parser.epilog = (
+        "examples: cylstm convert model.h5 model.keras; cylstm convert "
+        "weights.h5 model.onnx --architecture model.json"
     )
     parser.add_argument("input", metavar="IN", help="a model, weights or a PyTorch state dict")
     parser.add_argument("output", metavar="OUT", help=f"with one of: {_suffixes()}")

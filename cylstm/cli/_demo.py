@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from cylstm._demos import fetch_weights, revived_textgen, voice_activity, who_speaks
 
@@ -17,16 +16,15 @@ _DEMOS = {
 }
 
 
-def add_to(commands: Any) -> None:
-    """Add the command, with those of each demo, to a parser."""
-    parser = commands.add_parser(
-        "demo",
-        help="run published models",
-        description="Run published models with their own weights. These are fetched once, by pip, "
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the demos, with their arguments, to the parser of the command."""
+    parser.description = (
+        "Run published models with their own weights. These are fetched once, by pip, "
         "from the packages that have them, and checked by their SHA-256; then no connection is "
-        "needed.",
-        epilog="examples: cylstm demo vad recording.wav; cylstm demo text --count 5; cylstm demo "
-        "weights",
+        "needed."
+    )
+    parser.epilog = (
+        "examples: cylstm demo vad recording.wav; cylstm demo text --count 5; cylstm demo weights"
     )
     demos = parser.add_subparsers(dest="demo", required=True, metavar="DEMO", title="demos")
     for name, (module, summary) in _DEMOS.items():

@@ -16,16 +16,16 @@ from cylstm.cli._text import Block, Rows, count, json_text, show
 __all__ = ["add_to", "blocks_of", "run"]
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to a parser."""
-    parser = commands.add_parser(
-        "evaluate",
-        help="measure how well a model does",
-        description="Compare what a model says of sequences with what is so. Of a folder that "
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to its parser."""
+    parser.description = (
+        "Compare what a model says of sequences with what is so. Of a folder that "
         "`train` wrote: the accuracy, and precision and recall of each class; or of each number "
         "the mean absolute error, the root of the mean square, and the share of the variance that "
-        "is explained. Of another model: the loss and the metrics that it was compiled with.",
-        epilog="examples: cylstm evaluate run test.csv; cylstm evaluate model.h5 test.npz --json",
+        "is explained. Of another model: the loss and the metrics that it was compiled with."
+    )
+    parser.epilog = (
+        "examples: cylstm evaluate run test.csv; cylstm evaluate model.h5 test.npz --json"
     )
     parser.add_argument("model", metavar="MODEL", help="a folder of `train`, or a file of a model")
     parser.add_argument("data", metavar="DATA", help="sequences: .csv, .npz or .parquet")

@@ -32,14 +32,12 @@ _OPTIONAL = {
 _SETTINGS = ("CYLSTM_NUM_THREADS", "CYLSTM_ISA", "CYLSTM_ENGINE", "OMP_NUM_THREADS")
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to a parser."""
-    parser = commands.add_parser(
-        "info",
-        help="show versions, CPU, engine, threads and BLAS",
-        description="Show what is installed and what it runs on; please add it to what you report.",
-        epilog="example: cylstm info --json",
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to its parser."""
+    parser.description = (
+        "Show what is installed and what it runs on; please add it to what you report."
     )
+    parser.epilog = "example: cylstm info --json"
     add_json(parser)
     parser.set_defaults(run=run)
 

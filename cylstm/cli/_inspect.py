@@ -25,16 +25,14 @@ HOLDS = {
 }
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to a parser."""
-    parser = commands.add_parser(
-        "inspect",
-        help="show what a file holds",
-        description="Show what a file holds: what wrote it, the layers with their arguments, the "
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to its parser."""
+    parser.description = (
+        "Show what a file holds: what wrote it, the layers with their arguments, the "
         "shapes of all arrays, and what the model was compiled with. No model is made, so layers "
-        "may be unknown to cylstm.",
-        epilog="example: cylstm inspect model.h5",
+        "may be unknown to cylstm."
     )
+    parser.epilog = "example: cylstm inspect model.h5"
     parser.add_argument("file", metavar="FILE", help="of a model, weights or tensors")
     add_json(parser)
     add_max_size(parser)

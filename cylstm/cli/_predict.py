@@ -7,7 +7,6 @@ import csv
 import io
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -21,16 +20,16 @@ from cylstm.saving import _npz as npz
 __all__ = ["add_to", "run"]
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to a parser."""
-    parser = commands.add_parser(
-        "predict",
-        help="let a model predict sequences in a file",
-        description="Let a model predict. Of a folder that `train` wrote: the class and the "
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to its parser."""
+    parser.description = (
+        "Let a model predict. Of a folder that `train` wrote: the class and the "
         "probability of each, or the numbers. Of another model, of any format that is read: its "
-        "outputs. Sequences are computed as if each came alone; none is padded.",
-        epilog="examples: cylstm predict run new.csv > predictions.csv; cylstm predict model.h5 "
-        "new.npz --out predictions.npz",
+        "outputs. Sequences are computed as if each came alone; none is padded."
+    )
+    parser.epilog = (
+        "examples: cylstm predict run new.csv > predictions.csv; cylstm predict model.h5 "
+        "new.npz --out predictions.npz"
     )
     parser.add_argument("model", metavar="MODEL", help="a folder of `train`, or a file of a model")
     parser.add_argument("data", metavar="DATA", help="sequences: .csv, .npz or .parquet")

@@ -46,18 +46,18 @@ _DEFAULTS: dict[str, Any] = {
 _OF_THE_MODEL = ("task", "units", "layers", "bidirectional", "dropout", "standardize")
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to a parser."""
-    parser = commands.add_parser(
-        "train",
-        help="train a model of sequences in a file",
-        description="Train an LSTM that tells the class of a sequence, or a number. It writes, "
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to its parser."""
+    parser.description = (
+        "Train an LSTM that tells the class of a sequence, or a number. It writes, "
         f"into a folder: {MODEL}, the best model, which takes sequences as they are in the file; "
         f"{METRICS}; {PICTURE}, the course of the training; {TASK}, what `predict` and `evaluate` "
-        f"need to know; and {STATE}, from which --resume goes on.",
-        epilog="examples: cylstm train data.csv --out run; cylstm train readings.parquet --out "
+        f"need to know; and {STATE}, from which --resume goes on."
+    )
+    parser.epilog = (
+        "examples: cylstm train data.csv --out run; cylstm train readings.parquet --out "
         "run --sequence machine --step hour --target failed --units 64; cylstm train data.csv "
-        "--out run --resume --epochs 200",
+        "--out run --resume --epochs 200"
     )
     parser.add_argument("data", metavar="DATA", help="sequences: .csv, .npz or .parquet")
     parser.add_argument(

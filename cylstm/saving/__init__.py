@@ -17,17 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from cylstm._lazy import later
 from cylstm._storage import DEFAULT_MAX_SIZE, Path
-from cylstm.saving import _architecture as architecture_json
-from cylstm.saving import _atomic, _keras_graph
-from cylstm.saving import _foreign as foreign
-from cylstm.saving import _keras2 as keras2
-from cylstm.saving import _keras3 as keras3
-from cylstm.saving import _keras3_weights as keras3_weights
-from cylstm.saving import _native as native
-from cylstm.saving import _npz as npz
-from cylstm.saving import _onnx as onnx
-from cylstm.saving import _torch as torch
 from cylstm.saving._errors import FormatError, reading
 from cylstm.saving._files import opened
 from cylstm.saving._outline import ArraySpec, Outline, Part
@@ -96,16 +87,18 @@ class Writer(Format, Protocol):
         """The file of the weights of a model; likewise."""
 
 
+# A module is loaded when it is first asked whether a file is its own: the native one alone for its
+# own files.
 FORMATS: dict[str, Format] = {
-    "safetensors": foreign,
-    "native": native,
-    "keras 2": keras2,
-    "keras 3": keras3,
-    "keras 3 weights": keras3_weights,
-    "numpy": npz,
-    "torch": torch,
-    "json": architecture_json,
-    "onnx": onnx,
+    "native": later("cylstm.saving._native"),
+    "safetensors": later("cylstm.saving._foreign"),
+    "keras 2": later("cylstm.saving._keras2"),
+    "keras 3": later("cylstm.saving._keras3"),
+    "keras 3 weights": later("cylstm.saving._keras3_weights"),
+    "numpy": later("cylstm.saving._npz"),
+    "torch": later("cylstm.saving._torch"),
+    "json": later("cylstm.saving._architecture"),
+    "onnx": later("cylstm.saving._onnx"),
 }
 
 
@@ -175,6 +168,8 @@ def check_weights_path(filepath: Path, *, overwrite: bool = True, model: Any = N
 
 
 def _check_place(path: Path, overwrite: bool, action: str) -> Writer:
+    from cylstm.saving import _atomic
+
     writer = _writer(path, action)
     writer.require()
     _atomic.check(path, overwrite=overwrite)
@@ -193,6 +188,8 @@ def save_model(
     filepath, overwrite, include_optimizer
         As for `Model.save`.
     """
+    from cylstm.saving import _atomic
+
     data = _writer(filepath, "encode").encode(model, include_optimizer)
     _atomic.write(filepath, data, overwrite=overwrite)
 
@@ -242,6 +239,8 @@ def save_weights(model: Any, filepath: Path, overwrite: bool = True) -> None:
     filepath, overwrite
         As for `Model.save_weights`.
     """
+    from cylstm.saving import _atomic
+
     data = _writer(filepath, "encode_weights").encode_weights(model)
     _atomic.write(filepath, data, overwrite=overwrite)
 
@@ -288,6 +287,8 @@ def config_from_json(document: Any) -> dict[str, Any]:
     >>> config["config"][0]["config"]["recurrent_activation"]
     'sigmoid'
     """
+    from cylstm.saving import _keras_graph
+
     return _keras_graph.architecture(document)
 
 
@@ -308,6 +309,8 @@ def config_to_json(model: Any) -> dict[str, Any]:
     ValueError
         If Keras 2 has no such activation.
     """
+    from cylstm.saving import _keras_graph
+
     return _keras_graph.written(model)
 
 
@@ -443,11 +446,14 @@ def save_tensors(
     ...
     ValueError: Tensors are written as .safetensors, and not into 'tensors.bin'.
     """
-    if not os.fspath(filepath).lower().endswith(native.suffixes):
+    if not os.fspath(filepath).lower().endswith(FORMATS["native"].suffixes):
         raise ValueError(
             f"Tensors are written as .safetensors, and not into {os.fspath(filepath)!r}."
         )
-    foreign.write({name: np.asarray(array) for name, array in tensors.items()}, filepath, overwrite)
+    from cylstm.saving import _foreign
+
+    arrays = {name: np.asarray(array) for name, array in tensors.items()}
+    _foreign.write(arrays, filepath, overwrite)
 
 
 _WRITTEN = {"encode": "models", "encode_weights": "weights"}

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cylstm import _blank, _registry, _warning, models, optimizers
-from cylstm._layer_names import LAYERS
+from cylstm import _blank, _registry, _warning, models
 from cylstm.layers import serialization
 from cylstm.saving import _json
 from cylstm.saving._limits import ARRAYS, Limits, check_count
@@ -36,8 +35,6 @@ _MAX_RANK = 32  # of arrays in every NumPy
 _PER_VALUE = 16  # characters of a text that count as a value
 _LAYERS = ("", "config", "layer", "layers")  # where layers are, which are called
 _SHAPES = ("shape", "dims", "input_length")  # how the names of shapes end
-
-dict(LAYERS)  # loads them all: what a file says never decides which code is loaded
 
 
 def describe(model: Any, limits: Limits) -> dict[str, Any]:
@@ -288,6 +285,8 @@ def describe_training(model: Any) -> tuple[dict[str, Any] | None, list[np.ndarra
             "layers.",
         )
         state, iterations = [], 0
+    from cylstm import optimizers
+
     document = {
         "optimizer": optimizers.serialize(model.optimizer),
         "iterations": iterations,
@@ -342,6 +341,8 @@ def resume_training(
     Exception
         What the classes raise when they are given arguments that are not theirs.
     """
+    from cylstm import optimizers
+
     if set(document) != {"optimizer", "iterations", *_COMPILED}:
         raise ValueError(f"the training is described by {list(document)}")
     check_training(document, len(model.outputs), limits)

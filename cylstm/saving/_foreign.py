@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,18 +26,16 @@ __all__ = [
 
 suffixes: tuple[str, ...] = ()  # by its suffix a file is of the native format
 
-_OURS = re.compile(rb'"__metadata__"\s*:\s*\{\s*"cylstm"\s*:')
-
 
 def recognises(head: bytes) -> bool:
-    """Whether a file may be safetensors that are not of the native format.
+    """Whether a file may be safetensors; that of cylstm is asked first about its own.
 
     Examples
     --------
     >>> recognises(b"\\x40" + bytes(7) + b'{"weight":{"dtype":')
     True
     """
-    return _tensors.recognises(head) and not _OURS.search(head)
+    return _tensors.recognises(head)
 
 
 def require() -> None:

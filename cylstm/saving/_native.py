@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,7 +30,7 @@ from cylstm.saving import _description, _json, _outline, _tensors, _weights
 from cylstm.saving._errors import reading
 from cylstm.saving._limits import Limits
 from cylstm.saving._outline import Outline
-from cylstm.saving._tensors import recognises, require
+from cylstm.saving._tensors import require
 
 __all__ = [
     "encode",
@@ -46,10 +47,22 @@ __all__ = [
 suffixes: tuple[str, ...] = (".safetensors",)
 
 _VERSION = 1
+_MARK = re.compile(rb'"__metadata__"\s*:\s*\{\s*"cylstm"\s*:')
 _KEYS = {"format", "cylstm", "model", "layers", "training", "digests", "digest"}
 
 Path = str | os.PathLike[str]
 Arrays = dict[str, np.ndarray]
+
+
+def recognises(head: bytes) -> bool:
+    """Whether a file may be safetensors that cylstm wrote.
+
+    Examples
+    --------
+    >>> recognises(b"\\x40" + bytes(7) + b'{"__metadata__":{"cylstm":"')
+    True
+    """
+    return _tensors.recognises(head) and _MARK.search(head) is not None
 
 
 def encode(model: Any, include_optimizer: bool) -> bytes:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cylstm import _checks, _random, losses
+from cylstm import _checks, _random
 from cylstm.layers.input_spec import axes_advice
-from cylstm.losses import _targets
-from cylstm.training._objective import Goal
 from cylstm.training._reading import as_column, fits, listed, numbers
 from cylstm.training._trainable import Trainable
-from cylstm.training._weighting import per_output, standardize_weights
+
+if TYPE_CHECKING:
+    from cylstm.training._objective import Goal
 
 __all__ = [
     "BATCH_SIZE",
@@ -187,6 +187,8 @@ def samples_of(
     TypeError
         If an array does not consist of real numbers.
     """
+    from cylstm.training._weighting import per_output, standardize_weights
+
     inputs = inputs_of(model, x)
     names = [goal.name for goal in goals]
     shapes = [goal.shape for goal in goals]
@@ -227,6 +229,9 @@ def _hint_of_shape(given: Any, shape: tuple[int, ...], expected: tuple[int | Non
 
 
 def _check_targets(goal: Goal, target: np.ndarray) -> None:
+    from cylstm import losses
+    from cylstm.losses import _targets
+
     losses.check_target(goal.loss, target.shape, (len(target), *goal.shape[1:]))
     if goal.loss is losses.sparse_categorical_crossentropy and goal.shape[-1] is not None:
         rows = target.shape[: len(goal.shape) - 1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,11 +21,13 @@ from cylstm.training._data import (
 from cylstm.training._feeding import ArrayFeed, ItemFeed, is_generated, parts_of_item
 from cylstm.training._interrupts import HeldInterrupt
 from cylstm.training._loops import average
-from cylstm.training._objective import Objective
 from cylstm.training._reading import numbers
 from cylstm.training._steps import Steps
 from cylstm.training._trainable import Trainable
 from cylstm.utils.sequence import Sequence
+
+if TYPE_CHECKING:
+    from cylstm.training._objective import Objective
 
 __all__ = ["Prepared", "one_or_list"]
 
@@ -49,6 +51,8 @@ class Prepared:
 
     def objective(self, given: dict[str, Any]) -> Objective:
         """What the model is trained for; of one that is not built, with unknown shapes."""
+        from cylstm.training._objective import Objective
+
         if self._model.built:
             shapes = [tensor.shape for tensor in self._model.outputs]
             return Objective(self._model.output_names, shapes, **given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,10 +15,12 @@ from cylstm.layers._own_code import training_of
 from cylstm.layers._turns import in_turn
 from cylstm.training._data import Samples
 from cylstm.training._interrupts import HeldInterrupt
-from cylstm.training._objective import Objective
 from cylstm.training._reading import first_bad_row
 from cylstm.training._trainable import Pass, Trainable
 from cylstm.variables import Change, Variable, set_at_once
+
+if TYPE_CHECKING:
+    from cylstm.training._objective import Objective
 
 __all__ = ["NaNError", "Steps"]
 

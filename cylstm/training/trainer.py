@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cylstm import _checks, _spellings, optimizers
+from cylstm import _checks, _spellings
 from cylstm.callbacks import History
 from cylstm.callbacks._progress import Progress
 from cylstm.training._data import batch_size_of, check_batches, inputs_of, split
@@ -104,6 +104,8 @@ class Trainer:
         TypeError
             If an argument is of the wrong kind; likewise.
         """
+        from cylstm import optimizers
+
         made = optimizers.get(optimizer)
         given = {
             "loss": loss,

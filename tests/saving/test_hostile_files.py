@@ -402,15 +402,19 @@ def test_the_training_is_not_read_where_it_is_not_wanted(forge):
 # ---------------------------------------------------------------------- what a child process does
 
 AUDITED = """
+import difflib
 import os
 import sys
 
+from cylstm._layer_names import LAYERS
 from cylstm.models import load_model
-from cylstm.saving import FormatError
+from cylstm.saving import FORMATS, FormatError
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 good, *hostile = sys.argv[1:]
 load_model(good)  # imports what is needed
+# So do names of other layers, first bytes of other formats, and errors: cylstm and difflib only.
+dict(LAYERS), [module.suffixes for module in FORMATS.values()]
 events, watching = [], []
 
 

@@ -261,17 +261,20 @@ def test_arrays(name, good, tmp_path):
 # ---------------------------------------------------------------------- together
 
 AUDITED = """
+import difflib
 import os
 import sys
 
 import numpy.ma
 
 import cylstm
+from cylstm._layer_names import LAYERS
 from cylstm.models import load_model
-from cylstm.saving import FormatError
+from cylstm.saving import FORMATS, FormatError
 
 good, *hostile = sys.argv[1:]
 load_model(good + "/model.h5"), load_model(good + "/model.keras")
+dict(LAYERS), [module.suffixes for module in FORMATS.values()]  # modules of cylstm, on first use
 watching, events = [], []
 
 
