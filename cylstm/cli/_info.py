@@ -26,6 +26,7 @@ _OPTIONAL = {
     "pyarrow": "parquet",
     "matplotlib": "plot",
     "tqdm": "progress",
+    "scikit-learn": "sklearn",
     "rich": "cli",
 }
 _SETTINGS = ("CYLSTM_NUM_THREADS", "CYLSTM_ISA", "CYLSTM_ENGINE", "OMP_NUM_THREADS")
