@@ -1,6 +1,6 @@
 """What a second process gains in a search of scikit-learn.
 
-    python bench/sklearn_search.py [--units 24] [--epochs 30] [--rounds 2]
+    python bench/sklearn_search.py [--units 24] [--epochs 100] [--rounds 2]
 
 GridSearchCV makes 16 fits (4 values, 4 folds; `refit=False`) of an LSTMClassifier on 600 sequences
 of 10 to 40 steps of 12 features, once with n_jobs=1 and once with n_jobs=2, in turns. With one
@@ -36,7 +36,7 @@ def main() -> int:
     """Measure, print, and return 1 if the gain is less than what is asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--units", type=int, default=24)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     x, y = made_data()
