@@ -41,6 +41,9 @@ saving
     The file formats, and `FormatError`; `load_tensors` and `save_tensors`: named arrays.
 from_torch, to_torch
     Layers from a PyTorch state dict or its file, without PyTorch, and back.
+sklearn, wrappers.scikit_learn
+    Estimators of scikit-learn: `LSTMClassifier`, `LSTMRegressor`; `KerasClassifier`,
+    `KerasRegressor` around models of your own. To be imported by name.
 torch
     `torch.LSTM`: `torch.nn.LSTM` by our kernels, in programs of PyTorch. To be imported by name,
     where PyTorch is installed.

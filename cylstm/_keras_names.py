@@ -118,6 +118,8 @@ PRESENT: dict[str, dict[str, str]] = {
     "utils.layer_utils": {"utils": "print_summary"},
     "utils.np_utils": {"utils": "normalize to_categorical"},
     "utils.vis_utils": {"utils": "model_to_dot plot_model"},
+    "wrappers": {},
+    "wrappers.scikit_learn": {"models": "Sequential", "utils": "to_categorical"},
 }
 
 _PURPOSE = "cylstm is for LSTM networks over sequences"
@@ -150,7 +152,6 @@ _REASONS: dict[str, str] = {
     "cylstm downloads nothing: fetch the file yourself and read it with NumPy": (
         "datasets. get_file validate_file"
     ),
-    "a wrapper for scikit-learn is not offered yet": "wrappers.",
     "read the file with h5py, and give fit() the array": "HDF5Matrix utils.io_utils.",
     "there is no GPU; threads are set by cylstm.set_num_threads(n)": (
         "multi_gpu_model utils.training_utils."

@@ -11,7 +11,7 @@ each draw. There are two ways in which that goes:
   and `numpy.random` is neither read nor changed.
 
 Both may be used from several threads at once; which thread gets which numbers then depends on
-their timing.
+their timing. What `seeded` sets is of one thread: others go on as they were.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
 __all__ = ["default_generator", "generator", "seeded", "set_random_seed"]
 
 _default: np.random.Generator | None = None
+_within: ContextVar[np.random.Generator | None] = ContextVar("cylstm_generator", default=None)
 
 
 def default_generator() -> np.random.Generator:
@@ -35,15 +37,15 @@ def default_generator() -> np.random.Generator:
     Returns
     -------
     numpy.random.Generator
-        The one of `set_random_seed`, once that was called; before, a new one with a seed from
-        `numpy.random`.
+        The one of `seeded` or `set_random_seed`, once that was called; before, a new one with a
+        seed from `numpy.random`.
 
     Examples
     --------
     >>> bool(0 <= default_generator().random() < 1)
     True
     """
-    default = _default
+    default = _within.get() or _default
     if default is not None:
         return default
     # Keras takes seeds below 10**7, of which two in a few thousand draws are equal: here 64 bits.
@@ -77,12 +79,18 @@ def set_random_seed(seed: int) -> None:
     True
     """
     global _default
-    _default = _seeded(seed)
+    if _within.get() is not None:
+        _within.set(_seeded(seed))
+    else:
+        _default = _seeded(seed)
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Within a ``with`` statement all is as after `set_random_seed`, and afterwards as before.
+
+    That holds for the thread that is in it, so that trainings in several threads are each
+    repeatable.
 
     Parameters
     ----------
@@ -102,13 +110,11 @@ def seeded(seed: int) -> Iterator[None]:
     ...     default_generator().random() == first
     True
     """
-    global _default
-    before = _default
-    set_random_seed(seed)
+    before = _within.set(_seeded(seed))
     try:
         yield
     finally:
-        _default = before
+        _within.reset(before)
 
 
 def generator(seed: int | None = None) -> np.random.Generator:

@@ -211,6 +211,8 @@ class Variable(_trace.Readable):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        if type(self._value) is not np.ndarray:  # joblib maps files, which others may cut or write
+            self._value = np.array(self._value)
         self._value.flags.writeable = False  # neither pickle nor deepcopy carries the flag
 
     def __repr__(self) -> str:

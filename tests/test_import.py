@@ -16,9 +16,9 @@ from cylstm._lazy import LazyNames, lazy
 NOT_AT_ONCE = {
     "autograd", "concurrent.futures", "csv", "dataclasses", "difflib", "hashlib", "h5py", "html",
     "importlib.abc", "importlib.resources", "json", "logging", "matplotlib", "numpy.random", "onnx",
-    "pandas", "pathlib", "queue", "random", "safetensors", "scipy", "secrets", "shutil", "signal",
-    "socket", "string", "subprocess", "tempfile", "torch", "tqdm", "urllib.parse",
-    "zipfile", "zlib",
+    "joblib", "pandas", "pathlib", "queue", "random", "safetensors", "scipy", "secrets", "shutil",
+    "signal", "sklearn", "socket", "string", "subprocess", "tempfile", "torch", "tqdm",
+    "urllib.parse", "zipfile", "zlib",
 }  # fmt: skip
 
 

@@ -256,3 +256,30 @@ def test_threads_share_the_generator_of_a_seed():
     for thread in threads:
         thread.join()
     assert len({id(generator) for generator in seen}) == 1
+
+
+def test_a_seed_within_a_with_statement_is_of_one_thread():
+    """So that trainings in several threads are each repeatable."""
+    inside, outside = threading.Event(), threading.Event()
+    drawn = []
+
+    def other():
+        inside.wait(10)
+        with _random.seeded(4):
+            drawn.append(_random.default_generator().random())
+            _random.set_random_seed(5)
+            drawn.append(_random.default_generator().random())
+        outside.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with _random.seeded(4):
+        first = _random.default_generator().random()
+        inside.set()
+        assert outside.wait(10)
+        second = _random.default_generator().random()
+    thread.join()
+    generator = _random.generator(4)
+    assert [first, second] == [generator.random(), generator.random()]
+    assert drawn == [first, _random.generator(5).random()]
+    assert _random._default is None

@@ -55,3 +55,15 @@ def test_copies_are_independent_and_read_only(copied):
     assert variable.value.tolist() == [1.0, 2.0]
     assert (twin.name, twin.trainable, twin.version) == ("v", False, 1)
     assert not copied(variable).value.flags.writeable
+
+
+def test_a_value_that_was_mapped_from_a_file_is_copied(tmp_path):
+    """joblib hands large arrays to its workers as maps of a file, within whatever holds them."""
+    np.save(tmp_path / "value.npy", np.array([1.0, 2.0], "float32"))
+    mapped = np.load(tmp_path / "value.npy", mmap_mode="r")
+    variable = Variable([0.0, 0.0])
+    variable.__setstate__(vars(variable) | {"_value": mapped})
+    assert type(variable.value) is np.ndarray
+    assert not np.shares_memory(variable.value, mapped)
+    assert variable.value.tolist() == [1.0, 2.0]
+    assert not variable.value.flags.writeable

@@ -26,6 +26,7 @@ _OPTIONAL = {
     "pyarrow": "parquet",
     "matplotlib": "plot",
     "tqdm": "progress",
+    "scikit-learn": "sklearn",
     "torch": "torch",
     "rich": "cli",
 }

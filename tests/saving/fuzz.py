@@ -143,7 +143,7 @@ def outlines(path: Path) -> None:
         if status:
             raise FormatError(said.getvalue())
         lines = said.getvalue().splitlines()
-        assert all(line.startswith("python -m cylstm: warning: ") for line in lines), lines
+        assert all(line.startswith("cylstm: warning: ") for line in lines), lines
 
 
 def after_its_kind(data: bytes, draw: random.Random) -> bytes:
