@@ -30,7 +30,7 @@ _TANH, _SIGMOID = activations.get("tanh"), activations.get("sigmoid")
 _DTYPES: dict[Any, Any] = {torch.float32: np.dtype("float32"), torch.float64: np.dtype("float64")}
 
 
-class LSTM(torch.nn.LSTM):  # type: ignore[misc]  # Any, to mypy
+class LSTM(torch.nn.LSTM):
     """`torch.nn.LSTM`, which it is in all but what computes it: cylstm, on the CPU.
 
     Arguments, weights, their names and start, and ``state_dict`` are those of `torch.nn.LSTM`, from
@@ -325,7 +325,7 @@ def _outputs(results: list[Any]) -> list[Any]:
     return [torch.from_numpy(array) for array in arrays]
 
 
-class _Level(torch.autograd.Function):  # type: ignore[misc]  # Any, to mypy
+class _Level(torch.autograd.Function):
     """A level in both passes. All that is kept is PyTorch's, which frees it after the last one."""
 
     @staticmethod
@@ -342,7 +342,7 @@ class _Level(torch.autograd.Function):  # type: ignore[misc]  # Any, to mypy
         return tuple(_outputs(results))
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]  # the same
+    @once_differentiable
     def backward(ctx: Any, d_y: Any, d_h: Any, d_c: Any) -> tuple[Any, ...]:
         x, h, c, *saved = ctx.saved_tensors
         of_x, of_h, of_c, _, _, *of_weights = ctx.needs_input_grad
@@ -440,7 +440,7 @@ def _put(data: Any, places: Any, shape: tuple[int, int]) -> Any:
     return torch.from_numpy(rows.reshape(*shape, -1))
 
 
-class _Packed(torch.autograd.Function):  # type: ignore[misc]  # Any, to mypy
+class _Packed(torch.autograd.Function):
     """(batch, time, features) to the rows of all times, one after the other."""
 
     @staticmethod
@@ -449,12 +449,12 @@ class _Packed(torch.autograd.Function):  # type: ignore[misc]  # Any, to mypy
         return _taken(x, places)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]  # the same
+    @once_differentiable
     def backward(ctx: Any, d_data: Any) -> tuple[Any, None]:
         return _put(d_data, ctx.places, ctx.shape), None
 
 
-class _Padded(torch.autograd.Function):  # type: ignore[misc]  # Any, to mypy
+class _Padded(torch.autograd.Function):
     """The way back: zeros after the last number of each sequence."""
 
     @staticmethod
@@ -463,6 +463,6 @@ class _Padded(torch.autograd.Function):  # type: ignore[misc]  # Any, to mypy
         return _put(data, places, shape)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]  # the same
+    @once_differentiable
     def backward(ctx: Any, d_x: Any) -> tuple[Any, None, None]:
         return _taken(d_x, ctx.places), None, None
