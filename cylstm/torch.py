@@ -15,11 +15,11 @@ from cylstm.layers import _engines
 
 try:
     import torch
-except ImportError as error:
+except ImportError as _error:
     raise ImportError(
-        f"cylstm.torch needs PyTorch, which cannot be imported ({error}): "
+        f"cylstm.torch needs PyTorch, which cannot be imported ({_error}): "
         "pip install 'cylstm[torch]'"
-    ) from error
+    ) from _error
 
 from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import PackedSequence

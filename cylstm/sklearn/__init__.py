@@ -18,12 +18,12 @@ scikit-learn.
 try:
     from cylstm.sklearn._classifier import LSTMClassifier
     from cylstm.sklearn._regressor import LSTMRegressor
-except ImportError as error:
-    if (error.name or "").split(".")[0] != "sklearn":
+except ImportError as _error:
+    if (_error.name or "").split(".")[0] != "sklearn":
         raise
     raise ImportError(
-        f"cylstm.sklearn needs scikit-learn 1.6 or newer ({error}): install it by `pip install "
+        f"cylstm.sklearn needs scikit-learn 1.6 or newer ({_error}): install it by `pip install "
         "'cylstm[sklearn]'`."
-    ) from error
+    ) from _error
 
 __all__ = ["LSTMClassifier", "LSTMRegressor"]

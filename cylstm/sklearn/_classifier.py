@@ -209,7 +209,7 @@ class LSTMClassifier(ClassifierMixin, LSTMEstimator):  # type: ignore[misc]  # h
                     f"{type(self).__name__} needs samples of at least 2 classes, but the data "
                     f"contains only one class: {found[0]!r}."
                 )
-            self.classes_ = found
+            self.classes_: np.ndarray = found
         elif classes is not None and not np.array_equal(found, self.classes_):
             raise ValueError(
                 f"classes={classes!r} is not the same as on last call to partial_fit, was: "

@@ -178,7 +178,7 @@ class LSTMEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
         self.model_ = model
         self._made_with = {name: getattr(self, name) for name in _OF_THE_MODEL}
         self.history_: dict[str, list[float]] = {}
-        self.n_iter_ = 0
+        self.n_iter_: int = 0
 
     def _go_on(self) -> None:
         """Train the model as it is, with another learning rate if one was set."""

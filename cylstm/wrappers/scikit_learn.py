@@ -48,7 +48,7 @@ class BaseWrapper:
     """
 
     def __init__(self, build_fn: Callable[..., Any] | None = None, **sk_params: Any) -> None:
-        self.build_fn = build_fn
+        self.build_fn: Callable[..., Any] | None = build_fn
         self.sk_params = sk_params
         self.check_params(sk_params)
 
@@ -116,7 +116,7 @@ class BaseWrapper:
             As of `Model.fit`.
         """
         builder = self._builder()
-        self.model = builder(**self.filter_sk_params(builder))
+        self.model: Any = builder(**self.filter_sk_params(builder))
         options = copy.deepcopy(self.filter_sk_params(Sequential.fit))
         if _OF_KERAS_1 in self.sk_params:
             options[_OF_KERAS_1] = self.sk_params[_OF_KERAS_1]
@@ -245,7 +245,7 @@ class KerasClassifier(BaseWrapper):
         """
         y = np.array(y)
         if y.ndim == 2 and y.shape[1] > 1:
-            self.classes_ = np.arange(y.shape[1])
+            self.classes_: np.ndarray = np.arange(y.shape[1])
         elif y.ndim in (1, 2):
             self.classes_ = np.unique(y)
             y = np.searchsorted(self.classes_, y)
@@ -253,7 +253,7 @@ class KerasClassifier(BaseWrapper):
             raise ValueError(
                 f"Invalid shape for y: {y.shape}; expected classes, (samples,), or one-hot rows."
             )
-        self.n_classes_ = len(self.classes_)
+        self.n_classes_: int = len(self.classes_)
         return super().fit(x, y, **kwargs)
 
     def predict(self, x: Any, **kwargs: Any) -> np.ndarray:
