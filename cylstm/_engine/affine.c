@@ -5,8 +5,6 @@
 
 /* Outputs of a part from which it reads the matrix often enough; with fewer, each part takes columns */
 #define ENOUGH_ROWS 48
-/* Operations from which a call wakes threads that sleep: see passes.c. */
-#define EAGER_WORK 3e7
 
 typedef struct {
     const lstm_affine *call;
@@ -80,5 +78,5 @@ void lstm_affine_run(const lstm_affine *call, void *work, lstm_pool *pool, int t
     sharing run = share(call, threads);
     run.work = work;
     lstm_pool_run(pool, run.row_parts * run.column_parts, compute_part, &run,
-                  lstm_affine_operations(call) > EAGER_WORK);
+                  lstm_affine_operations(call) > LSTM_EAGER_WORK);
 }

@@ -62,8 +62,8 @@ LOCAL void affine_rows(const lstm_affine *call, int activation, int64_t n, const
                     at[r] = x[i + r] + k;
                     start[r] = k ? out[i + r] : (const REAL *)call->bias + v * LANES;
                 }
-                operand part = {at, depth - k < together ? depth - k : together,
-                                (const REAL *)call->matrix + (v * depth + k * width) * LANES, 0, NULL, 0};
+                const REAL *panel = (const REAL *)call->matrix + (v * depth + k * width) * LANES;
+                operand part = {at, depth - k < together ? depth - k : together, panel, 0, NULL, 0};
                 product_fn tile = wide ? wide : products[width - 1][rows - 1];
                 tile(&part, 1, 0, start, 0, out + i, 0);
             }

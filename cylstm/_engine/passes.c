@@ -17,9 +17,6 @@
  * they do. */
 #define LEAST_TEAM_WEIGHTS 65536
 #define MOST_TEAM_ROWS 7
-/* Operations from which a call wakes threads that sleep. At some 100 of them a nanosecond this is 0.3
- * ms, next to 0.04 ms for waking one. */
-#define EAGER_WORK 3e7
 /* Operations below which one thread computes the gradients of weights and inputs. */
 #define SHARED_GRADIENTS 4e6
 /* Numbers of dz that are kept, where that is more than LSTM_DEPTH pairs have. */
@@ -139,7 +136,7 @@ static void begin_pass(pass *run, lstm_call *call, int *threads)
     run->members = count_members(call, *threads);
     const int64_t fewest = call->shape.batch < 2 * LEAST_ROWS ? 1 : LEAST_ROWS;
     run->row_parts = run->members > 1 ? 1 : count_parts(call->shape.batch, fewest, *threads);
-    run->eager = lstm_operations(&call->shape) > EAGER_WORK;
+    run->eager = lstm_operations(&call->shape) > LSTM_EAGER_WORK;
 }
 
 /* Forward ---------------------------------------------------------------------------------------- */
