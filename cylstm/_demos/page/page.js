@@ -32,8 +32,8 @@ async function connect(mine) {
   mine.sound = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1, ...plain } });
   mine.sound.getTracks()[0].onended = () => session === mine && stop("The microphone is gone.");
   const source = openContext(mine);
-  await mine.context.audioWorklet.addModule("capture.js");
   await openSocket(mine);
+  await mine.context.audioWorklet.addModule("capture.js");
   points.length = 0;
   const processorOptions = { rate: Number(rate), samples: Number(samples) };
   const node = new AudioWorkletNode(mine.context, "capture", { processorOptions });
