@@ -7,8 +7,8 @@ The page asks for the microphone when its button is pressed, and sends what it h
 and nowhere else: 512 samples at a time, 32 ms. The detector is that of `cylstm demo vad`, one
 stream a connection, and the same sound gets the same probabilities. Ctrl-C ends the program.
 
-Only this machine can connect. Another one could with `--host` and `--public`, but browsers do not
-give the microphone to pages of other machines, unless by https or through a tunnel to localhost.
+Only this machine can connect. Others can with `--host` and `--public`, but there browsers do not
+give the microphone to the page: `ssh -L` brings it to their localhost, where they do.
 """
 
 from __future__ import annotations

@@ -159,7 +159,7 @@ def test_what_is_no_frame_ends_the_connection(message, code, said, page, sound):
 def test_bytes_that_are_no_websocket(page):
     host, port = page.removeprefix("http://").rstrip("/").split(":")
     endless = b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 10000
-    for nonsense in (b"\x16\x03\x01" + bytes(500), endless, b""):
+    for nonsense in (b"\x16\x03\x01" + bytes(500), b"POST / HTTP/1.1\r\n\r\n", endless, b""):
         with socket.create_connection((host, int(port))) as stranger:
             with contextlib.suppress(ConnectionError):
                 stranger.sendall(nonsense)

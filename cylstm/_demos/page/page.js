@@ -30,6 +30,7 @@ async function connect(mine) {
   if (!navigator.mediaDevices) throw new DOMException("", "SecurityError");
   const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
   mine.sound = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1, ...plain } });
+  if (session !== mine) return;
   mine.sound.getTracks()[0].onended = () => session === mine && stop("The microphone is gone.");
   const source = openContext(mine);
   await openSocket(mine);
@@ -74,7 +75,7 @@ function stop(said, wrong = true) {
 
 function release({ sound, context, socket }) {
   sound?.getTracks().forEach((track) => track.stop());
-  if (context?.state !== "closed") context?.close();
+  context?.close().catch(() => {}); // it was closed
   socket?.close();
 }
 
