@@ -213,7 +213,7 @@ async def serve(listening: Listening, options: argparse.Namespace) -> None:
     """Serve until the task is cancelled, as Ctrl-C does; connections are closed then."""
     from websockets.asyncio.server import serve as begin
 
-    # A browser opens connections in advance, and closes them without a word.
+    # A browser opens connections in advance and closes them unused, which older versions report.
     log = logging.Logger("websockets")
     log.addFilter(lambda record: "opening handshake failed" not in record.getMessage())
     server = begin(
