@@ -17,7 +17,7 @@ from pydoc_data.topics import topics
 import h5py
 import numpy as np
 import pytest
-from voices import made_voice
+from voices import made_voice, write_detector
 
 import cylstm
 from cylstm.cli import main
@@ -603,20 +603,8 @@ def test_who_speaks_says_what_is_no_sound(small_encoder, tmp_path, capsys):
 @pytest.fixture(scope="session")
 def detector_weights(tmp_path_factory):
     """A detector as the example reads it: the sizes of the published one, random weights."""
-    random = np.random.default_rng(5)
-    shapes = {"stft_conv": (258, 1, 256), "conv1": (128, 129, 3), "conv2": (64, 128, 3)}
-    shapes |= {"conv3": (64, 64, 3), "conv4": (128, 64, 3), "final_conv": (1, 128, 1)}
-    state = {}
-    for name, shape in shapes.items():
-        scale = np.sqrt(2 / np.prod(shape[1:]))
-        state[f"{name}.weight"] = random.normal(size=shape) * scale
-        if name != "stft_conv":
-            state[f"{name}.bias"] = random.normal(size=shape[0]) * 0.1
-    for name in ("ih", "hh"):
-        state[f"lstm_cell.weight_{name}"] = random.normal(size=(512, 128)) * 0.3
-        state[f"lstm_cell.bias_{name}"] = random.normal(size=512) * 0.1
     path = tmp_path_factory.mktemp("detector") / "detector.safetensors"
-    cylstm.saving.save_tensors({n: a.astype("float32") for n, a in state.items()}, path)
+    write_detector(path)
     return path
 
 

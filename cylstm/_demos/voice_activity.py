@@ -187,20 +187,42 @@ def one_by_one(model: Sequential, frames: np.ndarray) -> np.ndarray:
 # ---------------------------------------------------------------------- what is said of it
 
 
+class Turns:
+    """Whether someone speaks, told frame by frame of how likely that is."""
+
+    def __init__(self, threshold: float) -> None:
+        self._most, self._least = threshold, max(threshold - 0.15, 0.01)
+        self._count = 0
+        self._begin: int | None = None  # the frame where speech began
+        self._end: int | None = None  # where it may have ended
+
+    @property
+    def speaking(self) -> bool:
+        """Whether speech has begun and not ended."""
+        return self._begin is not None
+
+    def __call__(self, share: float) -> tuple[int, int] | None:
+        """Take the next frame; return begin and end, in frames, of speech that is now over."""
+        i, begin = self._count, self._begin
+        self._count += 1
+        if share >= self._most:
+            self._begin, self._end = i if begin is None else begin, None
+        elif begin is not None and (self._end is not None or share < self._least):
+            self._end = end = i if self._end is None else self._end
+            if (i - end) * SECONDS >= SHORTEST_SILENCE:
+                self._begin = self._end = None
+                return begin, end
+        return None
+
+
 def speech_in(likely: np.ndarray, threshold: float) -> Iterator[tuple[float, float]]:
     """Yield begin and end, in seconds, of each piece of speech."""
-    begin, end = None, None  # frames: where it began; where it may have ended
+    turns, last = Turns(threshold), len(likely) * SECONDS
     silence = [-1.0] * (int(SHORTEST_SILENCE / SECONDS) + 2)  # ends what still goes on
-    for i, share in enumerate([*likely, *silence]):
-        if share >= threshold:
-            begin, end = i if begin is None else begin, None
-        elif begin is not None and (end is not None or share < max(threshold - 0.15, 0.01)):
-            end = i if end is None else end
-            if (i - end) * SECONDS >= SHORTEST_SILENCE:
-                if (end - begin) * SECONDS > SHORTEST_SPEECH:
-                    last = len(likely) * SECONDS
-                    yield max(0.0, begin * SECONDS - MARGIN), min(last, end * SECONDS + MARGIN)
-                begin, end = None, None
+    for piece in map(turns, [*likely, *silence]):
+        if piece is not None and (piece[1] - piece[0]) * SECONDS > SHORTEST_SPEECH:
+            begin, end = (frame * SECONDS for frame in piece)
+            yield max(0.0, begin - MARGIN), min(last, end + MARGIN)
 
 
 def drawing(likely: np.ndarray) -> str:

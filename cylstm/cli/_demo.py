@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from cylstm._demos import fetch_weights, revived_textgen, voice_activity, who_speaks
+from cylstm._demos import (
+    fetch_weights,
+    listen,
+    revived_textgen,
+    voice_activity,
+    who_speaks,
+)
 
 __all__ = ["add_to"]
 
 _DEMOS = {
     "vad": (voice_activity, "find the speech in a recording: Silero VAD"),
+    "listen": (listen, "the same of the microphone, drawn on a page in the browser"),
     "speakers": (who_speaks, "tell which recordings are of one person: Resemblyzer"),
     "text": (revived_textgen, "write headlines, with a model of 2018: textgenrnn"),
     "weights": (fetch_weights, "fetch the weights of all three, to go on without a connection"),

@@ -28,6 +28,7 @@ _OPTIONAL = {
     "tqdm": "progress",
     "scikit-learn": "sklearn",
     "torch": "torch",
+    "websockets": "listen",
     "rich": "cli",
 }
 _SETTINGS = ("CYLSTM_NUM_THREADS", "CYLSTM_ISA", "CYLSTM_ENGINE", "OMP_NUM_THREADS")

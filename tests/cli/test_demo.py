@@ -5,22 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
-import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cli_runs import refused, run
-from voices import made_voice
+from voices import made_voice, write_wav
 
 import cylstm
 from cylstm.cli import main
-
-
-def write_wav(path, samples):
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, 16000, 0, "NONE", ""))
-        file.writeframes(np.int16(samples * 32767).tobytes())
 
 
 @pytest.fixture
@@ -77,7 +70,7 @@ def test_weights_that_are_not_there(tmp_path, capsys, monkeypatch):
 
 
 def test_every_demo_has_help(capsys):
-    for demo in ("vad", "speakers", "text", "weights"):
+    for demo in ("vad", "listen", "speakers", "text", "weights"):
         with pytest.raises(SystemExit) as caught:
             main(["demo", demo, "--help"])
         assert caught.value.code == 0

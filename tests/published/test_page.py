@@ -1,19 +1,12 @@
 """The demos on docs/command_line.md print what it says, of published weights."""
 
-import wave
 from pathlib import Path
 
 import numpy as np
 from command_pages import commands_of, differences
-from voices import a_minute_of, made_voice
+from voices import a_minute_of, made_voice, write_wav
 
 TESTS = Path(__file__).resolve().parents[1]
-
-
-def write_wav(path, samples):
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, 16000, 0, "NONE", ""))
-        file.writeframes(np.int16(np.clip(samples, -1, 1) * 32767).tobytes())
 
 
 def test_every_demo_on_the_page(tmp_path):
