@@ -30,6 +30,7 @@ INLINE vec vec_load_some(const REAL *p, int64_t n) { return MM(maskload)(p, vec_
 INLINE void vec_store_some(REAL *p, vec a, int64_t n) { MM(maskstore)(p, vec_bits(n), a); }
 INLINE vec vec_fma(vec a, vec b, vec c) { return MM(fmadd)(a, b, c); }
 INLINE vec vec_fnma(vec a, vec b, vec c) { return MM(fnmadd)(a, b, c); }
+INLINE vec vec_sqrt(vec a) { return MM(sqrt)(a); }
 INLINE vec vec_min(vec a, vec b) { return MM(min)(a, b); }
 INLINE vec vec_max(vec a, vec b) { return MM(max)(a, b); }
 INLINE vec vec_abs(vec a) { return MM(andnot)(MM(set1)((REAL)-0.0), a); }

@@ -75,6 +75,15 @@ INLINE vec vec_load_some(const REAL *p, int64_t n)
 INLINE void vec_store_some(REAL *p, vec a, int64_t n) { memcpy(p, &a, (size_t)n * sizeof *p); }
 INLINE vec vec_fma(vec a, vec b, vec c) { return a * b + c; }
 INLINE vec vec_fnma(vec a, vec b, vec c) { return c - a * b; }
+INLINE vec vec_sqrt(vec a)
+{
+    REAL each[LANES];
+    memcpy(each, &a, sizeof a);
+    for (int i = 0; i < LANES; i++)
+        each[i] = LSTM_DOUBLE ? (REAL)sqrt(each[i]) : (REAL)sqrtf((float)each[i]);
+    memcpy(&a, each, sizeof a);
+    return a;
+}
 INLINE vec vec_min(vec a, vec b) { return SELECT(a < b, a, b); }
 INLINE vec vec_max(vec a, vec b) { return SELECT(a > b, a, b); }
 INLINE vec vec_abs(vec a) { return AS_REAL(AS_BITS(a) & ~SIGN_BIT); }
