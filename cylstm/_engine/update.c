@@ -2,6 +2,9 @@
 #include <string.h>
 #include "engine.h"
 #include "memory.h"
+#if LSTM_X86
+#include <immintrin.h>
+#endif
 
 typedef struct sharing {
     const lstm_update *updates;
@@ -22,6 +25,9 @@ static void update_part(void *context, int part)
             u->kernels->update(u, first, last < u->size ? last : u->size);
     }
     lstm_restore(saved);
+#if LSTM_X86
+    _mm_sfence(); /* what was stored past the caches is there for all threads */
+#endif
 }
 
 void lstm_update_run(const lstm_update *updates, int count, lstm_pool *pool, int threads)

@@ -7,6 +7,10 @@
  * infinite. Every number goes the same way, wherever a thread or a vector begins.
  */
 
+/* Elements from which new values are stored past the caches, which would read what they replace: a
+ * sixth less traffic, when memory is all that there is to wait for. */
+#define BEYOND_CACHES (1 << 20)
+
 INLINE vec load_at(const REAL *p, int64_t n)
 {
     return n >= LANES ? vec_load(p) : vec_load_some(p, n);
@@ -32,6 +36,8 @@ LOCAL void update(const lstm_update *u, int64_t first, int64_t last)
     const vec of_g = factors[4], of_m = factors[5], of_v = factors[6], epsilon = factors[7];
     const int reads_g = u->factors[4] != 0;
     const int64_t width = u->indices ? u->width : last - first;
+    const int past_caches = u->size >= BEYOND_CACHES && width % LANES == 0 &&
+                            (uintptr_t)(out + first) % sizeof(vec) == 0;
     int64_t next = 0; /* of the rows that have a gradient */
     if (u->indices)
         while (next < u->count && u->indices[next] < first / width)
@@ -58,7 +64,11 @@ LOCAL void update(const lstm_update *u, int64_t first, int64_t last)
                 store_at(new_v + at, v1, n);
                 step = step / (vec_sqrt(of_v * v1) + epsilon);
             }
-            store_at(out + at, (w ? load_at(w + at, n) : vec_set1(0)) - step, n);
+            const vec w1 = (w ? load_at(w + at, n) : vec_set1(0)) - step;
+            if (past_caches)
+                vec_stream(out + at, w1);
+            else
+                store_at(out + at, w1, n);
         }
     }
 }

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from cylstm import _checks, _spellings, constraints, initializers, regularizers
+from cylstm import _checks, _core, _spellings, constraints, initializers, regularizers
 from cylstm._rows import Rows
 from cylstm.layers._options import Constrain, Initialize, Penalize, WeightedOptions
 from cylstm.layers.differentiable import Backward, Differentiable, Pulled
@@ -168,7 +168,10 @@ class Embedding(Differentiable):
         """See `Differentiable.forward`; the gradient of the inputs is None."""
         indices = self._cast(inputs, f"Input 0 of layer {self.name}")
         self._check_shapes([indices.shape])
-        outputs = self.embeddings.value.take(indices, axis=0)
+        vectors = self.embeddings.value
+        outputs = _core.empty((*indices.shape, self.output_dim), vectors.dtype)
+        # The indices are in range: another mode would write to another array first.
+        vectors.take(indices, axis=0, out=outputs, mode="clip")
 
         def backward(d_outputs: np.ndarray) -> Pulled:
             rows = d_outputs.reshape(indices.size, self.output_dim)

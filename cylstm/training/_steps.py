@@ -112,7 +112,7 @@ class Steps:
                 )
             gradients = self._gradients(run, gradients_of_outputs, of_others)
             for variable, gradient in zip(self._variables, gradients, strict=True):
-                if np.isnan(gradient.values if isinstance(gradient, Rows) else gradient).any():
+                if _has_nan(gradient.values if isinstance(gradient, Rows) else gradient):
                     raise NaNError(
                         f"The gradient of {variable.name} holds NaN at a loss of {values[0]}; the "
                         "weights are as before this batch. Lower the learning rate, or scale the "
@@ -225,6 +225,11 @@ class Steps:
             yield
         finally:
             _set_trainable(self._layers, now)
+
+
+def _has_nan(array: np.ndarray) -> bool:
+    """Whether there is one: the least element is NaN then. It needs no array, as `isnan` does."""
+    return bool(np.isnan(array.min(initial=0.0)))
 
 
 def _set_trainable(layers: list[Any], flags: list[bool]) -> None:

@@ -20,6 +20,7 @@ typedef __m512 vec;
 INLINE vec vec_set1(REAL a) { return MM(set1)(a); }
 INLINE vec vec_load(const REAL *p) { return MM(loadu)(p); }
 INLINE void vec_store(REAL *p, vec a) { MM(storeu)(p, a); }
+INLINE void vec_stream(REAL *p, vec a) { MM(stream)(p, a); }
 INLINE vec vec_load_some(const REAL *p, int64_t n)
 {
     return MM(maskz_loadu)((MASK)((1u << n) - 1), p);
