@@ -20,11 +20,7 @@ SMALL = {
     "text classifier": Job(NETS["words"], "fit", 96, 16),
     "predict one": Job(NETS["words"], "predict", 1, 16),
 }
-INSTALLED = [
-    name
-    for name in fit.NAMES.values()
-    if name != "fit_cylstm" and not peers.missing(peers.load(name))
-]
+INSTALLED = [name for name in fit.NAMES.values() if not peers.missing(peers.load(name))]
 
 
 def prepared(name, job):
