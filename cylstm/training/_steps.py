@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cylstm import _warning, regularizers
+from cylstm._rows import Rows
 from cylstm.graph import SymbolicTensor
 from cylstm.layers._own_code import training_of
 from cylstm.layers._turns import in_turn
@@ -98,7 +99,7 @@ class Steps:
                 UserWarning,
             )
 
-    def _evaluate(self, samples: Samples) -> tuple[list[float], list[np.ndarray]]:
+    def _evaluate(self, samples: Samples) -> tuple[list[float], list[np.ndarray | Rows]]:
         """The loss and the metrics, and the gradient of each variable, none of them NaN."""
         with self._as_compiled(), training_of(self._variables) as of_others:
             run = self._model._run(samples.inputs, None, True, keep=True)
@@ -111,7 +112,7 @@ class Steps:
                 )
             gradients = self._gradients(run, gradients_of_outputs, of_others)
             for variable, gradient in zip(self._variables, gradients, strict=True):
-                if np.isnan(gradient).any():
+                if _has_nan(gradient.values if isinstance(gradient, Rows) else gradient):
                     raise NaNError(
                         f"The gradient of {variable.name} holds NaN at a loss of {values[0]}; the "
                         "weights are as before this batch. Lower the learning rate, or scale the "
@@ -170,7 +171,7 @@ class Steps:
 
     def _gradients(
         self, run: Pass, of_outputs: Callable[..., Any], read: list[tuple[Variable, np.ndarray]]
-    ) -> list[np.ndarray]:
+    ) -> list[np.ndarray | Rows]:
         """The gradient of the total loss for each variable.
 
         What the user's code reads of them, in losses and in layers that they are not of, adds to
@@ -181,7 +182,7 @@ class Steps:
         for goal, gradient in zip(self.objective.goals, gradients_of_outputs, strict=True):
             key = id(self.outputs[goal.index])
             cotangents[key] = cotangents[key] + gradient if key in cotangents else gradient
-        found = run.backward(cotangents, penalties=True)
+        found = run.backward(cotangents, penalties=True, rows=True)
         for variable, gradient in read:
             found.add(variable, gradient)
         penalised = {id(v) for v in self._penalised}
@@ -224,6 +225,11 @@ class Steps:
             yield
         finally:
             _set_trainable(self._layers, now)
+
+
+def _has_nan(array: np.ndarray) -> bool:
+    """Whether there is one: the least element is NaN then. It needs no array, as `isnan` does."""
+    return bool(np.isnan(array.min(initial=0.0)))
 
 
 def _set_trainable(layers: list[Any], flags: list[bool]) -> None:
