@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from cylstm.callbacks.base import Callback, CallbackList, LambdaCallback
     from cylstm.callbacks.checkpoints import ModelCheckpoint
     from cylstm.callbacks.history import History
-    from cylstm.callbacks.loggers import BaseLogger, CSVLogger, ProgbarLogger
+    from cylstm.callbacks.loggers import BaseLogger, CSVLogger, ProgbarLogger, RemoteMonitor
     from cylstm.callbacks.monitors import (
         EarlyStopping,
         LearningRateScheduler,
         ReduceLROnPlateau,
         TerminateOnNaN,
     )
+    from cylstm.callbacks.tensorboard import TensorBoard
 else:
     __getattr__, __dir__ = _lazy.lazy(
         __name__,
@@ -24,8 +25,9 @@ else:
             "base": "Callback CallbackList LambdaCallback",
             "checkpoints": "ModelCheckpoint",
             "history": "History",
-            "loggers": "BaseLogger CSVLogger ProgbarLogger",
+            "loggers": "BaseLogger CSVLogger ProgbarLogger RemoteMonitor",
             "monitors": "EarlyStopping LearningRateScheduler ReduceLROnPlateau TerminateOnNaN",
+            "tensorboard": "TensorBoard",
         },
     )
 
@@ -41,5 +43,7 @@ __all__ = [
     "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
+    "TensorBoard",
     "TerminateOnNaN",
 ]

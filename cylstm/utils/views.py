@@ -57,7 +57,7 @@ def print_summary(
     """
     put = print_fn or print
     _check_built(model)
-    sources = _sources(model)
+    sources = sources_of(model)
     pairs = zip(model.layers, model.layers[1:], strict=False)
     chain = all(sources[id(layer)] == [before] for before, layer in pairs)
     titles = ["Layer (type)", "Output shape", "Parameters"] + ([] if chain else ["Connected to"])
@@ -106,7 +106,7 @@ def _rows_of(layer: Any, sources: list[str]) -> list[list[str]]:
     return rows
 
 
-def _sources(model: Any) -> dict[int, list[Any]]:
+def sources_of(model: Any) -> dict[int, list[Any]]:
     """By the identity of each layer, those that it reads from, once for each tensor."""
     found: dict[int, list[Any]] = {id(layer): [] for layer in model._every_layer()}
     for node in model._nodes:
@@ -169,7 +169,7 @@ def model_to_dot(
         raise ValueError(f"rankdir must be 'TB', 'LR', 'BT' or 'RL', got {rankdir!r}.")
     _check_built(model)
     layers = model._every_layer()  # also the input of a Sequential
-    sources = _sources(model)
+    sources = sources_of(model)
     number = {id(layer): i for i, layer in enumerate(layers)}
     lines = [f"rankdir={rankdir};", "node [shape=record];"]
     lines += [
