@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from cylstm.callbacks.base import Callback, CallbackList, LambdaCallback
     from cylstm.callbacks.checkpoints import ModelCheckpoint
     from cylstm.callbacks.history import History
+    from cylstm.callbacks.live import LivePlot
     from cylstm.callbacks.loggers import BaseLogger, CSVLogger, ProgbarLogger, RemoteMonitor
     from cylstm.callbacks.monitors import (
         EarlyStopping,
@@ -25,6 +26,7 @@ else:
             "base": "Callback CallbackList LambdaCallback",
             "checkpoints": "ModelCheckpoint",
             "history": "History",
+            "live": "LivePlot",
             "loggers": "BaseLogger CSVLogger ProgbarLogger RemoteMonitor",
             "monitors": "EarlyStopping LearningRateScheduler ReduceLROnPlateau TerminateOnNaN",
             "tensorboard": "TensorBoard",
@@ -40,6 +42,7 @@ __all__ = [
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
+    "LivePlot",
     "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
