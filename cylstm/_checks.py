@@ -17,6 +17,7 @@ __all__ = [
     "described",
     "float_dtype",
     "fraction",
+    "handed_out",
     "is_array",
     "plain_array",
     "positive_int",
@@ -185,6 +186,7 @@ _CURES = {
     "U": "Text becomes numbers by cylstm.preprocessing.text.Tokenizer, digits by "
     ".astype('float32').",
     "O": "Where each is a number, .astype('float32') will do.",
+    "V": "Of bfloat16 and its kin, .astype('float32') makes numbers that NumPy has.",
 }
 
 
@@ -200,9 +202,23 @@ def _wrong_kind(value: Any, array: np.ndarray) -> str:
 
 
 def plain_array(value: Any, name: str) -> np.ndarray:
-    """`value` as an array of any dtype; ValueError for nested lists of uneven lengths."""
+    """`value` as an array of any dtype: the one place where what users pass in becomes NumPy's.
+
+    Whatever NumPy takes is taken, and what gives its numbers by DLPack alone. Memory is shared
+    where the other library allows.
+
+    Raises
+    ------
+    TypeError
+        For what another library does not hand out: it is on a GPU, has a gradient, is traced, ...
+    ValueError
+        For nested lists of uneven lengths.
+    """
+    if type(value) is np.ndarray:
+        return value
     try:
-        return np.asarray(value)
+        array = np.asarray(handed_out(value))
+        return _stacked(value, array) if array.dtype.kind == "O" else array
     except ValueError as error:
         lengths = _uneven_lengths(value)
         if lengths is None:
@@ -211,6 +227,44 @@ def plain_array(value: Any, name: str) -> np.ndarray:
             f"{name} cannot be made an array: it holds sequences of unequal lengths, {lengths}. "
             + _PADDING
         ) from None
+    except (TypeError, RuntimeError, BufferError) as error:
+        if type(value).__module__.startswith("cylstm."):  # which say themselves what to do
+            raise
+        reason = str(error).rstrip(".")
+        cures = [cure for part, cure in _CURES_OF_TENSORS.items() if part in reason]
+        raise TypeError(" ".join([f"{name} cannot be made an array: {reason}.", *cures])) from error
+
+
+_CURES_OF_TENSORS = {
+    "requires grad": "What is computed here is outside of PyTorch's autograd: give x.detach(), or "
+    "take cylstm.torch.LSTM, through which gradients flow.",
+    "ScalarType": "NumPy has no such numbers: give x.float().",
+}
+
+
+def handed_out(value: Any) -> Any:
+    """The value, or a view of it where NumPy cannot read it itself: what has DLPack alone."""
+    if isinstance(value, list | tuple):
+        alone = any(map(_has_dlpack_alone, set(map(type, value))))
+        return [handed_out(part) for part in value] if alone else value
+    if type(getattr(value, "type", None)).__name__ == "FixedShapeTensorType":  # of pyarrow
+        array = value.combine_chunks() if hasattr(value, "combine_chunks") else value
+        return array.to_numpy_ndarray()
+    return np.from_dlpack(value) if _has_dlpack_alone(type(value)) else value
+
+
+def _has_dlpack_alone(kind: type) -> bool:
+    return hasattr(kind, "__dlpack__") and not hasattr(kind, "__array__")
+
+
+def _stacked(value: Any, array: np.ndarray) -> np.ndarray:
+    """One array of a table with columns of several types, or of a column of lists of one length."""
+    cells = array.tolist()
+    if isinstance(value, list | tuple | np.ndarray) or not isinstance(cells, list):
+        return array
+    cells = [part.tolist() if isinstance(part, np.ndarray) else part for part in cells]
+    lengths = {len(part) if isinstance(part, list) else -1 for part in cells}
+    return np.asarray(cells) if len(lengths) == 1 and min(lengths, default=-1) >= 0 else array
 
 
 def _uneven_lengths(value: Any, depth: int = 0) -> str | None:

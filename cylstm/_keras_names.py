@@ -157,8 +157,6 @@ _REASONS: dict[str, str] = {
         "multi_gpu_model utils.training_utils."
     ),
     "optimizers of TensorFlow do not work on NumPy arrays; see cylstm.optimizers": "TFOptimizer",
-    "nothing is sent over the network; use a LambdaCallback": "RemoteMonitor",
-    "there is no TensorFlow to write its files; the nearest is CSVLogger": "TensorBoard",
     "progress is shown by fit(verbose=1)": "Progbar",
     "batches of a Sequence are made ahead by fit_generator(workers=n)": (
         "GeneratorEnqueuer OrderedEnqueuer SequenceEnqueuer get_index"

@@ -296,7 +296,7 @@ drawing = Spellings(
     fixed={
         "show_dtype": ((False,), "layer.dtype says it"),
         "show_layer_activations": ((False,), "layer.get_config() says them"),
-        "dpi": ((None, 96), "write a .dot file, and draw it with `dot -Gdpi=...`"),
+        "dpi": ((None, 96), "model.plot().figure.savefig(path, dpi=...) takes it"),
         **_OF_VIEWS,
     }
 )

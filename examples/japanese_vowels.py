@@ -63,7 +63,7 @@ def build(units: int, dropout: float, noise: float) -> Sequential:
 def plot(history: History, path: Path) -> None:
     """Save the course of loss and accuracy as a picture, if matplotlib is installed."""
     try:
-        figure = history.plot(["loss", "acc"])
+        figure = history.plot(["loss", "acc"])[0].figure
     except ImportError:
         print("No plot was saved, as matplotlib is not installed.")
         return

@@ -111,7 +111,6 @@ ABSENT_LINES = {
     "from cylstm.utils.data_utils import get_file": "downloads nothing",
     "from cylstm.engine.topology import Container": "Model",
     "from cylstm.optimizers import TFOptimizer": "TensorFlow",
-    "from cylstm.callbacks import TensorBoard": "CSVLogger",
 }
 
 

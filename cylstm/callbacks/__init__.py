@@ -10,13 +10,15 @@ if TYPE_CHECKING:
     from cylstm.callbacks.base import Callback, CallbackList, LambdaCallback
     from cylstm.callbacks.checkpoints import ModelCheckpoint
     from cylstm.callbacks.history import History
-    from cylstm.callbacks.loggers import BaseLogger, CSVLogger, ProgbarLogger
+    from cylstm.callbacks.live import LivePlot
+    from cylstm.callbacks.loggers import BaseLogger, CSVLogger, ProgbarLogger, RemoteMonitor
     from cylstm.callbacks.monitors import (
         EarlyStopping,
         LearningRateScheduler,
         ReduceLROnPlateau,
         TerminateOnNaN,
     )
+    from cylstm.callbacks.tensorboard import TensorBoard
 else:
     __getattr__, __dir__ = _lazy.lazy(
         __name__,
@@ -24,8 +26,10 @@ else:
             "base": "Callback CallbackList LambdaCallback",
             "checkpoints": "ModelCheckpoint",
             "history": "History",
-            "loggers": "BaseLogger CSVLogger ProgbarLogger",
+            "live": "LivePlot",
+            "loggers": "BaseLogger CSVLogger ProgbarLogger RemoteMonitor",
             "monitors": "EarlyStopping LearningRateScheduler ReduceLROnPlateau TerminateOnNaN",
+            "tensorboard": "TensorBoard",
         },
     )
 
@@ -38,8 +42,11 @@ __all__ = [
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
+    "LivePlot",
     "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
+    "TensorBoard",
     "TerminateOnNaN",
 ]

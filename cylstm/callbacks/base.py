@@ -52,6 +52,11 @@ class Callback(NamedArguments):
     params: Mapping[str, Any] = MappingProxyType({})
     validation_data: Any = None
 
+    # Whether training is to give it `_examine`: from tensors to their values for the validation
+    # data, and gradients, as `Steps.examine` computes them.
+    _examines = False
+    _examine: Any = None
+
     # What the class is known to add to the logs of an epoch. It holds for the class itself: of a
     # subclass, which may add whatever it likes, nothing is known.
     _adds: tuple[str, ...] | None = None

@@ -9,6 +9,7 @@ from typing import Any
 from cylstm.callbacks._names import ByName
 from cylstm.callbacks._progress import describe, number_text
 from cylstm.callbacks.base import Callback, Logs
+from cylstm.utils._drawing import pyplot_or_why
 
 __all__ = ["History"]
 
@@ -93,8 +94,9 @@ class History(Callback):
 
         Returns
         -------
-        matplotlib.figure.Figure
-            The figure; `matplotlib.pyplot.show` shows it.
+        ndarray of matplotlib.axes.Axes
+            One for each number. Notebooks show them; elsewhere `matplotlib.pyplot.show` does. Each
+            has the ``figure``.
 
         Raises
         ------
@@ -108,13 +110,7 @@ class History(Callback):
         if names is None:
             names = list(dict.fromkeys(name.removeprefix("val_") for name in self.history))
         curves = {name: self._curves(name) for name in names}
-        try:
-            from matplotlib import pyplot
-        except ModuleNotFoundError as error:
-            raise ImportError(
-                "plot() draws with matplotlib, which is not installed: pip install 'cylstm[plot]'"
-            ) from error
-        figure, panels = pyplot.subplots(
+        figure, panels = pyplot_or_why("plot()").subplots(
             1, len(curves), figsize=(4.8 * len(curves), 3.6), squeeze=False, layout="constrained"
         )
         for panel, (name, lines) in zip(panels[0], curves.items(), strict=True):
@@ -126,7 +122,7 @@ class History(Callback):
             panel.legend()
         if path is not None:
             figure.savefig(path)
-        return figure
+        return panels[0]
 
     def _curves(self, name: str) -> dict[str, tuple[list[int], list[Any]]]:
         """The epochs, counted from 1, and values of a name and of its validation."""

@@ -1,17 +1,20 @@
-"""Callbacks that record what happens: means, history, CSV files, progress."""
+"""Callbacks that record what happens: means, CSV files, a server, progress."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
+from cylstm import _warning
 from cylstm.callbacks._progress import Progress, describe
 from cylstm.callbacks.base import Callback, Logs
 
-__all__ = ["BaseLogger", "CSVLogger", "ProgbarLogger"]
+__all__ = ["BaseLogger", "CSVLogger", "ProgbarLogger", "RemoteMonitor"]
+
+_PATIENCE = 10  # seconds that a server has to answer
 
 
 class BaseLogger(Callback):
@@ -138,6 +141,76 @@ def _cell(value: Any) -> Any:
     if isinstance(value, list | tuple | np.ndarray) and np.ndim(value):
         return '"[' + ", ".join(map(str, value)) + ']"'
     return value
+
+
+class RemoteMonitor(Callback):
+    """Send the logs of each epoch to a server: a POST of a form whose field holds JSON.
+
+    Training goes on where the server does not answer. Nothing is sent but to `root`.
+
+    Parameters
+    ----------
+    root : str, default "http://localhost:9000"
+        The server: http or https.
+    path : str, default "/publish/epoch/end/"
+        What follows it.
+    field : str, default "data"
+        The field of the form; it holds the logs and ``epoch``, which counts from 0.
+    headers : dict of str, optional
+        Further headers of the request.
+
+    Raises
+    ------
+    ValueError
+        If `root` is not of http or https.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the server is not reached, or refuses.
+
+    Examples
+    --------
+    >>> RemoteMonitor("http://localhost:8080", field="logs")
+    RemoteMonitor(root='http://localhost:8080', field='logs')
+    """
+
+    _adds = ()
+
+    def __init__(
+        self,
+        root: str = "http://localhost:9000",
+        path: str = "/publish/epoch/end/",
+        field: str = "data",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        if not str(root).lower().startswith(("http://", "https://")):
+            raise ValueError(f"root must begin with http:// or https://, got {root!r}.")
+        self.root = root
+        self.path = path
+        self.field = field
+        self.headers = headers
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Send."""
+        import json
+        from urllib.parse import urlencode
+        from urllib.request import Request, urlopen
+
+        text = json.dumps(
+            {"epoch": epoch, **(logs or {})}, default=lambda n: np.asarray(n).tolist()
+        )
+        form = urlencode({self.field: text}).encode("ascii")
+        try:
+            with urlopen(
+                Request(self.root + self.path, form, dict(self.headers or {})), timeout=_PATIENCE
+            ):
+                pass
+        except (OSError, ValueError) as error:  # of a connection, an answer or an address
+            _warning.warn(
+                f"RemoteMonitor could not send epoch {epoch} to {self.root}: {error}",
+                RuntimeWarning,
+            )
 
 
 class ProgbarLogger(Callback):

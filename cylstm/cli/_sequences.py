@@ -12,6 +12,7 @@ import numpy as np
 from cylstm.cli import _tables
 from cylstm.cli._arguments import add_max_size, whole
 from cylstm.cli._tables import Layout, Table, is_number
+from cylstm.preprocessing._grouping import Groups, matrix
 from cylstm.saving import FormatError
 from cylstm.saving import _npz as npz
 from cylstm.saving._errors import reading
@@ -187,52 +188,19 @@ def _from_wide(table: Table, per_step: int) -> Sequences:
 
 def _from_long(table: Table) -> Sequences:
     roles = table.roles
-    rows_of: dict[str, list[int]] = {}
-    for row, name in enumerate(_names(table)):
-        rows_of.setdefault(name, []).append(row)
-    inputs = []
-    for name, rows in rows_of.items():
-        numbers = table.numbers[rows]
-        if roles.step is not None:
-            order = _in_order(numbers[:, 0], name)
-            rows[:] = [rows[i] for i in order]
-            numbers = numbers[order, 1:]
-        for row, values in zip(rows, numbers, strict=True):
-            if np.isnan(values).any():
-                column = roles.features[int(np.isnan(values).argmax())]
-                raise ValueError(f"{table.place(row)}, column {column!r} is empty")
-        inputs.append(_finite(numbers, f"the sequence {name!r}"))
-        _check_one_target(table, name, rows)
-    firsts = [rows[0] for rows in rows_of.values()]
-    return Sequences(list(rows_of), inputs, _targets(table, firsts), roles.features, roles.targets)
+    columns = dict(zip(roles.numbers, table.numbers.T, strict=True))
+    steps = {roles.step: columns.pop(roles.step)} if roles.step is not None else {}
+    groups = Groups(_names(table), steps, table.place)
+    inputs = groups.split(matrix(columns, groups, np.float32))
+    for name in roles.targets:
+        groups.one_each(np.array(table.texts[name]), name)
+    targets = _targets(table, groups.rows[groups.starts].tolist())
+    names = [str(name) for name in groups.names]
+    return Sequences(names, inputs, targets, roles.features, roles.targets)
 
 
 def _names(table: Table) -> list[str]:
     return table.texts[table.roles.sequence] if table.roles.sequence is not None else []
-
-
-def _in_order(steps: np.ndarray, name: str) -> np.ndarray:
-    if not np.isfinite(steps).all():
-        raise ValueError(f"a row of the sequence {name!r} does not say which step it is")
-    order = np.argsort(steps, kind="stable")
-    same = np.flatnonzero(np.diff(steps[order]) == 0)
-    if len(same):
-        raise ValueError(
-            f"the sequence {name!r} has two rows of the step {steps[order][same[0]]:g}"
-        )
-    return order
-
-
-def _check_one_target(table: Table, name: str, rows: list[int]) -> None:
-    for target in table.roles.targets:
-        column = table.texts[target]
-        other = next((row for row in rows if column[row] != column[rows[0]]), None)
-        if other is not None:
-            raise ValueError(
-                f"the sequence {name!r} has two values of {target!r}: {column[rows[0]][:40]!r} in "
-                f"{table.place(rows[0])} and {column[other][:40]!r} in {table.place(other)}; there "
-                "is one target for a sequence, the same in all its rows"
-            )
 
 
 def _finite(numbers: np.ndarray, place: str) -> np.ndarray:

@@ -259,7 +259,7 @@ def _draw(record: dict[str, Any], path: Path) -> bool:
     history.epoch = list(range(record["epochs"]))
     history.history.update(record["history"])
     try:
-        figure = history.plot()
+        figure = history.plot()[0].figure
     except ImportError as error:
         say(f"No picture: {error}")
         path.unlink(missing_ok=True)  # of an earlier training

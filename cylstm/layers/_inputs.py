@@ -9,7 +9,6 @@ import numpy as np
 
 from cylstm.layers._losses import as_list
 from cylstm.layers._own_code import is_written_as_call
-from cylstm.variables import Variable
 
 __all__ = ["Taking", "check_shapes", "checked_arrays"]
 
@@ -44,7 +43,7 @@ def _are_several(layer: Taking, inputs: Any) -> bool:
         return False
     if layer.input_spec is None:
         own = is_written_as_call(type(layer))
-        return own and any(isinstance(x, np.ndarray | Variable) for x in inputs)
+        return own and any(getattr(x, "shape", None) for x in inputs)
     return len(as_list(layer.input_spec)) > 1
 
 

@@ -233,7 +233,7 @@ class FrameStream(Streaming):
         self._has_time = not (spec and spec.ndim == 2)  # behind an LSTM without return_sequences
 
     def __call__(self, frame: npt.ArrayLike) -> np.ndarray:
-        x = np.asarray(frame)
+        x = _checks.plain_array(frame, "A frame")
         with self.claim:
             y: np.ndarray = self._layer(x[:, None])[:, 0] if self._has_time else self._layer(x)
         return y

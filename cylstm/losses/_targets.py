@@ -18,7 +18,10 @@ Shape = Sequence[int | None]
 def dtype_of(y_pred: Any) -> np.dtype:
     """The dtype of what comes of predictions: that of float64 and float32, else float32."""
     given = getattr(y_pred, "dtype", None)
-    double = given is not None and given.kind == "f" and given.itemsize == 8  # any byte order
+    if isinstance(given, np.dtype):
+        double = given.kind == "f" and given.itemsize == 8  # in any byte order
+    else:  # torch.float64, Float64 of pandas and polars
+        double = str(given).lower().endswith("float64")
     return np.dtype(np.float64 if double else np.float32)
 
 

@@ -25,6 +25,7 @@ from cylstm.models._chain_stream import ChainStream
 from cylstm.models._connections import connect, describe, layers_of, outputs_at
 from cylstm.models._execution import Run, added_up
 from cylstm.models._looks import as_html, as_text
+from cylstm.models._looks import plot as _plot
 from cylstm.models._savable import load_weights as _load_weights
 from cylstm.models._savable import save as _save
 from cylstm.models._savable import save_weights as _save_weights
@@ -515,6 +516,8 @@ class Model(Nested):
             )
         self._trainer.warn_of_frozen_layers()
         print_summary(self, line_length, positions, print_fn)
+
+    plot = _plot
 
 
 def _are_arrays(inputs: Any, number: int) -> bool:

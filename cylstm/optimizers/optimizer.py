@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cylstm import _core
-from cylstm._checks import as_array
+from cylstm._checks import as_array, plain_array
 from cylstm._numbers import Hyperparameter, single
 from cylstm._registry import Configurable
 from cylstm._rows import Rows
@@ -278,7 +278,7 @@ class Optimizer(Configurable, ABC):
         ValueError
             If the number of arrays or a shape does not fit; the state is then unchanged.
         """
-        arrays = [np.asarray(weight) for weight in weights]
+        arrays = [plain_array(w, f"Weight {i}") for i, w in enumerate(weights)]
         if not arrays and not self._slots():
             return
         count, slots = self._split(arrays)

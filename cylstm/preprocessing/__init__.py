@@ -1,4 +1,4 @@
-"""From texts and lists of uneven lengths to arrays."""
+"""From texts, tables and lists of uneven lengths to arrays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from cylstm import _lazy
 
 if TYPE_CHECKING:
     from cylstm.preprocessing import sequence, text
+    from cylstm.preprocessing.frames import sequences_from_frame
 else:
-    __getattr__, __dir__ = _lazy.lazy(__name__, {"": "sequence text"})
+    __getattr__, __dir__ = _lazy.lazy(
+        __name__, {"": "sequence text", "frames": "sequences_from_frame"}
+    )
 
-__all__ = ["sequence", "text"]
+__all__ = ["sequence", "sequences_from_frame", "text"]

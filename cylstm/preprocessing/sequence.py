@@ -174,8 +174,8 @@ class TimeseriesGenerator(NamedArguments, Sequence):
         reverse: bool = False,
         batch_size: int = 128,
     ) -> None:
-        self.data: np.ndarray = np.asarray(data)
-        self.targets: np.ndarray = np.asarray(targets)
+        self.data: np.ndarray = _checks.plain_array(data, "data")
+        self.targets: np.ndarray = _checks.plain_array(targets, "targets")
         if len(self.data) != len(self.targets):
             raise ValueError(
                 f"data and targets must be equally long, got {len(self.data)} and "

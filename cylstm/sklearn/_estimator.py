@@ -130,6 +130,7 @@ class LSTMEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
+        y, sample_weight = _checks.handed_out(y), _checks.handed_out(sample_weight)
         x = checked(self, X, floatx() if reset else self._dtype(), reset=reset)
         targets = self._checked_targets(y, classes, reset=reset)
         check_consistent_length(x, targets)

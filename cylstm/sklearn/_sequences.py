@@ -115,6 +115,7 @@ def checked(estimator: Any, X: Any, dtype: str, *, reset: bool) -> np.ndarray | 
     ValueError, TypeError
         If X does not consist of finite numbers, or has not the form of what was fitted.
     """
+    X = _checks.handed_out(X)
     sequences = _sequences_in(X)
     axes = 0 if sequences is not None else _axes(X)
     in_columns = estimator._in_columns if not reset else axes not in (0, 3)
@@ -163,7 +164,7 @@ def _sequences_in(X: Any) -> list[Any] | None:
 
 
 def _joined(sequences: list[Any], dtype: Any) -> Ragged:
-    arrays = [np.asarray(sequence) for sequence in sequences]
+    arrays = [_checks.plain_array(sequence, "X") for sequence in sequences]
     arrays = [array[:, np.newaxis] if array.ndim == 1 else array for array in arrays]
     for place, array in enumerate(arrays):
         if array.ndim != 2 or 0 in array.shape or array.shape[1] != arrays[0].shape[1]:

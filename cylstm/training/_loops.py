@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,9 @@ class Fitting:
         self._steps.warn_of_frozen_layers()
         for callback in self._listed:
             callback.validation_data = _validation_data(self._validation)
+            if getattr(callback, "_examines", False):
+                held_out = getattr(self._validation, "samples", None)
+                callback._examine = held_out and partial(self._steps.examine, held_out)
         callbacks.on_train_begin()
         model.stop_training = False
         self._doubted = False

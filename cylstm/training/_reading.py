@@ -59,7 +59,10 @@ def numbers(value: Any, what: str, *, are_targets: bool = False) -> np.ndarray:
 
 def _first_string(value: Any) -> str | None:
     """The first string in an array or a nested list, or None where that is something else."""
-    first = value if isinstance(value, list | tuple) else np.asarray(value)
+    try:
+        first = value if isinstance(value, list | tuple) else _checks.plain_array(value, "It")
+    except TypeError:  # of what has no array
+        return None
     while not isinstance(first, str):
         if isinstance(first, np.ndarray) and first.size:
             first = np.asarray(first).flat[0]  # a number of a masked array may be an array again

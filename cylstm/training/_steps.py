@@ -14,7 +14,7 @@ from cylstm._rows import Rows
 from cylstm.graph import SymbolicTensor
 from cylstm.layers._own_code import training_of
 from cylstm.layers._turns import in_turn
-from cylstm.training._data import Samples
+from cylstm.training._data import Order, Samples
 from cylstm.training._interrupts import HeldInterrupt
 from cylstm.training._reading import first_bad_row
 from cylstm.training._trainable import Pass, Trainable
@@ -150,6 +150,37 @@ class Steps:
         with HeldInterrupt(), in_turn(self._model), self._all_or_nothing():
             run = self._model._run(samples.inputs, None, False, keep=False)
             return self._assess(run, samples)[0]
+
+    def examine(
+        self, samples: Samples, tensors: list[SymbolicTensor], batch_size: int, gradients: bool
+    ) -> tuple[list[np.ndarray], list[tuple[Variable, np.ndarray]]]:
+        """The values of tensors within the model, and the gradients of the loss, as in a test.
+
+        Nothing changes, not even states. Gradients are the mean over the batches, each counted by
+        its size; without `gradients` there are none.
+        """
+        values: list[list[np.ndarray]] = [[] for _ in tensors]
+        totals = [np.zeros(v.shape) for v in self._variables] if gradients else []
+        states = [list(layer.states) for layer in self._stateful]
+        with HeldInterrupt(), in_turn(self._model):
+            try:
+                for which in Order(samples.size, batch_size).epoch():
+                    batch = samples.take(which)
+                    with self._as_compiled(), training_of(self._variables) as of_others:
+                        run = self._model._run(batch.inputs, None, False, keep=gradients)
+                        for found, tensor in zip(values, tensors, strict=True):
+                            found.append(np.array(run.values[id(tensor)]))
+                        if gradients:
+                            _, of_outputs = self._assess(run, batch)
+                            for total, g in zip(
+                                totals, self._gradients(run, of_outputs, of_others), strict=True
+                            ):
+                                total += g * (batch.size / samples.size)
+            finally:
+                before = zip(self._stateful, states, strict=True)
+                set_at_once([(layer, "states", state) for layer, state in before])
+        found_gradients = list(zip(self._variables, totals, strict=False))
+        return [np.concatenate(parts) for parts in values], found_gradients
 
     def _assess(self, run: Pass, samples: Samples) -> tuple[list[float], Any]:
         outputs = [run.values[id(t)] for t in self.outputs]

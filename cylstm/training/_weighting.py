@@ -303,7 +303,7 @@ def per_output(value: Any, output_names: Sequence[str], argument: str) -> list[A
     >>> per_output({0: 1.0, 1: 5.0}, ["a"], "class_weight")
     [{0: 1.0, 1: 5.0}]
     """
-    if value is None or len(value) == 0:
+    if value is None or (hasattr(value, "__len__") and len(value) == 0):
         return [None] * len(output_names)
     if len(output_names) == 1:
         if isinstance(value, Mapping):

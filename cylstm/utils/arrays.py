@@ -85,7 +85,8 @@ def normalize(x: npt.ArrayLike, axis: int = -1, order: int | float = 2) -> np.nd
     >>> normalize([[3.0, 4.0], [0.0, 0.0]]).tolist()
     [[0.6, 0.8], [0.0, 0.0]]
     """
-    dtype = np.float32 if getattr(x, "dtype", None) == np.float32 else np.float64
-    array = _checks.as_array(x, np.dtype(dtype), "x")
+    given = _checks.real_array(x, "x")
+    dtype = np.float32 if given.dtype == np.float32 else np.float64
+    array = _checks.as_array(given, np.dtype(dtype), "x")
     norms = np.linalg.norm(array, order, axis, keepdims=True)
     return array / np.where(norms == 0, 1, norms)

@@ -1,4 +1,4 @@
-"""Models for people to look at: as a table, and as a drawing by graphviz."""
+"""Models for people to look at: as a table, and as a drawing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cylstm import _checks, _spellings
+from cylstm.utils._drawing import Box, Drawing, pyplot_or_why
 
 __all__ = ["model_to_dot", "plot_model", "print_summary"]
 
@@ -57,7 +58,7 @@ def print_summary(
     """
     put = print_fn or print
     _check_built(model)
-    sources = _sources(model)
+    sources = sources_of(model)
     pairs = zip(model.layers, model.layers[1:], strict=False)
     chain = all(sources[id(layer)] == [before] for before, layer in pairs)
     titles = ["Layer (type)", "Output shape", "Parameters"] + ([] if chain else ["Connected to"])
@@ -106,7 +107,7 @@ def _rows_of(layer: Any, sources: list[str]) -> list[list[str]]:
     return rows
 
 
-def _sources(model: Any) -> dict[int, list[Any]]:
+def sources_of(model: Any) -> dict[int, list[Any]]:
     """By the identity of each layer, those that it reads from, once for each tensor."""
     found: dict[int, list[Any]] = {id(layer): [] for layer in model._every_layer()}
     for node in model._nodes:
@@ -165,11 +166,9 @@ def model_to_dot(
         0 -> 1;
     }
     """
-    if rankdir not in ("TB", "LR", "BT", "RL"):
-        raise ValueError(f"rankdir must be 'TB', 'LR', 'BT' or 'RL', got {rankdir!r}.")
-    _check_built(model)
+    _check_drawable(model, rankdir)
     layers = model._every_layer()  # also the input of a Sequential
-    sources = _sources(model)
+    sources = sources_of(model)
     number = {id(layer): i for i, layer in enumerate(layers)}
     lines = [f"rankdir={rankdir};", "node [shape=record];"]
     lines += [
@@ -184,11 +183,25 @@ def model_to_dot(
     return "\n".join(["digraph model {", *(f"    {line}" for line in lines), "}"])
 
 
-def _label(layer: Any, show_shapes: bool, show_layer_names: bool) -> str:
+def _check_drawable(model: Any, rankdir: str) -> None:
+    if rankdir not in ("TB", "LR", "BT", "RL"):
+        raise ValueError(f"rankdir must be 'TB', 'LR', 'BT' or 'RL', got {rankdir!r}.")
+    _check_built(model)
+
+
+def _called(layer: Any) -> tuple[str, str]:
+    """The name and the class of a layer, of a wrapper also those of what it wraps."""
     name, kind = layer.name, type(layer).__name__
-    inner = getattr(layer, "layer", None)  # of a wrapper
-    if inner is not None:
-        name, kind = f"{name}({inner.name})", f"{kind}({type(inner).__name__})"
+    inner = getattr(layer, "layer", None)
+    return (
+        (name, kind)
+        if inner is None
+        else (f"{name}({inner.name})", f"{kind}({type(inner).__name__})")
+    )
+
+
+def _label(layer: Any, show_shapes: bool, show_layer_names: bool) -> str:
+    name, kind = _called(layer)
     label = _escaped(f"{name}: {kind}" if show_layer_names else kind)
     if not show_shapes:
         return label
@@ -215,26 +228,24 @@ def plot_model(
     show_layer_names: bool = True,
     rankdir: str = "TB",
 ) -> None:
-    """Draw the graph of a model.
+    """Draw the graph of a model to a file; `Model.plot` shows it.
 
     Parameters
     ----------
     model : Model
         A model that is built.
     to_file : str or path, default "model.png"
-        What to write. ``.dot`` or ``.gv`` is graphviz's language and needs no other program; any
-        other suffix is a kind of picture that graphviz's ``dot`` can draw (png, svg, pdf, ...).
+        What to write. ``.dot`` or ``.gv`` is graphviz's language; any other suffix is a kind of
+        picture that matplotlib can draw (png, svg, pdf, ...): none is png.
     show_shapes, show_layer_names, rankdir
         As for `model_to_dot`.
 
     Raises
     ------
     ValueError
-        If the model is not built, or an argument is unknown.
+        If the model is not built, or an argument or the kind of picture is unknown.
     ImportError
-        If a picture is asked for and there is no program ``dot``; nothing is written.
-    RuntimeError
-        If ``dot`` cannot draw it, such as in an unknown format.
+        If a picture is asked for and matplotlib is not installed; nothing is written.
     OSError
         If the file cannot be written.
 
@@ -250,26 +261,38 @@ def plot_model(
     ...     path.read_text().splitlines()[0]
     'digraph model {'
     """
-    import shutil
-    import subprocess
     from pathlib import Path
 
     path = Path(to_file)
-    text = model_to_dot(model, show_shapes, show_layer_names, rankdir) + "\n"
     if path.suffix.lower() in _TEXT_SUFFIXES:
+        text = model_to_dot(model, show_shapes, show_layer_names, rankdir) + "\n"
         path.write_text(text, encoding="utf-8")
         return
-    program = shutil.which("dot")
-    if program is None:
-        raise ImportError(
-            f"Graphviz's program `dot`, which draws {path.name}, is not installed: install it "
-            "(such as by `apt install graphviz`), or write its language, to_file='model.dot'."
-        )
-    kind = path.suffix[1:].lower() or "png"
-    done = subprocess.run(
-        [program, f"-T{kind}"], input=text.encode(), capture_output=True, check=False
-    )
-    if done.returncode:
-        message = done.stderr.decode(errors="replace").strip()
-        raise RuntimeError(f"Graphviz cannot draw {path.name}: {message}")
-    path.write_bytes(done.stdout)
+    drawing = drawing_of(model, show_shapes, show_layer_names, rankdir)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=drawing.inches)  # none of pyplot's: nothing is shown or left open
+    drawing.draw(figure.add_axes((0, 0, 1, 1)))
+    figure.savefig(path, format=path.suffix[1:].lower() or "png", dpi=150)
+
+
+def drawing_of(model: Any, show_shapes: bool, show_layer_names: bool, rankdir: str) -> Drawing:
+    """The layers as boxes at their places; errors as of `plot_model`."""
+    _check_drawable(model, rankdir)
+    pyplot_or_why("a picture of a model")
+    layers = model._every_layer()
+    sources = sources_of(model)
+    number = {id(layer): i for i, layer in enumerate(layers)}
+    boxes = []
+    for layer in layers:
+        name, kind = _called(layer)
+        lines = [name, kind] if show_layer_names else [kind]
+        if show_shapes:
+            shapes = [_shape_text(layer, end) for end in ("input", "output")]
+            several = shapes[0] != shapes[1] and number[id(layer)] and sources[id(layer)]
+            lines.append(" \N{RIGHTWARDS ARROW} ".join(shapes if several else shapes[1:]))
+            count = layer.count_params()
+            lines += [f"{count:,} parameter{'s' * (count != 1)}"] if count else []
+        boxes.append(Box(lines, kind))
+    edges = [(number[id(s)], i) for i, layer in enumerate(layers) for s in sources[id(layer)]]
+    return Drawing(boxes, edges, rankdir)

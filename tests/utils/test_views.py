@@ -1,8 +1,10 @@
 """Models as tables and drawings."""
 
-import shutil
+import sys
 
 import pytest
+from matplotlib import pyplot
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from cylstm import LSTM, Input, Model, Sequential
 from cylstm.layers import Activation, Bidirectional, Dense, concatenate
@@ -69,7 +71,7 @@ def test_summaries_that_cannot_be(arguments, message):
 
 
 def test_a_model_that_is_not_built_has_no_view():
-    for view in (print_summary, model_to_dot, plot_model):
+    for view in (print_summary, model_to_dot, plot_model, Sequential.plot):
         with pytest.raises(ValueError, match="not built.*give its first layer"):
             view(Sequential([LSTM(4)]))
 
@@ -113,30 +115,90 @@ def test_a_text_file_needs_no_program(tmp_path, suffix, monkeypatch):
     assert path.read_text() == model_to_dot(branched(), show_shapes=True) + "\n"
 
 
-def test_a_picture_without_graphviz_is_refused_before_writing(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
+def test_a_picture_without_matplotlib_is_refused_before_writing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     path = tmp_path / "model.png"
-    with pytest.raises(ImportError, match="apt install graphviz.*model.dot"):
-        plot_model(branched(), path)
+    for draw in (lambda: plot_model(branched(), path), lambda: branched().plot(path)):
+        with pytest.raises(ImportError, match=r"pip install 'cylstm\[plot\]'"):
+            draw()
     assert not path.exists()
 
 
-def test_a_picture_is_what_graphviz_draws(tmp_path, monkeypatch):
-    """A stand-in for `dot` gives back its arguments and its input."""
-    program = tmp_path / "bin" / "dot"
-    program.parent.mkdir()
-    cat = shutil.which("cat")
-    program.write_text(
-        f'#!/bin/sh\nif [ "$1" = -Twrong ]; then echo "no such format" >&2; exit 3; fi\n'
-        f'echo "$@"; {cat}\n'
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(program.parent))
-    model = branched()
-    plot_model(model, tmp_path / "a; touch b.svg")
-    assert (tmp_path / "a; touch b.svg").read_text() == "-Tsvg\n" + model_to_dot(model) + "\n"
-    plot_model(model, tmp_path / "plain")
-    assert (tmp_path / "plain").read_text().startswith("-Tpng\n")
-    with pytest.raises(RuntimeError, match="cannot draw model.wrong: no such format"):
-        plot_model(model, tmp_path / "model.wrong")
+SIGNS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF", "PNG": b"\x89PNG"}
+
+
+@pytest.mark.parametrize("suffix", SIGNS)
+def test_a_picture_is_of_the_kind_of_its_suffix(tmp_path, suffix):
+    plot_model(branched(), tmp_path / f"model.{suffix}", show_shapes=True)
+    assert (tmp_path / f"model.{suffix}").read_bytes().startswith(SIGNS[suffix])
+    plot_model(branched(), str(tmp_path / "plain"))
+    assert (tmp_path / "plain").read_bytes().startswith(SIGNS["png"])
+    with pytest.raises(ValueError, match="wrong"):
+        plot_model(branched(), tmp_path / "model.wrong")
     assert not (tmp_path / "model.wrong").exists()
+    assert pyplot.get_fignums() == []
+
+
+def drawn(model, **arguments):
+    """The texts of a drawing with where they are, the boxes and the arrows."""
+    axes = model.plot(**arguments)
+    axes.figure.canvas.draw()
+    try:
+        texts = {text.get_text(): text.get_position() for text in axes.texts}
+        boxes = [p.get_window_extent() for p in axes.patches if isinstance(p, FancyBboxPatch)]
+        arrows = [p for p in axes.patches if isinstance(p, FancyArrowPatch)]
+        for text in axes.texts:
+            extent = text.get_window_extent()
+            assert any(box.x0 <= extent.x0 and extent.x1 <= box.x1 for box in boxes)
+        whole = axes.figure.bbox
+        for box in boxes:
+            assert whole.x0 < box.x0 < box.x1 < whole.x1
+            assert whole.y0 < box.y0 < box.y1 < whole.y1
+        for i, box in enumerate(boxes):
+            assert not any(box.overlaps(other) for other in boxes[:i])
+        return texts, boxes, arrows
+    finally:
+        pyplot.close(axes.figure)
+
+
+@pytest.mark.parametrize("rankdir", ["TB", "BT", "LR", "RL"])
+def test_a_drawing_has_every_layer_in_its_place(rankdir):
+    texts, boxes, arrows = drawn(branched(), rankdir=rankdir)
+    assert {"x", "shared", "both", "out", "LSTM", "Dense", "128 parameters"} <= set(texts)
+    assert "(None, 5, 3)" in texts
+    assert "(None, 4) \N{RIGHTWARDS ARROW} (None, 2)" in texts
+    assert (len(boxes), len(arrows)) == (4, 3)
+    along = {name: texts[name][rankdir in ("TB", "BT")] for name in ("x", "shared", "both", "out")}
+    order = [along["x"], along["shared"], along["both"]]
+    assert order == sorted(order, reverse=rankdir in ("BT", "RL"))  # y points down
+    assert abs(along["both"] - along["out"]) < 10
+
+
+def test_what_is_shown_can_be_chosen():
+    texts, _, _ = drawn(branched(), show_shapes=False, show_layer_names=False)
+    assert set(texts) == {"InputLayer", "LSTM", "Concatenate", "Dense"}
+    wrapped = Sequential([Bidirectional(LSTM(4, name="in_$x_1$"), input_shape=(5, 3), name="both")])
+    assert "both(in_$x_1$)" in drawn(wrapped)[0]
+    with pytest.raises(ValueError, match="rankdir"):
+        branched().plot(rankdir="XY")
+
+
+def test_lines_pass_levels_between_boxes_and_lead_back():
+    x = Input((4,), name="x")
+    tied = Dense(4, name="tied")
+    y = tied(Activation("relu", name="relu")(tied(x)))
+    model = Model(x, concatenate([y, x], name="both"))
+    _, boxes, arrows = drawn(model)
+    assert len(boxes) == 4
+    styles = [arrow.get_linestyle() for arrow in arrows]
+    assert sorted(styles) == ["-", "-", "-", "-", "--"]
+    for arrow in arrows:
+        path = arrow.get_path().interpolated(8).transformed(arrow.get_transform())
+        inside = [box for box in boxes if box.shrunk(0.9, 0.9).count_contains(path.vertices)]
+        assert inside == [] or arrow.get_linestyle() == "--"
+
+
+def test_a_plot_is_saved(tmp_path):
+    axes = branched().plot(tmp_path / "model.svg")
+    pyplot.close(axes.figure)
+    assert (tmp_path / "model.svg").read_bytes().startswith(b"<?xml")
