@@ -73,6 +73,30 @@ def test_sizes_at_the_limits_and_above(tmp_path, monkeypatch):
         build_wheel.check_sizes(wheel)
 
 
+def test_a_wheel_that_is_deflated_anew_has_the_same_files(tmp_path):
+    def made(name, text="text", date=(2020, 1, 1, 0, 0, 0), mode=0o644, method=zipfile.ZIP_STORED):
+        entry = zipfile.ZipInfo("a.py", date)
+        entry.external_attr, entry.compress_type = mode << 16, method
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr(entry, text)
+        return tmp_path / name
+
+    first = made("first.whl")
+    build_wheel.check_files(first, made("same.whl", method=zipfile.ZIP_DEFLATED))
+    for other in (
+        made("text.whl", text="other"),
+        made("date.whl", date=(2020, 1, 2, 0, 0, 0)),
+        made("mode.whl", mode=0o755),
+        wheel_of(tmp_path, [4]),
+    ):
+        with pytest.raises(build_wheel.CheckError, match="differ"):
+            build_wheel.check_files(first, other)
+    damaged = tmp_path / "damaged.whl"
+    damaged.write_bytes(first.read_bytes().replace(b"text", b"tExt"))
+    with pytest.raises(build_wheel.CheckError, match=r"a\.py is damaged"):
+        build_wheel.check_files(first, damaged)
+
+
 def test_a_compiler_that_is_missing_is_named(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(build_wheel.CheckError, match="musl-gcc was not found"):
