@@ -3,12 +3,13 @@
     python tools/try_wheel.py WHEEL [PYTHON ...] [--oldest] [--without NAME] [-- PYTEST'S]
 
 Each interpreter gets an environment of its own with the wheel, the newest releases that it needs,
-and what the tests need. With --oldest these are the oldest releases that pyproject.toml allows,
-which there are wheels of for the first of `SUPPORTED`. Without names, all Pythons of `SUPPORTED` on
-the PATH are taken. The tests are those of the checkout, in a copy without anything compiled.
+and what the tests need, all from wheels. With --oldest these are the oldest releases that
+pyproject.toml allows, which there are wheels of for the first of `SUPPORTED`. Without names, all
+Pythons of `SUPPORTED` on the PATH are taken. The tests are those of the checkout, in a copy without
+anything compiled.
 
 --without leaves out what the tests need and a Python or NumPy is too new or too old for: pyfive,
-which needs NumPy 2 and wheels of numcodecs. Then name tests that do without.
+which needs NumPy 2. Then name tests that do without.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def test(python: str, wheel: Path, needed: Sequence[str], arguments: Sequence[st
         environment["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
         subprocess.run([python, "-m", "venv", folder / "venv"], check=True)
         own = str(folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python")
-        install = [own, "-m", "pip", "install", "--quiet", str(wheel.resolve()), *needed]
+        pip = [own, "-m", "pip", "install", "--quiet", "--only-binary=:all:"]
+        install = [*pip, str(wheel.resolve()), *needed]
         subprocess.run(install, check=True, env=environment)
         copy, empty = folder / "checkout", folder / "empty"
         shutil.copytree(CHECKOUT, copy, ignore=NOT_COPIED)
