@@ -23,7 +23,7 @@ TESTS = Path(__file__).parent
 def run_with_isa(isa, *arguments):
     environment = os.environ | {"CYLSTM_ISA": isa, "PYTHONPATH": str(SOURCE)}
     return subprocess.run(
-        [sys.executable, *arguments], env=environment, cwd=TESTS.parent, capture_output=True,
+        [sys.executable, "-P", *arguments], env=environment, cwd=TESTS.parent, capture_output=True,
         text=True, timeout=600, check=False,
     )  # fmt: skip
 
