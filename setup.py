@@ -117,7 +117,9 @@ class BuildExt(build_ext):
         pairs = [(name, double) for name in dict.fromkeys(names) for double in (0, 1)]
         arguments = list(core.extra_compile_args)
         if RELEASE and self.compiler.compiler_type != "msvc":
-            arguments.append("-O2")  # a fifth smaller than with -O3, and as fast
+            # A fifth smaller than with -O3, and as fast. A kernel calls neither Python nor C++, so
+            # that nothing unwinds through it: tables for that would be weight without a use.
+            arguments += ["-O2", "-fno-asynchronous-unwind-tables"]
 
         def compile_pair(pair):
             name, double = pair

@@ -252,10 +252,11 @@ def _find(module: str, name: str, own: Callable[[str], Any] | None) -> Any:
 
         reason = absence(module, name)
         likely = near(name, found.__all__, n=1)
+        # Without `obj`, in which Python looks for a second suggestion.
         if reason is not None:
-            text = _explanation(name, reason)
-        elif likely:
-            text += f"; did you mean {likely[0]!r}?"
+            raise AttributeError(_explanation(name, reason), name=name)
+        if likely:
+            raise AttributeError(f"{text}; did you mean {likely[0]!r}?", name=name)
     raise AttributeError(text, name=name, obj=found)
 
 

@@ -23,7 +23,7 @@ TESTS = Path(__file__).parent
 def run_with_isa(isa, *arguments):
     environment = os.environ | {"CYLSTM_ISA": isa, "PYTHONPATH": str(SOURCE)}
     return subprocess.run(
-        [sys.executable, *arguments], env=environment, cwd=TESTS.parent, capture_output=True,
+        [sys.executable, "-P", *arguments], env=environment, cwd=TESTS.parent, capture_output=True,
         text=True, timeout=600, check=False,
     )  # fmt: skip
 
@@ -43,6 +43,20 @@ def test_every_other_instruction_set_passes_the_essential_tests(isa):
         *(str(TESTS / f"{module}.py") for module in modules),
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="MSVC compiles generic kernels only")
+def test_numpy_finds_the_same_instruction_sets():
+    """An ARM of 64 bits has NEON, and an x86 what NumPy's own look at the CPU finds."""
+    from numpy._core._multiarray_umath import __cpu_features__ as found
+
+    needed = {
+        "generic": [],
+        "neon": ["ASIMD"],
+        "avx2": ["AVX2", "FMA3"],
+        "avx512": ["AVX512F", "AVX512DQ", "AVX512BW", "AVX512VL"],
+    }
+    assert _core.isas() == [name for name, parts in needed.items() if all(map(found.get, parts))]
 
 
 def test_the_best_instruction_set_is_chosen_by_default():

@@ -1,12 +1,14 @@
 """The layer against what TensorFlow 1.4.1 computed: `data/lstm_cases.py` recorded it."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import cylstm
+from cylstm import _core
 
 DATA = Path(__file__).parent / "data"
 TOLERANCES = {"float64": 1e-9, "float32": 3e-4}
@@ -57,6 +59,13 @@ def ids(family):
 
 def test_there_are_173_cases():
     assert len(CASES) == 173
+
+
+def test_they_are_computed_by_the_best_kernels_of_this_cpu():
+    """All but those with softmax; or by what the environment names."""
+    assert _core.isa() == (os.environ.get("CYLSTM_ISA") or _core.isas()[-1])
+    engines = [cylstm.LSTM(**arguments(case)).engine for case in CASES]
+    assert engines.count(os.environ.get("CYLSTM_ENGINE") or "fused") >= 161
 
 
 @pytest.mark.parametrize("case", ids(["call", "dropout", "losses"]))

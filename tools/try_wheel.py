@@ -1,14 +1,16 @@
 """The tests, run with an installed wheel, in an empty folder, by several Pythons.
 
-    python tools/try_wheel.py WHEEL [PYTHON ...] [--oldest] [--without NAME] [-- PYTEST'S]
+    python tools/try_wheel.py WHEEL [PYTHON ...] [--oldest] [-- PYTEST'S]
 
 Each interpreter gets an environment of its own with the wheel, the newest releases that it needs,
-and what the tests need. With --oldest these are the oldest releases that pyproject.toml allows,
-which there are wheels of for the first of `SUPPORTED`. Without names, all Pythons of `SUPPORTED` on
-the PATH are taken. The tests are those of the checkout, in a copy without anything compiled.
+and what the tests need, all from wheels. With --oldest these are the oldest releases that
+pyproject.toml allows, which there are wheels of for the first of `SUPPORTED`. Without names, all
+Pythons of `SUPPORTED` on the PATH are taken. The tests are those of the checkout, in a copy without
+anything compiled; they run in an empty folder.
 
---without leaves out what the tests need and a Python or NumPy is too new or too old for: pyfive,
-which needs NumPy 2 and wheels of numcodecs. Then name tests that do without.
+A package of the extra `test` that there is no wheel of, for this Python and NumPy, is left out and
+said (pyfive needs NumPy 2). Tests that an ImportError ends which names it are skipped, by
+`left_out.py`; no other test is.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -57,16 +59,38 @@ def oldest(pyproject: str) -> list[str]:
     return [f"{found[1]}=={found[2]}.*" for found in floors if found]
 
 
-def needed_by_tests(pyproject: str, without: Sequence[str]) -> list[str]:
-    """The requirements of the extra `test`, but for some by name."""
+def needed_by_tests(pyproject: str) -> dict[str, str]:
+    """The requirements of the extra `test`, by the names of their packages."""
     extra = tomllib.loads(pyproject)["project"]["optional-dependencies"]["test"]
-    names = [re.split(r"[^\w-]", requirement)[0] for requirement in extra]
-    if not set(without) <= set(names):
-        raise ValueError(f"the tests need {names}; {list(without)} should be some of them")
-    return [r for r, name in zip(extra, names, strict=True) if name not in without]
+    return {re.split(r"[^\w-]", requirement)[0]: requirement for requirement in extra}
 
 
-def test(python: str, wheel: Path, needed: Sequence[str], arguments: Sequence[str]) -> int:
+def install(
+    python: str, always: Sequence[str], needed: Mapping[str, str], environment: Mapping[str, str]
+) -> list[str]:
+    """Install requirements by an interpreter; the names of those that could not be.
+
+    All of `always` must be there, in every step, so that none is replaced by another release.
+    """
+    pip = [python, "-m", "pip", "install", "--quiet", "--only-binary=:all:", *always]
+    together = subprocess.run([*pip, *needed.values()], env=environment, capture_output=True)
+    if together.returncode == 0:
+        return []
+    subprocess.run(pip, check=True, env=environment)
+    return [
+        name
+        for name, requirement in needed.items()
+        if subprocess.run([*pip, requirement], env=environment, capture_output=True).returncode
+    ]
+
+
+def test(
+    python: str,
+    wheel: Path,
+    oldest: Sequence[str],
+    needed: Mapping[str, str],
+    arguments: Sequence[str],
+) -> int:
     """Install a wheel and what is needed, and run pytest; its exit status."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -74,13 +98,18 @@ def test(python: str, wheel: Path, needed: Sequence[str], arguments: Sequence[st
         environment["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
         subprocess.run([python, "-m", "venv", folder / "venv"], check=True)
         own = str(folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python")
-        install = [own, "-m", "pip", "install", "--quiet", str(wheel.resolve()), *needed]
-        subprocess.run(install, check=True, env=environment)
-        copy, empty = folder / "checkout", folder / "empty"
+        missing = install(own, [str(wheel.resolve()), *oldest], needed, environment)
+        copy, empty, plugin = folder / "checkout", folder / "empty", folder / "plugin"
         shutil.copytree(CHECKOUT, copy, ignore=NOT_COPIED)
         empty.mkdir()
         subprocess.run([own, "-c", PROGRAM], check=True, cwd=empty, env=environment)
         command = [own, "-m", "pytest", "-c", str(copy / "pyproject.toml"), "--rootdir", str(copy)]
+        if missing:
+            print(f"Left out, as there is no wheel that fits: {', '.join(missing)}", flush=True)
+            plugin.mkdir()
+            shutil.copy(Path(__file__).with_name("left_out.py"), plugin)
+            environment |= {"PYTHONPATH": str(plugin), "LEFT_OUT": ",".join(missing)}
+            command += ["-p", "left_out"]
         # A path that is given stands for that of the copy.
         given = [str(copy / a) if (CHECKOUT / a).exists() else a for a in arguments]
         paths = [] if any(a.startswith(str(copy)) for a in given) else [str(copy / "tests")]
@@ -93,7 +122,6 @@ def main() -> int:
     parser.add_argument("wheel", type=Path)
     parser.add_argument("pythons", nargs="*", help="commands or paths of interpreters")
     parser.add_argument("--oldest", action="store_true", help="the oldest NumPy and SciPy")
-    parser.add_argument("--without", action="append", default=[], metavar="NAME")
     own, arguments = sys.argv[1:], []
     if "--" in own:
         own, arguments = own[: own.index("--")], own[own.index("--") + 1 :]
@@ -104,8 +132,8 @@ def main() -> int:
     if not pythons or not all(map(runs, pythons)):
         parser.error(f"no working Python: {', '.join(p for p in pythons if not runs(p)) or 'none'}")
     text = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
-    needed = needed_by_tests(text, given.without) + (oldest(text) if given.oldest else [])
-    failed = [p for p in pythons if test(p, given.wheel, needed, arguments)]
+    pinned, needed = oldest(text) if given.oldest else [], needed_by_tests(text)
+    failed = [p for p in pythons if test(p, given.wheel, pinned, needed, arguments)]
     print(f"{len(pythons) - len(failed)} of {len(pythons)} Pythons pass")
     return int(bool(failed))
 

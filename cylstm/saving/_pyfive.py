@@ -2,7 +2,7 @@
 
 It takes counts from the file as they are: an attribute of 2**40 texts would be a list of as many
 before the first is read. The classes here override that, of its private ones; so the version is
-fixed to 1.3 in the extra `keras`, and the tests of hostile files run through every override.
+fixed to 1.2 or 1.3 in the extra `keras`, and the tests of hostile files run through every override.
 """
 
 from __future__ import annotations

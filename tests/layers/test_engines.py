@@ -157,7 +157,7 @@ def test_threads_change_nothing_where_blas_computes(masked):
 def run(engine, *arguments):
     environment = os.environ | {"CYLSTM_ENGINE": engine, "PYTHONPATH": str(CHECKOUT)}
     return subprocess.run(
-        [sys.executable, *arguments], env=environment, cwd=TESTS.parent, capture_output=True,
+        [sys.executable, "-P", *arguments], env=environment, cwd=TESTS.parent, capture_output=True,
         text=True, timeout=600, check=False,
     )  # fmt: skip
 

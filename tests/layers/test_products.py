@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import cylstm
 from cylstm.layers import Activation, Conv1D, Dense, DenseStream
 
+SOURCE = str(Path(cylstm.__file__).parents[1])
 X = np.random.default_rng(0).normal(size=(2, 6, 4)).astype("float32")
 MADE = {
     "dense": lambda **more: Dense(3, **more),
@@ -65,10 +67,10 @@ for layer in (Dense(3, activation="tanh"), Conv1D(3, 2, padding="causal", activa
 def test_every_engine_computes_the_same():
     found = []
     for engine in ("fused", "blas", "reference"):
-        environment = os.environ | {"CYLSTM_ENGINE": engine}
+        environment = os.environ | {"CYLSTM_ENGINE": engine, "PYTHONPATH": SOURCE}
         done = subprocess.run(
-            [sys.executable, "-c", CODE], env=environment, capture_output=True, text=True,
-            check=True, cwd=Path(__file__).parents[2],
+            [sys.executable, "-P", "-c", CODE], env=environment, capture_output=True, text=True,
+            check=True,
         )  # fmt: skip
         found.append([float(number) for number in done.stdout.split()])
     np.testing.assert_allclose(found[1], found[0], atol=1e-6)

@@ -73,6 +73,30 @@ def test_sizes_at_the_limits_and_above(tmp_path, monkeypatch):
         build_wheel.check_sizes(wheel)
 
 
+def test_a_wheel_that_is_deflated_anew_has_the_same_files(tmp_path):
+    def made(name, text="text", date=(2020, 1, 1, 0, 0, 0), mode=0o644, method=zipfile.ZIP_STORED):
+        entry = zipfile.ZipInfo("a.py", date)
+        entry.external_attr, entry.compress_type = mode << 16, method
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr(entry, text)
+        return tmp_path / name
+
+    first = made("first.whl")
+    build_wheel.check_files(first, made("same.whl", method=zipfile.ZIP_DEFLATED))
+    for other in (
+        made("text.whl", text="other"),
+        made("date.whl", date=(2020, 1, 2, 0, 0, 0)),
+        made("mode.whl", mode=0o755),
+        wheel_of(tmp_path, [4]),
+    ):
+        with pytest.raises(build_wheel.CheckError, match="differ"):
+            build_wheel.check_files(first, other)
+    damaged = tmp_path / "damaged.whl"
+    damaged.write_bytes(first.read_bytes().replace(b"text", b"tExt"))
+    with pytest.raises(build_wheel.CheckError, match=r"a\.py is damaged"):
+        build_wheel.check_files(first, damaged)
+
+
 def test_a_compiler_that_is_missing_is_named(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(build_wheel.CheckError, match="musl-gcc was not found"):
@@ -106,12 +130,47 @@ def test_the_oldest_releases_are_those_that_are_allowed():
     assert {"numpy==1.26.*", "scipy==1.11.*"} <= set(pinned)
 
 
-def test_what_the_tests_need_can_be_left_out_by_name():
-    text = '[project.optional-dependencies]\ntest = ["one-more>=2", "pyfive>=1.3,<1.4"]'
-    assert try_wheel.needed_by_tests(text, []) == ["one-more>=2", "pyfive>=1.3,<1.4"]
-    assert try_wheel.needed_by_tests(text, ["pyfive"]) == ["one-more>=2"]
-    with pytest.raises(ValueError, match="other"):
-        try_wheel.needed_by_tests(text, ["other"])
+def test_what_the_tests_need_is_known_by_name():
+    text = '[project.optional-dependencies]\ntest = ["one-more>=2", "pyfive>=1.2,<1.4"]'
+    found = try_wheel.needed_by_tests(text)
+    assert found == {"one-more": "one-more>=2", "pyfive": "pyfive>=1.2,<1.4"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a program of a shell")
+def test_what_has_no_wheel_is_left_out(tmp_path):
+    """A stand-in for an interpreter whose pip finds no `other`, nor what is together with it."""
+    log = tmp_path / "log"
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "$@" >> {log}\ncase "$*" in *other*) exit 1;; esac\n')
+    python.chmod(0o755)
+    assert try_wheel.install(str(python), ["a.whl"], {"one": "one>=1"}, os.environ) == []
+    needed = {"one": "one>=1", "other": "other>=2", "more": "more"}
+    assert try_wheel.install(str(python), ["a.whl"], needed, os.environ) == ["other"]
+    asked = [line.partition(":all: ")[2] for line in log.read_text().splitlines()]
+    together = "a.whl one>=1 other>=2 more"
+    alone = ["a.whl one>=1", "a.whl other>=2", "a.whl more"]
+    assert asked == ["a.whl one>=1", together, "a.whl", *alone]
+
+
+def test_tests_without_what_was_left_out_are_skipped(tmp_path):
+    (tmp_path / "test_import.py").write_text("import absent_1\n")
+    (tmp_path / "test_more.py").write_text(
+        "import pytest\n"
+        "def test_in_a_test():\n    import absent_2\n"
+        "def test_said_by_another():\n"
+        "    try:\n        import absent_2\n"
+        "    except ImportError as error:\n        raise RuntimeError('no file') from error\n"
+        "def test_that_fails():\n    assert 'absent_1' == 'absent_2'\n"
+        "def test_without_another():\n    import absent_3\n"
+        "def test_that_passes():\n    pass\n"
+    )
+    paths = [str(CHECKOUT / "tools")]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "left_out", "-p", "no:cacheprovider", "."],
+        env=os.environ | {"LEFT_OUT": "absent_1,absent_2", "PYTHONPATH": os.pathsep.join(paths)},
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "2 failed, 1 passed, 3 skipped" in done.stdout, done.stdout
 
 
 def test_pythons_that_run(tmp_path):
@@ -131,7 +190,8 @@ def test_a_wheel_that_is_not_there_is_said_before_anything_is_installed(tmp_path
 
 
 def test_tests_for_the_emulator_exist():
-    assert [path for path in try_wheel_aarch64.TESTS if not (CHECKOUT / path).is_file()] == []
+    for path, _, name in (test.partition("::") for test in try_wheel_aarch64.TESTS):
+        assert f"def {name}" in (CHECKOUT / path).read_text(encoding="utf-8")
 
 
 def test_pythons_are_the_same_everywhere():
