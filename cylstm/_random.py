@@ -27,6 +27,7 @@ __all__ = ["default_generator", "generator", "seeded", "set_random_seed"]
 
 _default: np.random.Generator | None = None
 _within: ContextVar[np.random.Generator | None] = ContextVar("cylstm_generator", default=None)
+_drawn: ContextVar[Keyed | None] = ContextVar("cylstm_drawn_by_key", default=None)
 
 
 def default_generator() -> np.random.Generator:
@@ -115,6 +116,49 @@ def seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         _within.reset(before)
+
+
+class Keyed:
+    """Generators that follow from a key: that of a batch, or of a block of its samples.
+
+    Parameters
+    ----------
+    key : sequence of int
+        None negative.
+    """
+
+    def __init__(self, key: tuple[int, ...]) -> None:
+        self._key = key
+        self._generators: dict[int | None, np.random.Generator] = {}
+
+    def of(self, seed: int | None) -> np.random.Generator:
+        """The generator of what has this seed of its own, or none; it goes on from draw to draw."""
+        found = self._generators.get(seed)
+        if found is None:
+            own = () if seed is None else (seed % 2**64,)
+            found = np.random.Generator(np.random.PCG64([*self._key, *own]))
+            self._generators[seed] = found
+        return found
+
+
+@contextmanager
+def drawing_from(keyed: Keyed | None) -> Iterator[None]:
+    """Within a ``with`` statement draws come from these generators, if there are any."""
+    if keyed is None:
+        yield
+        return
+    tokens = _within.set(keyed.of(None)), _drawn.set(keyed)
+    try:
+        yield
+    finally:
+        _within.reset(tokens[0])
+        _drawn.reset(tokens[1])
+
+
+def keyed(seed: int) -> np.random.Generator | None:
+    """The generator for a layer with a seed of its own within `drawing_from`; elsewhere None."""
+    found = _drawn.get()
+    return None if found is None else found.of(seed)
 
 
 def generator(seed: int | None = None) -> np.random.Generator:

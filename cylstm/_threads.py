@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from cylstm import _checks, _core
 
-__all__ = ["get_num_threads", "pool", "pool_of", "set_num_threads"]
+__all__ = ["get_num_threads", "pool", "pool_of", "set_num_threads", "share"]
 
 _Path = str | os.PathLike[str]
 
@@ -65,6 +65,14 @@ def set_num_threads(count: int) -> None:
         old, _count, _pool, _by_hand = _pool, count, None, True
     if old is not None:
         old.close()
+
+
+def share(sharing: int) -> None:
+    """Leave room for other processes on the same CPUs, unless the number was given by hand."""
+    global _by_hand
+    if not _by_hand and sharing > 1:
+        set_num_threads(max(1, get_num_threads() // sharing))
+        _by_hand = False
 
 
 def get_num_threads() -> int:

@@ -38,6 +38,9 @@ class Callback(NamedArguments):
         ``metrics``, the names of all numbers in the logs of an epoch.
     validation_data : object
         What `fit` validates with, where it was given arrays.
+    on_root_only : bool
+        Whether in training over several processes (`cylstm.distributed`) only the first one calls
+        it, as is right for what writes or prints. False; set it for a class or an object.
 
     Examples
     --------
@@ -51,6 +54,7 @@ class Callback(NamedArguments):
     model: Any = None
     params: Mapping[str, Any] = MappingProxyType({})
     validation_data: Any = None
+    on_root_only: bool = False
 
     # What the class is known to add to the logs of an epoch. It holds for the class itself: of a
     # subclass, which may add whatever it likes, nothing is known.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from cylstm.variables import Change, Variable, set_at_once
 if TYPE_CHECKING:
     from cylstm.training._objective import Objective
 
-__all__ = ["NaNError", "Steps"]
+__all__ = ["NaNError", "Steps", "steps_of"]
 
 
 class NaNError(ValueError):
@@ -55,6 +55,7 @@ class Steps:
 
     def __init__(self, model: Trainable, objective: Objective) -> None:
         self.objective = objective
+        self.optimizer: Any = model.optimizer
         self.outputs: list[SymbolicTensor] = list(model.outputs)
         self._model = model
         self._layers = list({id(layer): layer for layer in _all_layers(model)}.values())
@@ -110,15 +111,18 @@ class Steps:
                     values,
                 )
             gradients = self._gradients(run, gradients_of_outputs, of_others)
+            gradients = self._with_penalties(gradients)
             for variable, gradient in zip(self._variables, gradients, strict=True):
                 if np.isnan(gradient).any():
-                    raise NaNError(
-                        f"The gradient of {variable.name} holds NaN at a loss of {values[0]}; the "
-                        "weights are as before this batch. Lower the learning rate, or scale the "
-                        "data.",
-                        values,
-                    )
+                    raise self._nan_gradient(variable, values)
             return values, gradients
+
+    def _nan_gradient(self, variable: Variable, values: list[float]) -> NaNError:
+        return NaNError(
+            f"The gradient of {variable.name} holds NaN at a loss of {values[0]}; the weights are "
+            "as before this batch. Lower the learning rate, or scale the data.",
+            values,
+        )
 
     def _why_nan(self, samples: Samples) -> str:
         """What to tell of a loss that is NaN: the row that holds one, or what else to look for."""
@@ -150,28 +154,63 @@ class Steps:
             run = self._model._run(samples.inputs, None, False, keep=False)
             return self._assess(run, samples)[0]
 
+    # ------------------------------------------------------------------ of several processes
+    # `cylstm.distributed` trains by them: these methods say what one does where there are others.
+
+    def called(self, listed: list[Any]) -> list[Any]:
+        """Those of the callbacks that this process calls."""
+        return listed
+
+    def begin(self, feed: Any, listed: list[Any]) -> None:
+        """Called before the first epoch."""
+
+    def epoch(self, feed: Any) -> Iterator[tuple[int, Samples]]:
+        """The batches of an epoch, and what each counts."""
+        found: Iterator[tuple[int, Samples]] = feed.epoch()
+        return found
+
+    def counted(self, size: int) -> int:
+        """What the batch that was trained on counts in all, of which this process has so much."""
+        return size
+
+    def stopped(self, in_epoch: bool = False) -> bool:
+        """Whether training is to stop."""
+        return bool(self._model.stop_training)
+
+    def tested(self, batches: Iterable[tuple[int, Samples]]) -> Iterator[tuple[int, list[float]]]:
+        """What each batch counts, and its loss and metrics."""
+        return ((size, self.test(batch)) for size, batch in batches)
+
+    # ------------------------------------------------------------------ one batch
+
     def _assess(self, run: Pass, samples: Samples) -> tuple[list[float], Any]:
         outputs = [run.values[id(t)] for t in self.outputs]
         masks = [run.masks[id(t)] for t in self.outputs]
         values, gradients = self.objective.assess(outputs, masks, samples.targets, samples.weights)
-        values[0] += sum(
+        values[0] += self._weight_penalties()
+        values[0] += sum(run.activity_penalties())
+        values[0] += self._constant_losses()
+        return values, gradients
+
+    def _weight_penalties(self) -> float:
+        return sum(
             regularizers.penalty(v.regularizer, v.value)
             for v in self._penalised
             if v.regularizer is not None
         )
-        values[0] += sum(run.activity_penalties())
-        values[0] += sum(
+
+    def _constant_losses(self) -> float:
+        return sum(
             float(loss)
             for layer in self._layers
             for loss, _ in layer._losses
             if isinstance(loss, float | int | np.floating)
         )
-        return values, gradients
 
     def _gradients(
         self, run: Pass, of_outputs: Callable[..., Any], read: list[tuple[Variable, np.ndarray]]
     ) -> list[np.ndarray]:
-        """The gradient of the total loss for each variable.
+        """The gradient of the loss for each variable, without the penalties of the weights.
 
         What the user's code reads of them, in losses and in layers that they are not of, adds to
         `read`.
@@ -184,14 +223,16 @@ class Steps:
         found = run.backward(cotangents, penalties=True)
         for variable, gradient in read:
             found.add(variable, gradient)
+        return [found.of(variable) for variable in self._variables]
+
+    def _with_penalties(self, gradients: list[np.ndarray]) -> list[np.ndarray]:
         penalised = {id(v) for v in self._penalised}
-        gradients = []
-        for variable in self._variables:
-            gradient = found.of(variable)
-            if variable.regularizer is not None and id(variable) in penalised:
-                gradient = gradient + regularizers.gradient(variable.regularizer, variable.value)
-            gradients.append(gradient)
-        return gradients
+        return [
+            gradient + regularizers.gradient(variable.regularizer, variable.value)
+            if variable.regularizer is not None and id(variable) in penalised
+            else gradient
+            for variable, gradient in zip(self._variables, gradients, strict=True)
+        ]
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -224,6 +265,12 @@ class Steps:
             yield
         finally:
             _set_trainable(self._layers, now)
+
+
+def steps_of(model: Trainable, objective: Objective) -> Steps:
+    """The steps of a model, of the kind that its optimizer asks for."""
+    made: Steps = getattr(model.optimizer, "make_steps", Steps)(model, objective)
+    return made
 
 
 def _set_trainable(layers: list[Any], flags: list[bool]) -> None:

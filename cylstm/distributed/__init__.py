@@ -1,0 +1,38 @@
+"""Beyond one process: training over the ranks of MPI (``pip install 'cylstm[mpi]'``).
+
+To be imported by name; ``import cylstm`` does without mpi4py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cylstm import _lazy
+
+if TYPE_CHECKING:
+    from cylstm.distributed._mpi_callbacks import BroadcastWeights
+    from cylstm.distributed._mpi_data import (
+        evaluate_in_parts,
+        gather,
+        predict_in_parts,
+        shard,
+    )
+    from cylstm.distributed._mpi_optimizer import DistributedOptimizer
+else:
+    __getattr__, __dir__ = _lazy.lazy(
+        __name__,
+        {
+            "_mpi_callbacks": "BroadcastWeights",
+            "_mpi_data": "evaluate_in_parts gather predict_in_parts shard",
+            "_mpi_optimizer": "DistributedOptimizer",
+        },
+    )
+
+__all__ = [
+    "BroadcastWeights",
+    "DistributedOptimizer",
+    "evaluate_in_parts",
+    "gather",
+    "predict_in_parts",
+    "shard",
+]
