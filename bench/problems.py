@@ -12,6 +12,9 @@ MODES = ("step", "forward", "train")
 FRAMES = 16
 """How many frames a streaming peer is fed to see whether it agrees with the others."""
 
+TOLERANCES = {"float32": 1e-4, "float64": 1e-9}
+"""How far results may lie apart, relative to the largest number of an array."""
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -120,6 +123,11 @@ class Case:
         steps = self.shape.timesteps
         spread = np.linspace(max(1, steps / 5), steps, self.shape.batch)
         return np.random.default_rng(1).permutation(np.rint(spread).astype(np.int32))
+
+    @property
+    def tolerance(self) -> float:
+        """See `TOLERANCES`."""
+        return TOLERANCES[self.dtype]
 
     @property
     def flops(self) -> int:

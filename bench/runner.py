@@ -14,15 +14,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from bench import peers
+from bench.jobs import Job
 from bench.peers.base import Unsupported
 from bench.problems import Case
 from bench.worker import serve
 
 __all__ = ["PeerFailed", "PeerProcess", "Settings", "Worker", "environment", "time_case"]
-
-TOLERANCES = {"float32": 1e-4, "float64": 1e-9}
-"""How far results may lie apart, relative to the largest number of an array."""
-
 
 class PeerFailed(Exception):
     """Raised when a peer stopped, answers with an error, or does not answer."""
@@ -192,7 +189,7 @@ def disagreement(expected: Mapping[str, np.ndarray], got: Mapping[str, np.ndarra
 
 
 def time_case(
-    case: Case,
+    case: Case | Job,
     workers: Mapping[str, Worker],
     settings: Settings,
     each_round: Callable[[], None] | None = None,
@@ -243,7 +240,7 @@ def time_case(
     return found
 
 
-def _prepare(case: Case, workers: Mapping[str, Worker]) -> dict[str, dict[str, Any]]:
+def _prepare(case: Case | Job, workers: Mapping[str, Worker]) -> dict[str, dict[str, Any]]:
     """Have all workers compute the case once, and compare what they found."""
     found: dict[str, dict[str, Any]] = {}
     expected = reference = None
@@ -260,7 +257,7 @@ def _prepare(case: Case, workers: Mapping[str, Worker]) -> dict[str, dict[str, A
             expected, reference = results, name
         apart = disagreement(expected, results)
         found[name] = {"error": apart}
-        if not apart <= TOLERANCES[case.dtype]:
+        if not apart <= case.tolerance:
             found[name]["failed"] = f"disagrees with {reference}: relative difference {apart:.1e}"
     return found
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench import peers
+from bench.jobs import Job
 from bench.peers.base import Peer, Prepared, Unsupported
 from bench.problems import Case, make_data
 
@@ -44,8 +45,11 @@ class Session:
             "memory": peak_memory(),
         }
 
-    def prepare(self, case: Case) -> dict[str, np.ndarray]:
+    def prepare(self, case: Case | Job) -> dict[str, np.ndarray]:
         """Make a case ready, and return its results."""
+        if isinstance(case, Job):
+            self._prepared = self._peer.prepare(case, case.data())
+            return self._prepared.results()
         data = make_data(case)
         self._prepared = self._peer.prepare(case, data)
         # Copies: what a library returns may be its own memory, which the next case uses again.

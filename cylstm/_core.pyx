@@ -47,7 +47,7 @@ from cpython.buffer cimport (
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.pyport cimport PY_SSIZE_T_MAX
 from libc.stdlib cimport getenv
-from libc.string cimport strcmp
+from libc.string cimport memcpy, memset, strcmp
 
 from cylstm._engine cimport (
     LSTM_CACHE, LSTM_DONE, LSTM_GATES, LSTM_ISA_COUNT, LSTM_KEPT_FROM, LSTM_LEAST_WORK,
@@ -57,8 +57,8 @@ from cylstm._engine cimport (
     lstm_flush_denormals, lstm_forward, lstm_gemm, lstm_give, lstm_kept, lstm_kernels,
     lstm_kernels_at, lstm_operations, lstm_pack, lstm_pool, lstm_pool_close, lstm_pool_free,
     lstm_pool_open, lstm_pool_serve, lstm_question, lstm_release, lstm_restore, lstm_settle,
-    lstm_shape, lstm_stream, lstm_stream_close, lstm_stream_open, lstm_stream_step, lstm_take,
-    lstm_times, lstm_weights, size_t, uint64_t,
+    lstm_shape, lstm_stream, lstm_stream_close, lstm_stream_open, lstm_stream_step, lstm_sum_rows,
+    lstm_take, lstm_times, lstm_update, lstm_update_run, lstm_weights, size_t, uint64_t,
 )
 
 import numpy
@@ -463,3 +463,4 @@ cdef int run(lstm_call* call, pool, engine_pass compute) except -1:
 
 include "_steppers.pxi"
 include "_affine.pxi"
+include "_updates.pxi"

@@ -95,6 +95,24 @@ cdef extern from "_engine/engine.h" nogil:
         int is_double, int64_t n, const void* a, const void* squares, double scale, double epsilon,
         void* out,
     ) noexcept
+    ctypedef struct lstm_update:
+        const lstm_kernels* kernels
+        int64_t size
+        const int64_t* indices
+        int64_t count, width
+        const void *gradient, *value
+        const void* slots[2]
+        void* new_slots[2]
+        void* out
+        double factors[8]
+
+    void lstm_update_run(
+        const lstm_update* updates, int count, lstm_pool* pool, int threads
+    ) noexcept
+    int64_t lstm_sum_rows(
+        int is_double, int64_t size, int64_t count, int64_t width, const int64_t* indices,
+        const void* rows, int64_t* place, int64_t* unique, void* sums,
+    ) noexcept
     uint64_t lstm_flush_denormals() noexcept
     void lstm_restore(uint64_t saved) noexcept
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import starmap
+from operator import call
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ __all__ = ["Change", "Variable", "set_at_once"]
 Change = tuple[object, str, object]
 
 
-def set_at_once(changes: Sequence[Change]) -> None:
+def set_at_once(changes: Sequence[Change], first: tuple[Any, ...] = ()) -> None:
     """Set attributes with no moment at which some are set and others are not.
 
     Neither Ctrl-C nor another thread gets a word in between. What can fail is to be done before.
@@ -26,6 +27,9 @@ def set_at_once(changes: Sequence[Change]) -> None:
     ----------
     changes : sequence of (object, name, value)
         What to set; plain attributes only.
+    first : tuple, optional
+        A function of the core and its arguments, to be called before; where it fails, nothing is
+        set.
 
     Examples
     --------
@@ -37,7 +41,8 @@ def set_at_once(changes: Sequence[Change]) -> None:
     """
     # Old values live on until the end: what is called when one dies would be such a word.
     before = [getattr(target, name) for target, name, _ in changes]
-    deque(starmap(setattr, changes), maxlen=0)
+    calls = [(setattr, *change) for change in changes]
+    deque(starmap(call, [first, *calls] if first else calls), maxlen=0)
     del before
 
 
@@ -184,7 +189,7 @@ class Variable(_trace.Readable):
         Parameters
         ----------
         value : ndarray
-            It must fit as it is; nobody may write to it any more.
+            It must fit as it is; nobody may write to it afterwards.
 
         Raises
         ------
@@ -196,8 +201,11 @@ class Variable(_trace.Readable):
                 f"{self.name} takes C-contiguous arrays of {self.dtype} and the shape "
                 f"{self.shape}, but was given {value.dtype} and {value.shape}."
             )
-        value.flags.writeable = False
-        return [(self, "_value", value), (self, "version", self.version + 1)]
+        return [
+            (value.flags, "writeable", False),
+            (self, "_value", value),
+            (self, "version", self.version + 1),
+        ]
 
     def numpy(self) -> np.ndarray:
         """A writable copy of the value: plain numbers, also during a trace."""

@@ -21,15 +21,24 @@ CLASSES = {
     "libxsmm": "Libxsmm",
     "onednn": "OneDnn",
     "torch_module": "TorchModule",
+    "fit_cylstm": "FitCylstm",
+    "fit_torch": "FitTorch",
+    "fit_keras": "FitKeras",
 }
 """The name of a peer and its file, and the class. The first is what others are compared to."""
 
-NAMES = [name for name in CLASSES if name != "torch_module"]  # that is cylstm: `../torch_module.py`
+# Others have scripts of their own: `../torch_module.py` and `../fit.py`.
+NAMES = [name for name in CLASSES if name != "torch_module" and not name.startswith("fit_")]
 
 
 def load(name: str) -> Peer:
-    """Make a peer; its libraries are imported by `Peer.start` only."""
-    peer: Peer = getattr(import_module(f"bench.peers.{name}"), CLASSES[name])()
+    """Make a peer; its libraries are imported by `Peer.start` only.
+
+    A name may end in what the class is given: ``"fit_keras@jax"``.
+    """
+    module, _, variant = name.partition("@")
+    made = getattr(import_module(f"bench.peers.{module}"), CLASSES[module])
+    peer: Peer = made(variant) if variant else made()
     return peer
 
 

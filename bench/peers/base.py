@@ -92,8 +92,8 @@ class Peer:
         """What the library says that it runs, once it is started; None if it does not say."""
         return None
 
-    def prepare(self, case: Case, data: Data) -> Prepared:
-        """Make a case ready.
+    def prepare(self, case: Any, data: Any) -> Prepared:
+        """Make a case ready, from a `Case` and its `Data`; or a whole job, see `bench.jobs`.
 
         Raises
         ------

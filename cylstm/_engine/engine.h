@@ -142,6 +142,20 @@ typedef struct lstm_affine {
     int64_t y_row_stride;                    /* ... of which sequences may be apart */
 } lstm_affine;
 
+/* An update of one variable by an optimizer, see update.h. New slots may be the slots; no other array
+ * may be another one. */
+typedef struct lstm_update {
+    const struct lstm_kernels *kernels;
+    int64_t size;               /* elements of the variable */
+    const int64_t *indices;     /* of the rows that have a gradient, ascending; NULL: all have one */
+    int64_t count, width;       /* how many those are, and the length of a row; else 0 and 1 */
+    const void *gradient;       /* IN  (count, width), or (size) */
+    const void *value;          /* IN  w; NULL for zeros */
+    const void *slots[2];       /* IN  m and v; NULL: there is none */
+    void *new_slots[2], *out;   /* OUT */
+    double factors[8];          /* keep_m, add_m, keep_v, add_v, of_g, of_m, of_v, epsilon */
+} lstm_update;
+
 /* The kernels of one instruction set and precision, for both engines. `first`, `rows`: the range of
  * batch rows to compute, in the order of the piece; ranges may run in parallel. They allocate
  * nothing: `work` has as many bytes as they ask for, aligned to a cache line. */
@@ -188,6 +202,9 @@ typedef struct lstm_kernels {
     int64_t (*affine_work)(const lstm_affine *call);
     void (*affine)(const lstm_affine *call, int64_t first, int64_t rows, int64_t column,
                    int64_t columns, void *work);
+    /* Elements [first, last) of an update, from the beginning of a row on if rows have gradients;
+     * ranges may run in parallel. */
+    void (*update)(const lstm_update *update, int64_t first, int64_t last);
 } lstm_kernels;
 
 /* Of instruction set `index`, the best one last; NULL where this CPU does not run it, or there is
@@ -221,6 +238,15 @@ LSTM_HIDDEN int lstm_affine_pack(lstm_affine *call, const void *matrix, const vo
 LSTM_HIDDEN double lstm_affine_operations(const lstm_affine *call);
 LSTM_HIDDEN int64_t lstm_affine_work(const lstm_affine *call, int threads);
 LSTM_HIDDEN void lstm_affine_run(const lstm_affine *call, void *work, lstm_pool *pool, int threads);
+
+/* update.c: updates, which cannot fail; and the sums of those of `count` rows that have the same index,
+ * 0 <= index < size, in their order. `unique` is (count), ascending in the end, and `sums` (count,
+ * width), of which as many rows are used as are returned; `place` is work space of (size). */
+LSTM_HIDDEN void lstm_update_run(const lstm_update *updates, int count, lstm_pool *pool,
+                                 int threads);
+LSTM_HIDDEN int64_t lstm_sum_rows(int is_double, int64_t size, int64_t count, int64_t width,
+                                  const int64_t *indices, const void *rows, int64_t *place,
+                                  int64_t *unique, void *sums);
 
 /* elements.c, for optimizers: out = rate old + (1 - rate) added, or of the squares of `added`, and
  * out = scale a / (sqrt(squares) + epsilon). `out` may be one of the arrays that are read. */

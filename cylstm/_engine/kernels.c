@@ -2,6 +2,7 @@
  * pair, with LSTM_ISA (avx2) and LSTM_DOUBLE (0 or 1) given: so plain names will do, and the
  * compilers run side by side.
  */
+#include <math.h>
 #include <string.h>
 #include "engine.h"
 
@@ -37,13 +38,14 @@
 #include "backward.h"
 #include "gradients.h"
 #include "affine.h"
+#include "update.h"
 
 LSTM_HIDDEN extern const lstm_kernels TABLE;
 const lstm_kernels TABLE = {
     LSTM_TEXT(LSTM_ISA), LANES,           OWN_ROWS,     sizeof(REAL), gates_size,    pack_gates,
     columns_size,        pack_columns,    forward_work, backward_work, gradients_work, forward,
     backward,            weight_gradients, input_gradients, activate_array,
-    pack_matrix,         affine_work,     affine,
+    pack_matrix,         affine_work,     affine,         update,
 };
 
 #endif

@@ -139,7 +139,7 @@ class DistributedOptimizer:
             flat = Flat(variables)
             buffer = flat.filled([np.multiply(gradient, share) for gradient in gradients])
             self.ranks.add(buffer)
-            gradients = flat.taken(buffer)
+            gradients = Reduced(flat.taken(buffer))
         self.wrapped.apply(gradients, variables)
 
     make_steps = staticmethod(DistributedSteps)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cylstm import _random
+from cylstm._rows import Rows
 from cylstm.callbacks import Callback, LambdaCallback
 from cylstm.layers._own_code import training_of
 from cylstm.training._data import Samples
@@ -25,7 +26,7 @@ __all__ = ["DistributedSteps", "Flat", "Reduced"]
 _ORDER = 2**40  # no number of a block: the key of what is drawn for the order of samples
 
 
-class Reduced(list[np.ndarray]):
+class Reduced(list[Any]):
     """Gradients that are those of all ranks already."""
 
 
@@ -38,19 +39,19 @@ class Flat:
         self._variables = variables
         self._ends = np.cumsum([v.size for v in variables]).tolist()
 
-    def filled(self, arrays: Sequence[np.ndarray], buffer: np.ndarray | None = None) -> np.ndarray:
+    def filled(self, arrays: Sequence[Any], buffer: np.ndarray | None = None) -> np.ndarray:
         """The arrays, one behind the other."""
         buffer = np.empty(self.length, self.dtype) if buffer is None else buffer
         for variable, end, array in zip(self._variables, self._ends, arrays, strict=True):
             buffer[end - variable.size : end].reshape(variable.shape)[...] = array
         return buffer
 
-    def taken(self, buffer: np.ndarray) -> Reduced:
+    def taken(self, buffer: np.ndarray) -> list[np.ndarray]:
         """The arrays out of a buffer, most of them views."""
-        return Reduced(
+        return [
             buffer[end - v.size : end].reshape(v.shape).astype(v.dtype, copy=False)
             for v, end in zip(self._variables, self._ends, strict=True)
-        )
+        ]
 
 
 @dataclass
@@ -73,7 +74,6 @@ class DistributedSteps(Steps):
         self._optimizer = model.optimizer
         self._ranks = model.optimizer.ranks
         self._moving = [v for v in self._weights if not v.trainable]
-        self._flat = Flat([*self._variables, *self._moving])
         self._buffer: np.ndarray | None = None
         self._are_equal = False
         self._counted = (0, 0)
@@ -140,7 +140,7 @@ class DistributedSteps(Steps):
 
     # ------------------------------------------------------------------ a batch
 
-    def _evaluate(self, samples: Samples) -> tuple[list[float], list[np.ndarray]]:
+    def _evaluate(self, samples: Samples) -> tuple[list[float], list[np.ndarray | Rows]]:
         """See `Steps`: the same, of the samples of all ranks."""
         self._check_equal()
         ranges, blocks = self._blocks(samples)
@@ -153,10 +153,13 @@ class DistributedSteps(Steps):
                     f"{self._whose_nan(parts, samples)}",
                     values,
                 )
-            buffer = self._added(parts, ranges, norms)
-            gradients = self._taken(buffer)
-            if np.isnan(np.dot(buffer, buffer)):
-                self._tell_nan(gradients, values)
+            if self._optimizer.deterministic:
+                found = self._added_in_order(parts, ranges, norms)
+            else:
+                found = self._added(parts, norms)
+            gradients = Reduced(self._with_penalties(found[: len(self._variables)]))
+            self._check_gradients(gradients, values)
+            self._move(found[len(gradients) :])
             return values, gradients
 
     def _blocks(self, samples: Samples) -> tuple[list[tuple[int, int]], list[tuple[int, Samples]]]:
@@ -198,7 +201,7 @@ class DistributedSteps(Steps):
         ).reshape(-1, 4)
         norms = self._norms(counts)
         weighed = [v * n if n else 0.0 for v, n in zip(values, norms, strict=True)]
-        sums = [samples.size, sum(run.activity_penalties()), *counts.ravel(), *weighed]
+        sums = [samples.size, sum(run.activity_penalties()), *counts.ravel(), *weighed, 1.0]
         return _Part(samples.size, run, of_outputs, read, np.array(sums, float), moved)
 
     def _norms(self, counts: np.ndarray) -> list[float]:
@@ -218,21 +221,19 @@ class DistributedSteps(Steps):
         self, parts: dict[int, _Part], ranges: list[tuple[int, int]]
     ) -> tuple[list[float], list[float]]:
         """The values for all samples, and what the losses of goals are divided by."""
-        width = 2 + 4 * len(self.objective.goals) + len(self.objective.names)
+        width = 3 + 4 * len(self.objective.goals) + len(self.objective.names)
         rows = np.array([part.sums for part in parts.values()], float).reshape(-1, width)
         if self._optimizer.deterministic:
-            sums = self._ranks.add_rows(rows, ranges)
+            sums = self._ranks.add_in_order(rows, ranges)
         else:
             sums = rows.sum(axis=0)
             self._ranks.add(sums)
         own = sum(part.size for part in parts.values())
         self._counted = own, int(sums[0])
-        counts = sums[2 : width - len(self.objective.names)].reshape(-1, 4)
-        norms = self._norms(counts)
-        values = [
-            v / n if n else math.nan
-            for v, n in zip(sums[-len(norms) :].tolist(), norms, strict=True)
-        ]
+        self._some_have_none = sums[-1] < self._ranks.size
+        norms = self._norms(sums[2 : 2 + 4 * len(self.objective.goals)].reshape(-1, 4))
+        weighed = sums[-1 - len(norms) : -1].tolist()
+        values = [v / n if n else math.nan for v, n in zip(weighed, norms, strict=True)]
         goals = self.objective.goals
         if self.objective.several:
             losses = zip(goals, values[1:], strict=False)
@@ -240,43 +241,54 @@ class DistributedSteps(Steps):
         values[0] += self._weight_penalties() + float(sums[1]) + self._constant_losses()
         return values, norms[1 : 1 + len(goals)] if self.objective.several else norms[:1]
 
-    def _added(
-        self, parts: dict[int, _Part], ranges: list[tuple[int, int]], norms: list[float]
-    ) -> np.ndarray:
-        """Gradients and moving statistics of all parts, in one flat buffer."""
-        every = self._counted[1]
+    def _pulled(self, part: _Part, norms: list[float]) -> list[Any]:
+        """The gradients of a part, in its share of the loss, and how it moves statistics."""
+        own = self._norms(part.sums[2 : 2 + 4 * len(norms)].reshape(-1, 4))
+        own = own[1:] if self.objective.several else own
+        shares = [a / b for a, b in zip(own, norms, strict=False)]
+        of_outputs = partial(part.of_outputs, shares=shares)
+        gradients = self._gradients(part.run, of_outputs, part.read)
+        return [*gradients, *(moved * (part.size / self._counted[1]) for moved in part.moved)]
 
-        def pulled(number: int, buffer: np.ndarray | None = None) -> np.ndarray:
-            part = parts.pop(number)  # what it keeps is no longer needed then
-            own = self._norms(part.sums[2 : 2 + 4 * len(norms)].reshape(-1, 4))
-            own = own[1:] if self.objective.several else own
-            shares = [a / b if b else math.nan for a, b in zip(own, norms, strict=False)]
-            of_outputs = partial(part.of_outputs, shares=shares)
-            gradients = self._gradients(part.run, of_outputs, part.read)
-            return self._flat.filled(
-                [*gradients, *(moved * (part.size / every) for moved in part.moved)], buffer
-            )
-
-        if self._optimizer.deterministic:
-            return self._ranks.add_tree(pulled, self._flat.length, self._flat.dtype, ranges)
-        if self._buffer is None:
-            self._buffer = np.empty(self._flat.length, self._flat.dtype)
-        if parts:
-            (number,) = parts
-            pulled(number, self._buffer)
+    def _added(self, parts: dict[int, _Part], norms: list[float]) -> list[Any]:
+        """The sums of what `_pulled` gives, in the fastest order."""
+        found = [self._pulled(part, norms) for part in parts.values()]
+        kinds = [isinstance(array, Rows) for array in found[0]] if found else None
+        if self._some_have_none:
+            kinds = next(k for k in self._ranks.gather(kinds) if k is not None)
+        variables = [*self._variables, *self._moving]
+        flat = Flat([v for v, rows in zip(variables, kinds or [], strict=True) if not rows])
+        if self._buffer is None or self._buffer.shape != (flat.length,):
+            self._buffer = np.empty(flat.length, flat.dtype)
+        if found:
+            flat.filled([a for a in found[0] if not isinstance(a, Rows)], self._buffer)
         else:
             self._buffer.fill(0)
         self._ranks.add(self._buffer)
-        return self._buffer
+        arrays = iter(flat.taken(self._buffer))
+        return [
+            self._ranks.add_rows(found[0][place] if found else None, variable)
+            if rows
+            else next(arrays)
+            for place, (variable, rows) in enumerate(zip(variables, kinds or [], strict=True))
+        ]
 
-    def _taken(self, buffer: np.ndarray) -> Reduced:
-        """The gradients out of a buffer, with those of penalties; moving statistics move on."""
-        arrays = self._flat.taken(buffer)
-        gradients = Reduced(arrays[: len(self._variables)])
-        for variable, moved in zip(self._moving, arrays[len(gradients) :], strict=True):
-            if moved.any():
-                variable.assign(variable.value + moved)
-        return Reduced(self._with_penalties(gradients))
+    def _added_in_order(
+        self, parts: dict[int, _Part], ranges: list[tuple[int, int]], norms: list[float]
+    ) -> list[Any]:
+        """The same in an order that does not depend on the number of ranks."""
+        flat = Flat([*self._variables, *self._moving])
+
+        def leaf(number: int) -> np.ndarray:
+            return flat.filled(self._pulled(parts.pop(number), norms))  # no longer kept
+
+        return flat.taken(self._ranks.add_tree(leaf, flat.length, flat.dtype, ranges))
+
+    def _move(self, moved: list[np.ndarray]) -> None:
+        """Change the moving statistics."""
+        for variable, change in zip(self._moving, moved, strict=True):
+            if change.any():
+                variable.assign(variable.value + change)
 
     # ------------------------------------------------------------------ what goes wrong
 
@@ -301,11 +313,6 @@ class DistributedSteps(Steps):
         if any(np.isnan(part.sums).any() for part in parts.values()):
             return self._why_nan(samples)
         return "It is not of the samples of this rank: another one says more."
-
-    def _tell_nan(self, gradients: list[np.ndarray], values: list[float]) -> None:
-        for variable, gradient in zip(self._variables, gradients, strict=True):
-            if np.isnan(gradient).any():
-                raise self._nan_gradient(variable, values)
 
 
 def _counts(output: np.ndarray, mask: Any, weight: Any) -> tuple[float, ...]:

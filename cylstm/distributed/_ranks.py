@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cylstm import _threads
+from cylstm._rows import Rows
 from cylstm.distributed import _leaving
 
 __all__ = ["Ranks", "ranks_of"]
@@ -102,7 +103,26 @@ class Ranks:
             self._tick()
             self._comm.Allreduce(self._mpi.IN_PLACE, array)
 
-    def add_rows(self, rows: np.ndarray, ranges: list[Range]) -> np.ndarray:
+    def add_rows(self, rows: Rows | None, variable: Any) -> Rows | np.ndarray:
+        """The sum of the rows of all ranks, of which some may have none, for a variable."""
+        if rows is None:
+            values = np.empty((0, variable.shape[1]), variable.dtype)
+            rows = Rows(np.empty(0, np.int64), values, len(variable.value))
+        if self.size == 1:
+            return rows
+        counts = np.array(self.gather(len(rows.indices)))
+        if counts.sum() > 2 * rows.length:  # so the whole matrix is less to send
+            whole = np.asarray(rows)
+            self.add(whole)
+            return whole
+        self._tick()
+        indices = np.empty(counts.sum(), np.int64)
+        values = np.empty((counts.sum(), rows.shape[1]), rows.dtype)
+        self._comm.Allgatherv(rows.indices, [indices, counts])
+        self._comm.Allgatherv(rows.values, [values, counts * rows.shape[1]])
+        return Rows.summed(indices, values, rows.length)
+
+    def add_in_order(self, rows: np.ndarray, ranges: list[Range]) -> np.ndarray:
         """The sum of rows that the ranks have these ranges of, from the first to the last."""
         if self.size > 1:
             self._tick()

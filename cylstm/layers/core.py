@@ -8,6 +8,7 @@ import numpy as np
 
 from cylstm import (
     _checks,
+    _core,
     _spellings,
     activations,
     constraints,
@@ -169,9 +170,11 @@ class Dense(Differentiable):
         def backward(d_outputs: np.ndarray) -> Pulled:
             dz = product(z, outputs, d_outputs).reshape(-1, self.units)
             of_weights = {self.kernel: inputs.reshape(-1, len(kernel)).T @ dz}
-            if self.bias is not None:
-                of_weights[self.bias] = dz.sum(axis=0)
-            return (dz @ kernel.T).reshape(inputs.shape), of_weights
+            if self.bias is not None:  # a product is ten times as fast as `sum` of short rows
+                of_weights[self.bias] = np.ones(len(dz), dz.dtype) @ dz
+            d_inputs = _core.empty(inputs.shape, inputs.dtype)
+            np.matmul(dz, kernel.T, out=d_inputs.reshape(len(dz), len(kernel)))
+            return d_inputs, of_weights
 
         return outputs, backward
 

@@ -15,7 +15,7 @@ from cylstm.variables import Variable
 
 __all__ = ["Differentiable"]
 
-Pulled = tuple[Any, dict[Variable, np.ndarray]]  # gradients of the inputs, and by weight
+Pulled = tuple[Any, dict[Variable, Any]]  # gradients of the inputs, and by weight: arrays or Rows
 Backward = Callable[[Any], Pulled]
 
 
@@ -74,7 +74,8 @@ class Differentiable(Layer):
         backward : callable
             From the cotangents (like the outputs, checked; not to be changed) to the gradients
             of the inputs (like the inputs; None for an input that has none, such as indices) and
-            a dict from each weight to its gradient. It may be called any number of times.
+            a dict from each weight to its gradient, an array or `Rows`. It may be called any
+            number of times.
         """
         raise TypeError(f"{type(self).__name__} does not define `forward`.")
 
@@ -151,18 +152,43 @@ class Differentiable(Layer):
         several = isinstance(outputs, list)
         shapes = [y.shape for y in outputs] if several else [outputs.shape]
 
-        def pullback(cotangents: Any) -> Gradients:
+        def pulled(cotangents: Any) -> Pulled:
             if backward is None:
                 raise TypeError(f"{type(self).__name__}.forward returned no backward function.")
             checked = checked_cotangents(self, cotangents if several else [cotangents], shapes)
-            d_inputs, of_weights = backward(checked if several else checked[0])
-            return Gradients(d_inputs, None, _in_order_of(variables, of_weights))
+            return backward(checked if several else checked[0])
 
-        return pullback
+        return Pullback(variables, pulled)
 
 
-def _in_order_of(
-    variables: list[Variable], gradients: dict[Variable, np.ndarray]
-) -> list[np.ndarray]:
-    """The gradient of each variable, zeros where there is none."""
-    return [gradients[v] if v in gradients else np.zeros(v.shape, v.dtype) for v in variables]
+class Pullback:
+    """What `vjp` returns: a function of the cotangents.
+
+    Parameters
+    ----------
+    variables : list of Variable
+        In whose order gradients come.
+    pulled : callable
+        From the cotangents to the gradients.
+    """
+
+    def __init__(self, variables: list[Variable], pulled: Callable[[Any], Pulled]) -> None:
+        self._variables = variables
+        self._pulled = pulled
+
+    def __call__(self, cotangents: Any) -> Gradients:
+        d_inputs, of_weights = self._pulled(cotangents)
+        return Gradients(d_inputs, None, _in_order_of(self._variables, of_weights))
+
+    def by_rows(self, cotangents: Any) -> Gradients:
+        """The same for training: a gradient may be `Rows`, and is None where it is zero."""
+        d_inputs, of_weights = self._pulled(cotangents)
+        return Gradients(d_inputs, None, [of_weights.get(v) for v in self._variables])
+
+
+def _in_order_of(variables: list[Variable], gradients: dict[Variable, Any]) -> list[np.ndarray]:
+    """The gradient of each variable as an array, zeros where there is none."""
+    return [
+        np.asarray(gradients[v]) if v in gradients else np.zeros(v.shape, v.dtype)
+        for v in variables
+    ]

@@ -7,7 +7,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from cylstm import _checks, _spellings, constraints, initializers, regularizers
+from cylstm import _checks, _core, _spellings, constraints, initializers, regularizers
+from cylstm._rows import Rows
 from cylstm.layers._options import Constrain, Initialize, Penalize, WeightedOptions
 from cylstm.layers.differentiable import Backward, Differentiable, Pulled
 from cylstm.variables import Variable
@@ -167,26 +168,16 @@ class Embedding(Differentiable):
         """See `Differentiable.forward`; the gradient of the inputs is None."""
         indices = self._cast(inputs, f"Input 0 of layer {self.name}")
         self._check_shapes([indices.shape])
-        outputs = self.embeddings.value.take(indices, axis=0)
+        vectors = self.embeddings.value
+        outputs = _core.empty((*indices.shape, self.output_dim), vectors.dtype)
+        # The indices are in range: another mode would write to another array first.
+        vectors.take(indices, axis=0, out=outputs, mode="clip")
 
         def backward(d_outputs: np.ndarray) -> Pulled:
-            return None, {self.embeddings: self._sum_by_index(indices, d_outputs)}
+            rows = d_outputs.reshape(indices.size, self.output_dim)
+            return None, {self.embeddings: Rows.summed(indices.ravel(), rows, self.input_dim)}
 
         return outputs, backward
-
-    def _sum_by_index(self, indices: np.ndarray, d_outputs: np.ndarray) -> np.ndarray:
-        """Add up the rows of `d_outputs` that belong to the same index.
-
-        The product with a sparse matrix of ones is 30 times as fast as `numpy.add.at`. SciPy's
-        sparse matrices take a while to import, so that waits until an embedding is trained.
-        """
-        from scipy import sparse
-
-        count = indices.size
-        where = (np.ones(count, self._dtype), indices.ravel(), np.arange(count + 1))
-        selection = sparse.csc_array(where, shape=(self.input_dim, count))
-        sums: np.ndarray = selection @ d_outputs.reshape(count, self.output_dim)
-        return sums
 
 
 def _checked_length(value: Any) -> int | tuple[int | None, ...] | None:

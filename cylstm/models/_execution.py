@@ -9,6 +9,7 @@ import numpy as np
 
 from cylstm import regularizers
 from cylstm._phase import learning_phase, training_phase
+from cylstm._rows import Rows
 from cylstm.graph import Node, SymbolicTensor
 from cylstm.layers._losses import as_list
 from cylstm.layers.input_layer import InputLayer
@@ -78,7 +79,11 @@ class Run:
         return [penalty for step in self._steps for penalty in step.activity_penalties(self.values)]
 
     def backward(
-        self, cotangents: dict[int, np.ndarray | None], *, penalties: bool = False
+        self,
+        cotangents: dict[int, np.ndarray | None],
+        *,
+        penalties: bool = False,
+        rows: bool = False,
     ) -> Accumulated:
         """Pull gradients back from the tensors named by identity to all others.
 
@@ -88,10 +93,12 @@ class Run:
             The gradient for each tensor that the loss depends on, by identity.
         penalties : bool, default False
             Whether the activity losses belong to the loss.
+        rows : bool, default False
+            Whether the gradients of embeddings may be `Rows`.
         """
         found = Accumulated(dict(cotangents))
         for step in reversed(self._steps):
-            step.backward(found, self.values, penalties)
+            step.backward(found, self.values, penalties, rows)
         return found
 
 
@@ -148,7 +155,9 @@ class _Step:
         tensors = self.node.output_tensors
         return inner + [regularizers.penalty(regularizer, values[id(t)]) for t in tensors]
 
-    def backward(self, found: Accumulated, values: dict[int, np.ndarray], penalties: bool) -> None:
+    def backward(
+        self, found: Accumulated, values: dict[int, np.ndarray], penalties: bool, rows: bool
+    ) -> None:
         """Add the gradients of the inputs and weights, given those of the outputs."""
         tensors = self.node.output_tensors
         regularizer = self.layer.activity_regularizer if penalties else None
@@ -157,7 +166,8 @@ class _Step:
                 found.add(t, regularizers.gradient(regularizer, values[id(t)]))
         wanted = [found.by_identity.get(id(t)) for t in tensors]
         if self.inner is not None:
-            inner = self.inner.backward(added_up(self.inner.outputs, wanted), penalties=penalties)
+            cotangents = added_up(self.inner.outputs, wanted)
+            inner = self.inner.backward(cotangents, penalties=penalties, rows=rows)
             for t, end in zip(self.node.input_tensors, self.inner.inputs, strict=True):
                 found.add(t, inner.by_identity.get(id(end)))
             for variable in self.layer.trainable_weights:
@@ -169,7 +179,8 @@ class _Step:
             np.zeros_like(values[id(t)]) if w is None else w
             for t, w in zip(tensors, wanted, strict=True)
         ]
-        gradients = self.pullback(filled if len(filled) > 1 else filled[0])
+        pullback = getattr(self.pullback, "by_rows", self.pullback) if rows else self.pullback
+        gradients = pullback(filled if len(filled) > 1 else filled[0])
         for t, gradient in zip(self.node.input_tensors, as_list(gradients.inputs), strict=True):
             found.add(t, gradient)
         for variable, gradient in zip(self.variables, gradients.weights, strict=True):
@@ -189,10 +200,10 @@ def added_up(
 class Accumulated:
     """Gradients of tensors and variables, added up where several paths meet."""
 
-    def __init__(self, by_identity: dict[int, np.ndarray | None]) -> None:
+    def __init__(self, by_identity: dict[int, Any]) -> None:
         self.by_identity = by_identity
 
-    def add(self, target: SymbolicTensor | Variable, gradient: np.ndarray | None) -> None:
+    def add(self, target: SymbolicTensor | Variable, gradient: np.ndarray | Rows | None) -> None:
         """Add a gradient of a tensor or variable; None is zero."""
         if gradient is None:
             return
@@ -200,7 +211,7 @@ class Accumulated:
         # Not in place: the array may be the caller's, or serve as another gradient too.
         self.by_identity[id(target)] = gradient if before is None else before + gradient
 
-    def of(self, variable: Variable) -> np.ndarray:
+    def of(self, variable: Variable) -> np.ndarray | Rows:
         """The gradient of a variable: zeros where no path leads to it."""
         gradient = self.by_identity.get(id(variable))
         return np.zeros(variable.shape, variable.dtype) if gradient is None else gradient

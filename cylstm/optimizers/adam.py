@@ -11,10 +11,11 @@ import math
 import numpy as np
 
 from cylstm import _spellings
-from cylstm._core import average, divide_by_root
+from cylstm._core import average
 from cylstm._numbers import Hyperparameter
+from cylstm.optimizers._one_pass import Factors, OnePass
 from cylstm.optimizers.descent import Decaying
-from cylstm.optimizers.optimizer import Optimizer, State
+from cylstm.optimizers.optimizer import State
 
 __all__ = ["Adam", "Adamax", "Nadam"]
 
@@ -45,7 +46,7 @@ class _Adaptive(Decaying):
         self.epsilon = epsilon
 
 
-class Adam(_Adaptive):
+class Adam(_Adaptive, OnePass):
     """Running averages of the gradients and of their squares, both freed of their start from 0.
 
     m' = beta_1 m + (1 - beta_1) g and v' = beta_2 v + (1 - beta_2) g², then
@@ -107,13 +108,11 @@ class Adam(_Adaptive):
         correction = math.sqrt(1 - self.beta_2**n) / (1 - self.beta_1**n)
         return (self.decayed_lr() * correction,)
 
-    def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
-        """Compute one update of one variable; see `Optimizer.update`."""
+    def factors(self, *numbers: float) -> Factors:
+        """See `OnePass`."""
         (lr,) = numbers
-        (mean, square), (new_mean, new_square) = state.slots, state.new_slots
-        average(mean, gradient, self.beta_1, new_mean)
-        average(square, gradient, self.beta_2, new_square, squares=True)
-        divide_by_root(new_mean, new_square, lr, self.epsilon, state.delta)
+        b1, b2 = self.beta_1, self.beta_2
+        return b1, 1 - b1, b2, 1 - b2, 0.0, lr, 1.0, self.epsilon
 
 
 class Adamax(_Adaptive):
@@ -190,7 +189,7 @@ class Adamax(_Adaptive):
         np.divide(delta, scratch, out=delta)
 
 
-class Nadam(Optimizer):
+class Nadam(OnePass):
     """Adam with Nesterov's momentum, which grows by a schedule.
 
     With the momentum p_n = beta_1 (1 - 0.96^(n schedule_decay) / 2) and the products
@@ -301,17 +300,8 @@ class Nadam(Optimizer):
             1 / (1 - self.beta_2**n),
         )
 
-    def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
-        """Compute one update of one variable; see `Optimizer.update`."""
+    def factors(self, *numbers: float) -> Factors:
+        """See `OnePass`."""
         of_gradient, of_mean, of_square = numbers
-        delta, scratch = state.delta, state.scratch
-        (mean, square), (new_mean, new_square) = state.slots, state.new_slots
-        average(mean, gradient, self.beta_1, new_mean)
-        average(square, gradient, self.beta_2, new_square, squares=True)
-        np.multiply(gradient, of_gradient, out=delta)
-        np.multiply(new_mean, of_mean, out=scratch)
-        np.add(delta, scratch, out=delta)
-        np.multiply(new_square, of_square, out=scratch)
-        np.sqrt(scratch, out=scratch)
-        np.add(scratch, self.epsilon, out=scratch)
-        np.divide(delta, scratch, out=delta)
+        b1, b2 = self.beta_1, self.beta_2
+        return b1, 1 - b1, b2, 1 - b2, of_gradient, of_mean, of_square, self.epsilon

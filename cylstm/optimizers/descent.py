@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from cylstm import _spellings
-from cylstm._core import average, divide_by_root
+from cylstm._core import average
 from cylstm._numbers import Hyperparameter
+from cylstm.optimizers._one_pass import Factors, OnePass
 from cylstm.optimizers.optimizer import Optimizer, State
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "RMSprop"]
@@ -47,7 +48,7 @@ class Decaying(Optimizer):
         return (self.decayed_lr(),)
 
 
-class SGD(Decaying):
+class SGD(Decaying, OnePass):
     """Stochastic gradient descent, with momentum if wanted.
 
     v' = momentum v - lr_t g, then w' = w + v', or with nesterov w' = w + momentum v' - lr_t g.
@@ -82,6 +83,7 @@ class SGD(Decaying):
     """
 
     slot_names: tuple[str, ...] = ("moment",)
+    has_square = False
     momentum: Hyperparameter[float] = Hyperparameter(minimum=0)
 
     @_spellings.optimizer("SGD")
@@ -99,22 +101,14 @@ class SGD(Decaying):
         self.momentum = momentum
         self.nesterov: bool = bool(nesterov)
 
-    def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
-        """Compute one update of one variable; see `Optimizer.update`."""
+    def factors(self, *numbers: float) -> Factors:
+        """See `OnePass`."""
         (lr,) = numbers
-        delta, scratch = state.delta, state.scratch
-        (moment,), (new_moment,) = state.slots, state.new_slots
-        np.multiply(gradient, lr, out=scratch)
-        np.multiply(moment, self.momentum, out=new_moment)
-        np.subtract(new_moment, scratch, out=new_moment)
-        if self.nesterov:
-            np.multiply(new_moment, self.momentum, out=delta)
-            np.subtract(scratch, delta, out=delta)
-        else:
-            np.negative(new_moment, out=delta)
+        of_g, of_m = (lr, -self.momentum) if self.nesterov else (0.0, -1.0)
+        return self.momentum, -lr, 0.0, 0.0, of_g, of_m, 0.0, 0.0
 
 
-class RMSprop(Decaying):
+class RMSprop(Decaying, OnePass):
     """Gradients divided by a running root mean square of themselves.
 
     a' = rho a + (1 - rho) g², then w' = w - lr_t g / (sqrt(a') + epsilon).
@@ -152,6 +146,7 @@ class RMSprop(Decaying):
     """
 
     slot_names: tuple[str, ...] = ("accumulator",)
+    has_mean = False
     iterations_in_weights = False
     rho: Hyperparameter[float] = Hyperparameter(0, 1)
     epsilon: Hyperparameter[float] = Hyperparameter(minimum=0)
@@ -175,15 +170,13 @@ class RMSprop(Decaying):
         self.rho = rho
         self.epsilon = epsilon
 
-    def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
-        """Compute one update of one variable; see `Optimizer.update`."""
+    def factors(self, *numbers: float) -> Factors:
+        """See `OnePass`."""
         (lr,) = numbers
-        (accumulator,), (new_accumulator,) = state.slots, state.new_slots
-        average(accumulator, gradient, self.rho, new_accumulator, squares=True)
-        divide_by_root(gradient, new_accumulator, lr, self.epsilon, state.delta)
+        return 0.0, 0.0, self.rho, 1 - self.rho, lr, 0.0, 1.0, self.epsilon
 
 
-class Adagrad(Decaying):
+class Adagrad(Decaying, OnePass):
     """Gradients divided by the root of the sum of their squares so far.
 
     a' = a + g², then w' = w - lr_t g / (sqrt(a') + epsilon).
@@ -220,6 +213,7 @@ class Adagrad(Decaying):
     """
 
     slot_names: tuple[str, ...] = ("accumulator",)
+    has_mean = False
     iterations_in_weights = False
     epsilon: Hyperparameter[float] = Hyperparameter(minimum=0)
 
@@ -236,13 +230,10 @@ class Adagrad(Decaying):
         super().__init__(lr, decay, clipnorm, clipvalue)
         self.epsilon = epsilon
 
-    def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
-        """Compute one update of one variable; see `Optimizer.update`."""
+    def factors(self, *numbers: float) -> Factors:
+        """See `OnePass`."""
         (lr,) = numbers
-        (accumulator,), (new_accumulator,) = state.slots, state.new_slots
-        np.square(gradient, out=state.scratch)
-        np.add(accumulator, state.scratch, out=new_accumulator)
-        divide_by_root(gradient, new_accumulator, lr, self.epsilon, state.delta)
+        return 0.0, 0.0, 1.0, 1.0, lr, 0.0, 1.0, self.epsilon
 
 
 class Adadelta(Decaying):

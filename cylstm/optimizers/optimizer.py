@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from operator import index
 from typing import Any
 
@@ -15,11 +16,13 @@ from cylstm import _core
 from cylstm._checks import as_array
 from cylstm._numbers import Hyperparameter, single
 from cylstm._registry import Configurable
+from cylstm._rows import Rows
 from cylstm.variables import Change, Variable, set_at_once
 
 __all__ = ["Optimizer"]
 
 Arrays = list[np.ndarray]
+Computed = tuple[Arrays, tuple[Any, ...] | None]
 
 _MOST_ITERATIONS = 2**53
 
@@ -27,9 +30,9 @@ _MOST_ITERATIONS = 2**53
 class State:
     """What an optimizer keeps for one variable.
 
-    The slots exist twice: an update is computed from `slots` into `new_slots`, and both change
+    The slots may exist twice: an update is computed from `slots` into `new_slots`, and both change
     places when the update of all variables is known to succeed. `delta` becomes the new value of
-    the variable, and the next update has another one.
+    the variable, and the next update has another one. All but the slots is made when it is needed.
 
     Attributes
     ----------
@@ -46,13 +49,24 @@ class State:
     def __init__(self, variable: Variable, slots: Iterable[npt.ArrayLike]) -> None:
         self.variable = variable
         self.slots: Arrays = [np.array(slot, dtype=variable.dtype, order="C") for slot in slots]
-        self.new_slots: Arrays = [np.empty_like(slot) for slot in self.slots]
-        self.scratch: np.ndarray = np.empty(variable.shape, variable.dtype)
+        self._new_slots: Arrays | None = None
         self._delta: np.ndarray | None = None
+
+    @cached_property
+    def scratch(self) -> np.ndarray:
+        """Work space."""
+        return np.empty(self.variable.shape, self.variable.dtype)
+
+    @property
+    def new_slots(self) -> Arrays:
+        """Where `Optimizer.update` writes the slots after the update."""
+        if self._new_slots is None:
+            self._new_slots = [np.empty_like(slot) for slot in self.slots]
+        return self._new_slots
 
     @property
     def delta(self) -> np.ndarray:
-        """What `Optimizer.update` computes last; made when it is first needed."""
+        """What `Optimizer.update` computes last."""
         if self._delta is None:
             self._delta = _core.empty(self.variable.shape, self.variable.dtype)
         return self._delta
@@ -61,14 +75,12 @@ class State:
     def delta(self, delta: np.ndarray) -> None:
         self._delta = delta
 
-    def changes(self, value: np.ndarray) -> list[Change]:
+    def changes(self, value: np.ndarray, in_place: bool) -> list[Change]:
         """What makes the computed update the current one, for `set_at_once`."""
-        return [
-            *self.variable.replacement(value),
-            (self, "slots", self.new_slots),
-            (self, "new_slots", self.slots),
-            (self, "_delta", None),
-        ]
+        swapped: list[Change] = []
+        if not in_place:
+            swapped = [(self, "slots", self.new_slots), (self, "_new_slots", self.slots)]
+        return [*self.variable.replacement(value), *swapped, (self, "_delta", None)]
 
 
 class Optimizer(Configurable, ABC):
@@ -178,13 +190,8 @@ class Optimizer(Configurable, ABC):
         states = self._states_of(variables)
         with np.errstate(all="ignore"):
             grads = self._clipped(grads)
-            numbers = self.numbers()
-            deltas = []
-            for state, gradient in zip(states, grads, strict=True):
-                self.update(gradient, state, *numbers)
-                deltas.append(state.delta)
-                np.subtract(state.variable.value, deltas[-1], out=deltas[-1])
-        values = [_constrained(s.variable, d) for s, d in zip(states, deltas, strict=True)]
+            values, last = self._computed(states, grads, self.numbers())
+        values = [_constrained(s.variable, v) for s, v in zip(states, values, strict=True)]
 
         # Nothing is changed before all that can fail is done.
         changes: list[Change] = [
@@ -193,8 +200,22 @@ class Optimizer(Configurable, ABC):
             (self, "_iterations", self._iterations + 1),
         ]
         for state, value in zip(states, values, strict=True):
-            changes += state.changes(value)
-        set_at_once(changes)
+            changes += state.changes(value, in_place=last is not None)
+        set_at_once(changes, last or ())
+
+    def _computed(
+        self, states: list[State], gradients: list[Any], numbers: tuple[float, ...]
+    ) -> Computed:
+        """The new values, before constraints; and a call that computes them and overwrites slots.
+
+        Without such a call they are there, and the new slots are in `State.new_slots`.
+        """
+        values = []
+        for state, gradient in zip(states, gradients, strict=True):
+            self.update(np.asarray(gradient), state, *numbers)
+            values.append(state.delta)
+            np.subtract(state.variable.value, values[-1], out=values[-1])
+        return values, None
 
     def _states_of(self, variables: list[Variable]) -> list[State]:
         """Find the states of variables, or make new ones without keeping them yet."""
@@ -209,15 +230,15 @@ class Optimizer(Configurable, ABC):
             states.append(state)
         return states
 
-    def _clipped(self, gradients: Arrays) -> Arrays:
+    def _clipped(self, gradients: list[Any]) -> list[Any]:
         if self.clipnorm:
-            squares = (float(np.sum(np.square(g, dtype=np.float64))) for g in gradients)
-            norm = math.sqrt(sum(squares))
+            norm = math.sqrt(_sum(square for g in gradients for square in _squares(g)))
             if norm >= self.clipnorm:
-                gradients = [g * (self.clipnorm / norm) for g in gradients]
+                factor = self.clipnorm / norm
+                gradients = [_changed(g, lambda a: a * factor) for g in gradients]
         if self.clipvalue:
             limit = single(self.clipvalue)
-            gradients = [np.clip(g, -limit, limit) for g in gradients]
+            gradients = [_changed(g, lambda a: np.clip(a, -limit, limit)) for g in gradients]
         return gradients
 
     @property
@@ -348,8 +369,26 @@ def _shapes(rows: list[Arrays]) -> list[list[tuple[int, ...]]]:
     return [[array.shape for array in row] for row in rows]
 
 
-def _checked_gradients(gradients: list[Any], variables: list[Variable]) -> Arrays:
-    """Return gradients as arrays of the dtype of their variables."""
+def _squares(gradient: Any) -> list[float]:
+    """The sums of the squares of each row. Their exact sum is the same if rows of zeros are left
+    out."""
+    values = gradient.values if isinstance(gradient, Rows) else gradient
+    return np.atleast_1d(np.sum(np.square(values, dtype=np.float64), axis=-1)).ravel().tolist()
+
+
+def _sum(numbers: Iterable[float]) -> float:
+    try:
+        return math.fsum(numbers)
+    except OverflowError:
+        return math.inf
+
+
+def _changed(gradient: Any, change: Callable[[np.ndarray], np.ndarray]) -> Any:
+    return gradient.changed(change) if isinstance(gradient, Rows) else change(gradient)
+
+
+def _checked_gradients(gradients: list[Any], variables: list[Variable]) -> list[Any]:
+    """Return gradients as arrays, or rows, of the dtype of their variables."""
     for variable in variables:
         if not isinstance(variable, Variable):
             raise TypeError(
@@ -368,7 +407,8 @@ def _checked_gradients(gradients: list[Any], variables: list[Variable]) -> Array
         name = f"the gradient of {variable.name}"
         if gradient is None:
             raise ValueError(f"{name} is None; leave the variable out if it is not to be updated")
-        array = as_array(gradient, variable.dtype, name)
+        is_rows = isinstance(gradient, Rows) and gradient.dtype == variable.dtype
+        array = gradient if is_rows else as_array(gradient, variable.dtype, name)
         if array.shape != variable.shape:
             raise ValueError(f"{name} has shape {array.shape}, expected {variable.shape}")
         arrays.append(array)

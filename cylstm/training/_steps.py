@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cylstm import _warning, regularizers
+from cylstm._rows import Rows
 from cylstm.graph import SymbolicTensor
 from cylstm.layers._own_code import training_of
 from cylstm.layers._turns import in_turn
@@ -99,7 +100,7 @@ class Steps:
                 UserWarning,
             )
 
-    def _evaluate(self, samples: Samples) -> tuple[list[float], list[np.ndarray]]:
+    def _evaluate(self, samples: Samples) -> tuple[list[float], list[np.ndarray | Rows]]:
         """The loss and the metrics, and the gradient of each variable, none of them NaN."""
         with self._as_compiled(), training_of(self._variables) as of_others:
             run = self._model._run(samples.inputs, None, True, keep=True)
@@ -112,17 +113,18 @@ class Steps:
                 )
             gradients = self._gradients(run, gradients_of_outputs, of_others)
             gradients = self._with_penalties(gradients)
-            for variable, gradient in zip(self._variables, gradients, strict=True):
-                if np.isnan(gradient).any():
-                    raise self._nan_gradient(variable, values)
+            self._check_gradients(gradients, values)
             return values, gradients
 
-    def _nan_gradient(self, variable: Variable, values: list[float]) -> NaNError:
-        return NaNError(
-            f"The gradient of {variable.name} holds NaN at a loss of {values[0]}; the weights are "
-            "as before this batch. Lower the learning rate, or scale the data.",
-            values,
-        )
+    def _check_gradients(self, gradients: list[Any], values: list[float]) -> None:
+        for variable, gradient in zip(self._variables, gradients, strict=True):
+            if _has_nan(gradient.values if isinstance(gradient, Rows) else gradient):
+                raise NaNError(
+                    f"The gradient of {variable.name} holds NaN at a loss of {values[0]}; the "
+                    "weights are as before this batch. Lower the learning rate, or scale the "
+                    "data.",
+                    values,
+                )
 
     def _why_nan(self, samples: Samples) -> str:
         """What to tell of a loss that is NaN: the row that holds one, or what else to look for."""
@@ -209,7 +211,7 @@ class Steps:
 
     def _gradients(
         self, run: Pass, of_outputs: Callable[..., Any], read: list[tuple[Variable, np.ndarray]]
-    ) -> list[np.ndarray]:
+    ) -> list[np.ndarray | Rows]:
         """The gradient of the loss for each variable, without the penalties of the weights.
 
         What the user's code reads of them, in losses and in layers that they are not of, adds to
@@ -220,12 +222,12 @@ class Steps:
         for goal, gradient in zip(self.objective.goals, gradients_of_outputs, strict=True):
             key = id(self.outputs[goal.index])
             cotangents[key] = cotangents[key] + gradient if key in cotangents else gradient
-        found = run.backward(cotangents, penalties=True)
+        found = run.backward(cotangents, penalties=True, rows=True)
         for variable, gradient in read:
             found.add(variable, gradient)
         return [found.of(variable) for variable in self._variables]
 
-    def _with_penalties(self, gradients: list[np.ndarray]) -> list[np.ndarray]:
+    def _with_penalties(self, gradients: list[np.ndarray | Rows]) -> list[np.ndarray | Rows]:
         penalised = {id(v) for v in self._penalised}
         return [
             gradient + regularizers.gradient(variable.regularizer, variable.value)
@@ -271,6 +273,11 @@ def steps_of(model: Trainable, objective: Objective) -> Steps:
     """The steps of a model, of the kind that its optimizer asks for."""
     made: Steps = getattr(model.optimizer, "make_steps", Steps)(model, objective)
     return made
+
+
+def _has_nan(array: np.ndarray) -> bool:
+    """Whether there is one: the least element is NaN then. It needs no array, as `isnan` does."""
+    return bool(np.isnan(array.min(initial=0.0)))
 
 
 def _set_trainable(layers: list[Any], flags: list[bool]) -> None:

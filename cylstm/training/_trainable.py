@@ -20,7 +20,7 @@ class Found(Protocol):
     def add(self, target: Variable, gradient: np.ndarray | None) -> None:
         """Add a gradient of a variable."""
 
-    def of(self, variable: Variable) -> np.ndarray:
+    def of(self, variable: Variable) -> Any:
         """The gradient of a variable."""
 
 
@@ -33,7 +33,9 @@ class Pass(Protocol):
     def activity_penalties(self) -> list[float]:
         """The losses of outputs that layers have regularizers for."""
 
-    def backward(self, cotangents: dict[int, Any], *, penalties: bool = False) -> Found:
+    def backward(
+        self, cotangents: dict[int, Any], *, penalties: bool = False, rows: bool = False
+    ) -> Found:
         """Pull gradients back from the tensors named by identity to all weights."""
 
 

@@ -26,10 +26,12 @@ INLINE __m256i vec_bits(int64_t n) /* the first n lanes */
 INLINE vec vec_set1(REAL a) { return MM(set1)(a); }
 INLINE vec vec_load(const REAL *p) { return MM(loadu)(p); }
 INLINE void vec_store(REAL *p, vec a) { MM(storeu)(p, a); }
+INLINE void vec_stream(REAL *p, vec a) { MM(stream)(p, a); }
 INLINE vec vec_load_some(const REAL *p, int64_t n) { return MM(maskload)(p, vec_bits(n)); }
 INLINE void vec_store_some(REAL *p, vec a, int64_t n) { MM(maskstore)(p, vec_bits(n), a); }
 INLINE vec vec_fma(vec a, vec b, vec c) { return MM(fmadd)(a, b, c); }
 INLINE vec vec_fnma(vec a, vec b, vec c) { return MM(fnmadd)(a, b, c); }
+INLINE vec vec_sqrt(vec a) { return MM(sqrt)(a); }
 INLINE vec vec_min(vec a, vec b) { return MM(min)(a, b); }
 INLINE vec vec_max(vec a, vec b) { return MM(max)(a, b); }
 INLINE vec vec_abs(vec a) { return MM(andnot)(MM(set1)((REAL)-0.0), a); }

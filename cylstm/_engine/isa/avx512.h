@@ -20,6 +20,7 @@ typedef __m512 vec;
 INLINE vec vec_set1(REAL a) { return MM(set1)(a); }
 INLINE vec vec_load(const REAL *p) { return MM(loadu)(p); }
 INLINE void vec_store(REAL *p, vec a) { MM(storeu)(p, a); }
+INLINE void vec_stream(REAL *p, vec a) { MM(stream)(p, a); }
 INLINE vec vec_load_some(const REAL *p, int64_t n)
 {
     return MM(maskz_loadu)((MASK)((1u << n) - 1), p);
@@ -30,6 +31,7 @@ INLINE void vec_store_some(REAL *p, vec a, int64_t n)
 }
 INLINE vec vec_fma(vec a, vec b, vec c) { return MM(fmadd)(a, b, c); }
 INLINE vec vec_fnma(vec a, vec b, vec c) { return MM(fnmadd)(a, b, c); }
+INLINE vec vec_sqrt(vec a) { return MM(sqrt)(a); }
 INLINE vec vec_min(vec a, vec b) { return MM(min)(a, b); }
 INLINE vec vec_max(vec a, vec b) { return MM(max)(a, b); }
 INLINE vec vec_abs(vec a) { return MM(andnot)(MM(set1)((REAL)-0.0), a); }

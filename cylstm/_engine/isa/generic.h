@@ -6,6 +6,7 @@
  *                accumulators, which together with PANEL weights and a broadcast fill the registers:
  *                29 of the 32 of AVX-512, 15 of the 16 of AVX2.
  *   HAS_FMA      whether vec_fma rounds once
+ *   vec_stream   stores past the caches, where that can be had: to an address that a vector's size divides
  *   LANES, vec   a vector of that many REAL; a + b, a - b, a * b, a / b, -a are the compiler's own
  *                operators, so that only what they cannot say is a function
  *
@@ -66,6 +67,7 @@ INLINE vec vec_load(const REAL *p)
     return a;
 }
 INLINE void vec_store(REAL *p, vec a) { memcpy(p, &a, sizeof a); }
+INLINE void vec_stream(REAL *p, vec a) { vec_store(p, a); }
 INLINE vec vec_load_some(const REAL *p, int64_t n)
 {
     vec a = {0};
@@ -75,6 +77,15 @@ INLINE vec vec_load_some(const REAL *p, int64_t n)
 INLINE void vec_store_some(REAL *p, vec a, int64_t n) { memcpy(p, &a, (size_t)n * sizeof *p); }
 INLINE vec vec_fma(vec a, vec b, vec c) { return a * b + c; }
 INLINE vec vec_fnma(vec a, vec b, vec c) { return c - a * b; }
+INLINE vec vec_sqrt(vec a)
+{
+    REAL each[LANES];
+    memcpy(each, &a, sizeof a);
+    for (int i = 0; i < LANES; i++)
+        each[i] = LSTM_DOUBLE ? (REAL)sqrt(each[i]) : (REAL)sqrtf((float)each[i]);
+    memcpy(&a, each, sizeof a);
+    return a;
+}
 INLINE vec vec_min(vec a, vec b) { return SELECT(a < b, a, b); }
 INLINE vec vec_max(vec a, vec b) { return SELECT(a > b, a, b); }
 INLINE vec vec_abs(vec a) { return AS_REAL(AS_BITS(a) & ~SIGN_BIT); }
