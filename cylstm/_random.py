@@ -142,12 +142,11 @@ class Keyed:
 
 
 @contextmanager
-def drawing_from(keyed: Keyed | None) -> Iterator[None]:
-    """Within a ``with`` statement draws come from these generators, if there are any."""
-    if keyed is None:
-        yield
-        return
-    tokens = _within.set(keyed.of(None)), _drawn.set(keyed)
+def drawing_from(source: Keyed | np.random.Generator | None) -> Iterator[None]:
+    """Within a ``with`` statement draws come from this; None changes nothing."""
+    keyed = source if isinstance(source, Keyed) else _drawn.get()
+    given = source.of(None) if isinstance(source, Keyed) else source or _within.get()
+    tokens = _within.set(given), _drawn.set(keyed)
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ import numpy as np
 
 from cylstm import _random
 from cylstm._rows import Rows
-from cylstm.callbacks import Callback, LambdaCallback
+from cylstm.callbacks import Callback
 from cylstm.layers._own_code import training_of
 from cylstm.training._data import Samples
 from cylstm.training._objective import Goal
@@ -22,8 +22,6 @@ from cylstm.training._trainable import Pass
 from cylstm.variables import Variable, set_at_once
 
 __all__ = ["DistributedSteps", "Flat", "Reduced"]
-
-_ORDER = 2**40  # no number of a block: the key of what is drawn for the order of samples
 
 
 class Reduced(list[Any]):
@@ -99,8 +97,9 @@ class DistributedSteps(Steps):
     def epoch(self, feed: Any) -> Iterator[tuple[int, Samples]]:
         """The batches of an epoch; after them empty ones, while other ranks have some."""
         count = 0
-        key = (self._optimizer.seed, self._optimizer.iterations, _ORDER)
-        order = _random.Keyed(key) if self._optimizer.split_batches else None
+        order = None  # of each rank's own; or all of them draw what the first one draws
+        if self._optimizer.split_batches:
+            order = self._ranks.bcast(_random.default_generator())
         batches = iter(feed.epoch())
         while True:
             with _random.drawing_from(order):
@@ -325,8 +324,9 @@ def _counts(output: np.ndarray, mask: Any, weight: Any) -> tuple[float, ...]:
 def _may_stop_batches(callback: Any) -> bool:
     """Whether a callback may end training in an epoch, on this rank alone."""
     cls = type(callback)
-    own = any(
-        getattr(cls, name, None) is not getattr(Callback, name)
+    ours = cls.__module__.startswith("cylstm.callbacks.")
+    return any(
+        name in vars(callback)  # of a LambdaCallback
+        or not (ours or getattr(cls, name, None) is getattr(Callback, name))
         for name in ("on_batch_begin", "on_batch_end")
     )
-    return own and not cls.__module__.startswith("cylstm.") or isinstance(callback, LambdaCallback)

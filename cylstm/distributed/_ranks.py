@@ -13,7 +13,7 @@ from cylstm import _threads
 from cylstm._rows import Rows
 from cylstm.distributed import _leaving
 
-__all__ = ["Ranks", "ranks_of"]
+__all__ = ["Ranks", "launched", "ranks_of"]
 
 Range = tuple[int, int]
 
@@ -42,6 +42,14 @@ def ranks_of(comm: Any = None) -> Ranks:
         ranks = Ranks(mpi, comm)
         comm.Set_attr(key, ranks)
     return ranks
+
+
+def launched() -> Ranks | None:
+    """The ranks of the job that ``mpiexec`` or its like has started this process in, if any."""
+    if not {"PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK"} & set(os.environ):
+        return None
+    ranks = ranks_of()
+    return ranks if ranks.size > 1 else None
 
 
 class Ranks:
@@ -79,9 +87,10 @@ class Ranks:
         _threads.share(sharing)
 
     def bcast(self, value: Any, root: int = 0) -> Any:
-        """The value of one rank."""
+        """The value of one rank: there the object itself, elsewhere a copy."""
         self._tick()
-        return self._comm.bcast(value, root)
+        copy = self._comm.bcast(value if self.rank == root else None, root)
+        return value if self.rank == root else copy
 
     def gather(self, value: Any) -> list[Any]:
         """The values of all ranks, in their order."""
@@ -200,4 +209,5 @@ def _joined(of_branch: dict[Range, np.ndarray], start: int, stop: int) -> np.nda
     if (start, stop) in of_branch:
         return of_branch[start, stop]
     middle = _middle(start, stop)
-    return _joined(of_branch, start, middle) + _joined(of_branch, middle, stop)
+    total = _joined(of_branch, start, middle)
+    return np.add(total, _joined(of_branch, middle, stop), dtype=total.dtype)
