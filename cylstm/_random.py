@@ -20,6 +20,7 @@ import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,9 @@ def default_generator() -> np.random.Generator:
     >>> bool(0 <= default_generator().random() < 1)
     True
     """
+    keyed = _drawn.get()
+    if keyed is not None:
+        return keyed.of(None)
     default = _within.get() or _default
     if default is not None:
         return default
@@ -144,14 +148,12 @@ class Keyed:
 @contextmanager
 def drawing_from(source: Keyed | np.random.Generator | None) -> Iterator[None]:
     """Within a ``with`` statement draws come from this; None changes nothing."""
-    keyed = source if isinstance(source, Keyed) else _drawn.get()
-    given = source.of(None) if isinstance(source, Keyed) else source or _within.get()
-    tokens = _within.set(given), _drawn.set(keyed)
+    variable: ContextVar[Any] = _drawn if isinstance(source, Keyed) else _within
+    before = variable.set(variable.get() if source is None else source)
     try:
         yield
     finally:
-        _within.reset(tokens[0])
-        _drawn.reset(tokens[1])
+        variable.reset(before)
 
 
 def keyed(seed: int) -> np.random.Generator | None:

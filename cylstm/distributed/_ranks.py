@@ -209,5 +209,6 @@ def _joined(of_branch: dict[Range, np.ndarray], start: int, stop: int) -> np.nda
     if (start, stop) in of_branch:
         return of_branch[start, stop]
     middle = _middle(start, stop)
-    total = _joined(of_branch, start, middle)
-    return np.add(total, _joined(of_branch, middle, stop), dtype=total.dtype)
+    left, right = _joined(of_branch, start, middle), _joined(of_branch, middle, stop)
+    total: np.ndarray = left + right
+    return total
