@@ -45,8 +45,8 @@ sklearn, wrappers.scikit_learn
     Estimators of scikit-learn: `LSTMClassifier`, `LSTMRegressor`; `KerasClassifier`,
     `KerasRegressor` around models of your own. To be imported by name.
 distributed
-    `distributed.predict`: predictions on arrays and bags of Dask. To be imported by name, where Dask
-    is installed.
+    `distributed.predict`: predictions on arrays and bags of Dask. To be imported by name, where
+    Dask is installed.
 torch
     `torch.LSTM`: `torch.nn.LSTM` by our kernels, in programs of PyTorch. To be imported by name,
     where PyTorch is installed.
