@@ -7,10 +7,11 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from cylstm import _checks, _core
 
-__all__ = ["get_num_threads", "pool", "pool_of", "set_num_threads", "share"]
+__all__ = ["alone", "get_num_threads", "pool", "pool_of", "set_num_threads", "share"]
 
 _Path = str | os.PathLike[str]
 
@@ -19,6 +20,7 @@ _count: int | None = None
 _pool: _core.Pool | None = None
 _by_hand = bool(os.environ.get("CYLSTM_NUM_THREADS", "").strip())
 _guests: _core.Pool | None = None  # of callers with a count of their own
+_caller = threading.local()
 
 
 def set_num_threads(count: int) -> None:
@@ -90,7 +92,20 @@ def pool() -> _core.Pool | None:
     The core asks if there is work for them: from some 5 microseconds on, at batch 1. Below 0.3
     milliseconds it does without threads that sleep.
     """
+    if getattr(_caller, "alone", False):
+        return None
     return _pool or _start_pool()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Calls of this thread have no other threads: it is itself one of a pool of somebody else's."""
+    before = getattr(_caller, "alone", False)
+    _caller.alone = True
+    try:
+        yield
+    finally:
+        _caller.alone = before
 
 
 def pool_of(count: int) -> _core.Pool | None:
