@@ -44,6 +44,9 @@ from_torch, to_torch
 sklearn, wrappers.scikit_learn
     Estimators of scikit-learn: `LSTMClassifier`, `LSTMRegressor`; `KerasClassifier`,
     `KerasRegressor` around models of your own. To be imported by name.
+distributed
+    `distributed.predict`: predictions on arrays and bags of Dask. To be imported by name, where
+    Dask is installed.
 torch
     `torch.LSTM`: `torch.nn.LSTM` by our kernels, in programs of PyTorch. To be imported by name,
     where PyTorch is installed.

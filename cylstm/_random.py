@@ -20,6 +20,7 @@ import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ __all__ = ["default_generator", "generator", "seeded", "set_random_seed"]
 
 _default: np.random.Generator | None = None
 _within: ContextVar[np.random.Generator | None] = ContextVar("cylstm_generator", default=None)
+_drawn: ContextVar[Keyed | None] = ContextVar("cylstm_drawn_by_key", default=None)
 
 
 def default_generator() -> np.random.Generator:
@@ -45,6 +47,9 @@ def default_generator() -> np.random.Generator:
     >>> bool(0 <= default_generator().random() < 1)
     True
     """
+    keyed = _drawn.get()
+    if keyed is not None:
+        return keyed.of(None)
     default = _within.get() or _default
     if default is not None:
         return default
@@ -115,6 +120,46 @@ def seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         _within.reset(before)
+
+
+class Keyed:
+    """Generators that follow from a key: that of a batch, or of a block of its samples.
+
+    Parameters
+    ----------
+    key : sequence of int
+        None negative.
+    """
+
+    def __init__(self, key: tuple[int, ...]) -> None:
+        self._key = key
+        self._generators: dict[int | None, np.random.Generator] = {}
+
+    def of(self, seed: int | None) -> np.random.Generator:
+        """The generator of what has this seed of its own, or none; it goes on from draw to draw."""
+        found = self._generators.get(seed)
+        if found is None:
+            own = () if seed is None else (seed % 2**64,)
+            found = np.random.Generator(np.random.PCG64([*self._key, *own]))
+            self._generators[seed] = found
+        return found
+
+
+@contextmanager
+def drawing_from(source: Keyed | np.random.Generator | None) -> Iterator[None]:
+    """Within a ``with`` statement draws come from this; None changes nothing."""
+    variable: ContextVar[Any] = _drawn if isinstance(source, Keyed) else _within
+    before = variable.set(variable.get() if source is None else source)
+    try:
+        yield
+    finally:
+        variable.reset(before)
+
+
+def keyed(seed: int) -> np.random.Generator | None:
+    """The generator for a layer with a seed of its own within `drawing_from`; elsewhere None."""
+    found = _drawn.get()
+    return None if found is None else found.of(seed)
 
 
 def generator(seed: int | None = None) -> np.random.Generator:

@@ -7,10 +7,11 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from cylstm import _checks, _core
 
-__all__ = ["get_num_threads", "pool", "pool_of", "set_num_threads"]
+__all__ = ["alone", "get_num_threads", "pool", "pool_of", "set_num_threads", "share"]
 
 _Path = str | os.PathLike[str]
 
@@ -19,6 +20,7 @@ _count: int | None = None
 _pool: _core.Pool | None = None
 _by_hand = bool(os.environ.get("CYLSTM_NUM_THREADS", "").strip())
 _guests: _core.Pool | None = None  # of callers with a count of their own
+_caller = threading.local()
 
 
 def set_num_threads(count: int) -> None:
@@ -67,6 +69,14 @@ def set_num_threads(count: int) -> None:
         old.close()
 
 
+def share(sharing: int) -> None:
+    """Leave room for other processes on the same CPUs, unless the number was given by hand."""
+    global _by_hand
+    if not _by_hand and sharing > 1:
+        set_num_threads(max(1, get_num_threads() // sharing))
+        _by_hand = False
+
+
 def get_num_threads() -> int:
     """How many threads a call of a layer may use; see `set_num_threads`."""
     global _count
@@ -82,7 +92,20 @@ def pool() -> _core.Pool | None:
     The core asks if there is work for them: from some 5 microseconds on, at batch 1. Below 0.3
     milliseconds it does without threads that sleep.
     """
+    if getattr(_caller, "alone", False):
+        return None
     return _pool or _start_pool()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Calls of this thread have no other threads: it is itself one of a pool of somebody else's."""
+    before = getattr(_caller, "alone", False)
+    _caller.alone = True
+    try:
+        yield
+    finally:
+        _caller.alone = before
 
 
 def pool_of(count: int) -> _core.Pool | None:

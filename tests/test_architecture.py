@@ -26,7 +26,7 @@ FLOORS = [
     {"_demos"},
     {"_keras_names"},
     {"_from_torch"},
-    {"sklearn", "wrappers"},
+    {"distributed", "sklearn", "wrappers"},
     {"saving", "testing", "torch"},
     {"models"},
     {"training"},

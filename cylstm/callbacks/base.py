@@ -38,6 +38,9 @@ class Callback(NamedArguments):
         ``metrics``, the names of all numbers in the logs of an epoch.
     validation_data : object
         What `fit` validates with, where it was given arrays.
+    on_root_only : bool
+        Whether in training over several processes (`cylstm.distributed`) only the first one calls
+        it, as is right for what writes or prints. False; set it for a class or an object.
 
     Examples
     --------
@@ -51,6 +54,7 @@ class Callback(NamedArguments):
     model: Any = None
     params: Mapping[str, Any] = MappingProxyType({})
     validation_data: Any = None
+    on_root_only: bool = False
 
     # Whether training is to give it `_examine`: from tensors to their values for the validation
     # data, and gradients, as `Steps.examine` computes them.

@@ -70,6 +70,7 @@ class ModelCheckpoint(Monitor):
     model-4.safetensors
     """
 
+    on_root_only = True
     _adds = ()
 
     def __init__(

@@ -87,6 +87,7 @@ class CSVLogger(Callback):
     ['epoch,acc,loss', '0,0.75,0.5']
     """
 
+    on_root_only = True
     _adds = ()
 
     def __init__(
@@ -241,6 +242,7 @@ class ProgbarLogger(Callback):
     >>> logger.on_epoch_end(0, {"loss": 1.0})
     """
 
+    on_root_only = True
     _adds = ()
 
     def __init__(self, count_mode: str = "samples") -> None:

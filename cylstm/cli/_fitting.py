@@ -217,6 +217,7 @@ class _Keep(callbacks.Callback):
     """After each epoch: the state to go on from, the model if it is the best, and the record."""
 
     _adds = ()
+    on_root_only = True
 
     def __init__(self, folder: Path, task: Task, state: State) -> None:
         self._folder, self._state = folder, state

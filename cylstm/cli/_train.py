@@ -23,6 +23,7 @@ from cylstm.cli._models import METRICS, MODEL, PICTURE, STATE, TASK, check_width
 from cylstm.cli._sequences import Sequences
 from cylstm.cli._task import Task, decide, measured
 from cylstm.cli._text import UsageError, count, json_text, say, show, silent
+from cylstm.distributed._ranks import launched
 from cylstm.saving import _atomic
 
 __all__ = ["add_to", "run"]
@@ -129,7 +130,9 @@ def _add_training(group: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Read and check everything, train, and say how well it went."""
-    tell = silent if options.quiet else say
+    ranks = launched()
+    first = ranks is None or ranks.rank == 0
+    tell = say if first and not options.quiet else silent
     if options.validation is not None and options.validation_split is not None:
         raise UsageError("give one of --validation and --validation-split")
     _check_folder(options)
@@ -146,7 +149,14 @@ def run(options: argparse.Namespace) -> None:
             state = resumed(options, task, settings, validation is not None)
         else:
             state = begun(task, settings, training)
+        if ranks is not None:
+            from cylstm.distributed import DistributedOptimizer
+
+            optimizer = DistributedOptimizer(state.trained.optimizer, split_batches=True)
+            state.trained.optimizer = optimizer
         fit(options, task, state, training, validation)
+    if not first:  # the first one has all that was found
+        return
     record = state.record
     record["seconds"] = round(record.get("seconds", 0) + time.perf_counter() - begin, 3)
     _report(options, task, state, training, validation)

@@ -103,6 +103,9 @@ class Dropout(Differentiable):
         """The layer's own generator, which goes on from call to call, or the default one."""
         if self.seed is None:
             return _random.default_generator()
+        keyed = _random.keyed(self.seed)
+        if keyed is not None:
+            return keyed
         if self._generator is None:
             self._generator = _random.generator(self.seed)
         return self._generator

@@ -287,8 +287,10 @@ def describe_training(model: Any) -> tuple[dict[str, Any] | None, list[np.ndarra
         state, iterations = [], 0
     from cylstm import optimizers
 
+    # Of one that is for several processes, what is within: files say nothing of these.
+    optimizer = getattr(model.optimizer, "wrapped", model.optimizer)
     document = {
-        "optimizer": optimizers.serialize(model.optimizer),
+        "optimizer": optimizers.serialize(optimizer),
         "iterations": iterations,
         **{name: _by_name(getattr(model, name)) for name in _COMPILED},
     }

@@ -45,6 +45,8 @@ class ArrayFeed:
         How many samples an epoch has; None where it has steps.
     steps : int or None
         How many steps it has, if that was given.
+    batches : int
+        How many batches.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class ArrayFeed:
         self.samples = samples
         self.steps = steps
         self.count: int | None = samples.size if steps is None else None
+        self.batches: int = -(-samples.size // batch_size) if steps is None else steps
         self._order = Order(samples.size, batch_size, shuffle)
 
     def epoch(self) -> Iterator[Sized]:
@@ -121,6 +124,7 @@ class ItemFeed:
                 "many batches to take."
             )
         self.steps: int = _checks.positive_int(len(items) if steps is None else steps, "steps")
+        self.batches: int = self.steps
         self._unpack = unpack
         self._items = items
         if self._sequence is not None:

@@ -66,8 +66,8 @@ class Fitting:
         # Whoever asks for training to stop at a NaN wants no error.
         stops = callbacks_module.TerminateOnNaN
         self._stops_at_nan = any(isinstance(callback, stops) for callback in listed)
-        self._listed = listed
-        self._callbacks = callbacks_module.CallbackList(listed)
+        self._listed = steps.called(listed)
+        self._callbacks = callbacks_module.CallbackList(self._listed)
 
     def run(self, epochs: int, initial_epoch: int, batch_size: int | None) -> History:
         """Train from one epoch to another, and return the history."""
@@ -84,6 +84,7 @@ class Fitting:
             if getattr(callback, "_examines", False):
                 held_out = getattr(self._validation, "samples", None)
                 callback._examine = held_out and partial(self._steps.examine, held_out)
+        self._steps.begin(self._feed, self._listed)
         callbacks.on_train_begin()
         model.stop_training = False
         self._doubted = False
@@ -94,7 +95,7 @@ class Fitting:
             finally:
                 self._bar.clear()
             callbacks.on_epoch_end(epoch, logs)
-            if model.stop_training:
+            if self._steps.stopped():
                 break
         callbacks.on_train_end()
         return self.history
@@ -115,13 +116,14 @@ class Fitting:
     def _run_batches(self) -> bool:
         """Train on the batches of one epoch; whether none of them stopped it."""
         labels = self._steps.objective.labels
-        for index, (size, batch) in enumerate(self._feed.epoch()):
+        for index, (size, batch) in enumerate(self._steps.epoch(self._feed)):
             logs = ByName(batch=index, size=size)
             self._warn(batch)
             self._callbacks.on_batch_begin(index, logs)
             logs.update(zip(labels, self._train(batch), strict=True))
+            logs["size"] = self._steps.counted(size)
             self._callbacks.on_batch_end(index, logs)
-            if self._model.stop_training:
+            if self._steps.stopped(in_epoch=True):
                 return False
         return True
 
@@ -143,7 +145,7 @@ class Fitting:
     def _validated(self) -> ByName:
         if self._validation is None:
             return ByName()
-        values = average(self._steps.test, self._validation.epoch())
+        values = average(self._steps.tested(self._validation.epoch()))
         labels = self._steps.objective.labels
         return ByName(zip([f"val_{label}" for label in labels], values, strict=True))
 
@@ -178,11 +180,11 @@ def _validation_data(feed: Any) -> list[np.ndarray] | None:
     return [*samples.inputs, *samples.targets, *weights]
 
 
-def average(test: Callable[[Any], list[float]], batches: Iterable[tuple[int, Any]]) -> list[float]:
-    """Return the loss and the metrics over batches, each counted by its size."""
+def average(tested: Iterable[tuple[int, list[float]]]) -> list[float]:
+    """Return the loss and the metrics over batches, of which there are the size and the values."""
     total, seen = np.zeros(1), 0
-    for size, batch in batches:
-        total = total + size * np.array(test(batch))
+    for size, values in tested:
+        total = total + size * np.array(values)
         seen += size
     averages: list[float] = (total / seen).tolist()
     return averages

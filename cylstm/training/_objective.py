@@ -84,6 +84,8 @@ class Objective:
         Of the values: the total loss, the loss of each output if there are several, the metrics.
     labels : list of str
         The same, with a number behind a name that came before: keys for logs.
+    several : bool
+        Whether the model has several outputs, so that the loss of each is among the values.
 
     Raises
     ------
@@ -129,15 +131,15 @@ class Objective:
             for index, (name, function) in enumerate(zip(names, functions, strict=True))
             if function is not None
         ]
-        self._several = len(names) > 1
+        self.several: bool = len(names) > 1
         self.names: list[str] = ["loss", *self._names_of_values()]
         self.labels: list[str] = _numbered(self.names)
 
     def _names_of_values(self) -> Iterable[str]:
-        if self._several:
+        if self.several:
             yield from (f"{goal.name}_loss" for goal in self.goals)
         for goal in self.goals:
-            prefix = f"{goal.name}_" if self._several else ""
+            prefix = f"{goal.name}_" if self.several else ""
             yield from (prefix + name for name, _ in goal.metrics + goal.weighted_metrics)
 
     def doubts(self, targets: Sequence[np.ndarray]) -> Iterable[str]:
@@ -188,27 +190,35 @@ class Objective:
         gradients : callable
             ``gradients()`` is the list of the gradients of the total, for each goal, with respect
             to its output. ``gradients(variables, add)`` also calls ``add(variable, gradient)`` for
-            the variables that a loss of the user's own reads.
+            the variables that a loss of the user's own reads. With a third argument, a list, each
+            loss counts that share of what it does otherwise.
         """
         total, single, reported, pullbacks = 0.0, [], [], []
+        ones = [1.0] * len(self.goals)
         for goal, target, weight in zip(self.goals, targets, weights, strict=True):
             output, mask = outputs[goal.index], masks[goal.index]
             target = _checks.as_array(target, output.dtype, f"The targets of {goal.name}")
             value, gradient = weighted_loss(goal.loss, target, output, weight, mask)
             total += goal.weight * float(value)
             single.append(float(value))
-            pullbacks.append((gradient, goal.weight))
+            pullbacks.append((gradient, goal.weight, output))
             for _, metric in goal.metrics:
                 reported.append(float(weighted_metric(metric, target, output, None, mask)))
             for _, metric in goal.weighted_metrics:
                 reported.append(float(weighted_metric(metric, target, output, weight, mask)))
 
         def gradients(
-            variables: Sequence[Variable] = (), add: Add | None = None
+            variables: Sequence[Variable] = (),
+            add: Add | None = None,
+            shares: Sequence[float] = ones,
         ) -> list[np.ndarray]:
-            return [gradient(factor, variables, add) for gradient, factor in pullbacks]
+            return [
+                # What does not count at all may be NaN: nothing but masked steps, say.
+                gradient(factor * share, variables, add) if share else np.zeros_like(output)
+                for (gradient, factor, output), share in zip(pullbacks, shares, strict=True)
+            ]
 
-        return [total, *(single if self._several else []), *reported], gradients
+        return [total, *(single if self.several else []), *reported], gradients
 
 
 def _each_output(value: Any, names: Sequence[str], argument: str, default: Any) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -22,7 +22,7 @@ from cylstm.training._feeding import ArrayFeed, ItemFeed, is_generated, parts_of
 from cylstm.training._interrupts import HeldInterrupt
 from cylstm.training._loops import average
 from cylstm.training._reading import numbers
-from cylstm.training._steps import Steps
+from cylstm.training._steps import Steps, steps_of
 from cylstm.training._trainable import Trainable
 from cylstm.utils.sequence import Sequence
 
@@ -76,7 +76,9 @@ class Prepared:
         if self.steps is None:
             names = ("loss", "metrics", "loss_weights", "sample_weight_mode", "weighted_metrics")
             objective = self.objective({name: getattr(self._model, name) for name in names})
-            self.steps = Steps(self._model, objective)
+            self.steps = steps_of(self._model, objective)
+        elif self.steps.optimizer is not self._model.optimizer:
+            self.steps = steps_of(self._model, self.steps.objective)
         if any(a is not b for a, b in zip(self.steps.outputs, self._model.outputs, strict=True)):
             raise RuntimeError(
                 f"Model {self._model.name} was changed after it was compiled: compile it again."
@@ -153,12 +155,12 @@ class Prepared:
         )
         test = self.compiled().test
 
-        def reported(samples: Samples) -> list[float]:
-            values = test(samples)
-            bar.update(1 if by_step else samples.size)
-            return values
+        def tested() -> Iterator[tuple[int, list[float]]]:
+            for size, samples in feed.epoch():
+                yield size, test(samples)
+                bar.update(1 if by_step else samples.size)
 
-        values = average(reported, feed.epoch())
+        values = average(tested())
         bar.close()
         return one_or_list(values)
 

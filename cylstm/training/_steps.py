@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from cylstm.variables import Change, Variable, set_at_once
 if TYPE_CHECKING:
     from cylstm.training._objective import Objective
 
-__all__ = ["NaNError", "Steps"]
+__all__ = ["NaNError", "Steps", "steps_of"]
 
 
 class NaNError(ValueError):
@@ -56,6 +56,7 @@ class Steps:
 
     def __init__(self, model: Trainable, objective: Objective) -> None:
         self.objective = objective
+        self.optimizer: Any = model.optimizer
         self.outputs: list[SymbolicTensor] = list(model.outputs)
         self._model = model
         self._layers = list({id(layer): layer for layer in _all_layers(model)}.values())
@@ -111,15 +112,19 @@ class Steps:
                     values,
                 )
             gradients = self._gradients(run, gradients_of_outputs, of_others)
-            for variable, gradient in zip(self._variables, gradients, strict=True):
-                if _has_nan(gradient.values if isinstance(gradient, Rows) else gradient):
-                    raise NaNError(
-                        f"The gradient of {variable.name} holds NaN at a loss of {values[0]}; the "
-                        "weights are as before this batch. Lower the learning rate, or scale the "
-                        "data.",
-                        values,
-                    )
+            gradients = self._with_penalties(gradients)
+            self._check_gradients(gradients, values)
             return values, gradients
+
+    def _check_gradients(self, gradients: list[Any], values: list[float]) -> None:
+        for variable, gradient in zip(self._variables, gradients, strict=True):
+            if _has_nan(gradient.values if isinstance(gradient, Rows) else gradient):
+                raise NaNError(
+                    f"The gradient of {variable.name} holds NaN at a loss of {values[0]}; the "
+                    "weights are as before this batch. Lower the learning rate, or scale the "
+                    "data.",
+                    values,
+                )
 
     def _why_nan(self, samples: Samples) -> str:
         """What to tell of a loss that is NaN: the row that holds one, or what else to look for."""
@@ -172,38 +177,72 @@ class Steps:
                             found.append(np.array(run.values[id(tensor)]))
                         if gradients:
                             _, of_outputs = self._assess(run, batch)
-                            for total, g in zip(
-                                totals, self._gradients(run, of_outputs, of_others), strict=True
-                            ):
-                                total += g * (batch.size / samples.size)
+                            found_now = self._gradients(run, of_outputs, of_others)
+                            for total, g in zip(totals, found_now, strict=True):
+                                total += np.asarray(g) * (batch.size / samples.size)
             finally:
                 before = zip(self._stateful, states, strict=True)
                 set_at_once([(layer, "states", state) for layer, state in before])
         found_gradients = list(zip(self._variables, totals, strict=False))
         return [np.concatenate(parts) for parts in values], found_gradients
 
+    # ------------------------------------------------------------------ of several processes
+    # `cylstm.distributed` trains by them: these methods say what one does where there are others.
+
+    def called(self, listed: list[Any]) -> list[Any]:
+        """Those of the callbacks that this process calls."""
+        return listed
+
+    def begin(self, feed: Any, listed: list[Any]) -> None:
+        """Called before the first epoch."""
+
+    def epoch(self, feed: Any) -> Iterator[tuple[int, Samples]]:
+        """The batches of an epoch, and what each counts."""
+        found: Iterator[tuple[int, Samples]] = feed.epoch()
+        return found
+
+    def counted(self, size: int) -> int:
+        """What the batch that was trained on counts in all, of which this process has so much."""
+        return size
+
+    def stopped(self, in_epoch: bool = False) -> bool:
+        """Whether training is to stop."""
+        return bool(self._model.stop_training)
+
+    def tested(self, batches: Iterable[tuple[int, Samples]]) -> Iterator[tuple[int, list[float]]]:
+        """What each batch counts, and its loss and metrics."""
+        return ((size, self.test(batch)) for size, batch in batches)
+
+    # ------------------------------------------------------------------ one batch
+
     def _assess(self, run: Pass, samples: Samples) -> tuple[list[float], Any]:
         outputs = [run.values[id(t)] for t in self.outputs]
         masks = [run.masks[id(t)] for t in self.outputs]
         values, gradients = self.objective.assess(outputs, masks, samples.targets, samples.weights)
-        values[0] += sum(
+        values[0] += self._weight_penalties()
+        values[0] += sum(run.activity_penalties())
+        values[0] += self._constant_losses()
+        return values, gradients
+
+    def _weight_penalties(self) -> float:
+        return sum(
             regularizers.penalty(v.regularizer, v.value)
             for v in self._penalised
             if v.regularizer is not None
         )
-        values[0] += sum(run.activity_penalties())
-        values[0] += sum(
+
+    def _constant_losses(self) -> float:
+        return sum(
             float(loss)
             for layer in self._layers
             for loss, _ in layer._losses
             if isinstance(loss, float | int | np.floating)
         )
-        return values, gradients
 
     def _gradients(
         self, run: Pass, of_outputs: Callable[..., Any], read: list[tuple[Variable, np.ndarray]]
     ) -> list[np.ndarray | Rows]:
-        """The gradient of the total loss for each variable.
+        """The gradient of the loss for each variable, without the penalties of the weights.
 
         What the user's code reads of them, in losses and in layers that they are not of, adds to
         `read`.
@@ -216,14 +255,16 @@ class Steps:
         found = run.backward(cotangents, penalties=True, rows=True)
         for variable, gradient in read:
             found.add(variable, gradient)
+        return [found.of(variable) for variable in self._variables]
+
+    def _with_penalties(self, gradients: list[np.ndarray | Rows]) -> list[np.ndarray | Rows]:
         penalised = {id(v) for v in self._penalised}
-        gradients = []
-        for variable in self._variables:
-            gradient = found.of(variable)
-            if variable.regularizer is not None and id(variable) in penalised:
-                gradient = gradient + regularizers.gradient(variable.regularizer, variable.value)
-            gradients.append(gradient)
-        return gradients
+        return [
+            gradient + regularizers.gradient(variable.regularizer, variable.value)
+            if variable.regularizer is not None and id(variable) in penalised
+            else gradient
+            for variable, gradient in zip(self._variables, gradients, strict=True)
+        ]
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -256,6 +297,12 @@ class Steps:
             yield
         finally:
             _set_trainable(self._layers, now)
+
+
+def steps_of(model: Trainable, objective: Objective) -> Steps:
+    """The steps of a model, of the kind that its optimizer asks for."""
+    made: Steps = getattr(model.optimizer, "make_steps", Steps)(model, objective)
+    return made
 
 
 def _has_nan(array: np.ndarray) -> bool:

@@ -15,7 +15,7 @@ from cylstm.training._generated import GeneratedTraining
 from cylstm.training._interrupts import WatchedInterrupt
 from cylstm.training._loops import Fitting, predict_arrays
 from cylstm.training._prepared import Prepared, one_or_list
-from cylstm.training._steps import Steps
+from cylstm.training._steps import Steps, steps_of
 from cylstm.training._trainable import Trainable
 
 __all__ = ["Trainer"]
@@ -121,7 +121,7 @@ class Trainer:
             setattr(self._model, name, value)
         self._model.optimizer = made
         self._model.metrics_names = objective.names
-        self._prepared.steps = Steps(self._model, objective) if self._model.built else None
+        self._prepared.steps = steps_of(self._model, objective) if self._model.built else None
 
     @_spellings.fitting
     def fit(
