@@ -8,10 +8,10 @@ from cylstm import _lazy
 
 if TYPE_CHECKING:
     from cylstm.preprocessing import sequence, text
-    from cylstm.preprocessing.frames import sequences_from_frame
+    from cylstm.preprocessing.frames import FrameSequences, sequences_from_frame
 else:
     __getattr__, __dir__ = _lazy.lazy(
-        __name__, {"": "sequence text", "frames": "sequences_from_frame"}
+        __name__, {"": "sequence text", "frames": "FrameSequences sequences_from_frame"}
     )
 
-__all__ = ["sequence", "sequences_from_frame", "text"]
+__all__ = ["FrameSequences", "sequence", "sequences_from_frame", "text"]
