@@ -53,6 +53,10 @@ NAMES = {
 """What is compared, and the peer. PyTorch with `Adam(..., fused=True)` runs epochs only, and stands
 beside the plain loop without being counted."""
 
+KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
+"""For glibc: freed memory stays in the process. Whether it does is otherwise a matter of what the
+process has freed before; where it does not, PyTorch takes 2.5 times as long for the forecaster."""
+
 PROCESSES = {"first prediction": 0, "script": None}
 ASKED, ASKED_MEAN = 1.5, 2.0
 
@@ -61,7 +65,7 @@ def time_jobs(names: list[str], chosen: list[str], threads: int, options: Any) -
     """Time the jobs within processes: for each job what `runner.time_case` finds."""
     settings = Settings(options.rounds, round_seconds=0.2, warm_seconds=0.2)
     found: dict[str, Any] = {}
-    with ExitStack() as stack:
+    with ExitStack() as stack, environment(KEPT_MEMORY):
         workers = {}
         for name in names:
             workers[name] = PeerProcess(NAMES[name], threads, machine.cpus_for(threads))
