@@ -2,14 +2,17 @@
 #ifndef CYLSTM_COMPILER_H
 #define CYLSTM_COMPILER_H
 
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(_WIN32) /* where nothing is seen that is not exported */
 #define LSTM_HIDDEN __attribute__((visibility("hidden")))
+#else
+#define LSTM_HIDDEN
+#endif
+#if defined(__GNUC__)
 #define LSTM_ALWAYS_INLINE static inline __attribute__((always_inline, unused))
 #define LSTM_NOINLINE static __attribute__((noinline, unused))
 #define LSTM_PREFETCH(address) __builtin_prefetch(address)
 #define LSTM_PREFETCH_L2(address) __builtin_prefetch(address, 0, 2)
 #else
-#define LSTM_HIDDEN
 #define LSTM_ALWAYS_INLINE static __forceinline
 #define LSTM_NOINLINE static __declspec(noinline)
 #define LSTM_PREFETCH(address) ((void)0)

@@ -3,6 +3,7 @@
 #if defined(__linux__)
 #define _GNU_SOURCE /* sched_setaffinity */
 #endif
+#include <stddef.h>
 #include "threads.h"
 
 #if defined(__GNUC__) && !defined(_WIN32)

@@ -1,4 +1,4 @@
-"""How far a long job is: a bar on terminals and in notebooks, elsewhere one line at its end."""
+"""How far a long job is: a bar on terminals and in notebooks, and one line at its end."""
 
 from __future__ import annotations
 
@@ -100,11 +100,10 @@ class Progress:
             self._bar.clear()
 
     def close(self, text: str = "") -> None:
-        """Leave the bar with a last text, or print the line."""
+        """Take the bar away, and print the line that stays."""
         if self._bar is not None:
-            self._bar.set_postfix_str(text, refresh=False)
             self._bar.close()
-        elif self.verbose:
+        if self.verbose:
             print(_last_line(self.title, self._start, text), flush=True)
 
 
@@ -145,9 +144,8 @@ class Line:
             self._length = 0
 
     def close(self) -> None:
-        """Replace the bar by the line that stays."""
+        """Take it away."""
         self.clear()
-        self._put(_last_line(self._title, self._start, self._text) + "\n")
 
     def _draw(self) -> None:
         import shutil
@@ -201,4 +199,4 @@ def _bar(title: str, total: int | None, unit: str) -> Any:
         from tqdm import tqdm
     except ModuleNotFoundError:
         return Line(title, total, unit, sys.stdout)
-    return tqdm(desc=title, total=total, unit=unit, file=sys.stdout)
+    return tqdm(desc=title, total=total, unit=unit, file=sys.stdout, leave=False)

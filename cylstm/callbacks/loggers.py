@@ -288,7 +288,7 @@ class ProgbarLogger(Callback):
             self._progress.clear()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Leave the bar, or print the line, with the numbers of the epoch."""
+        """Take the bar away, and print the line with the numbers of the epoch."""
         logs = logs or {}
         if self._progress is not None:
             shown = [(name, logs[name]) for name in self.params["metrics"] if name in logs]

@@ -88,7 +88,7 @@ def blocks_of(task: Task, found: dict[str, Any]) -> list[Block]:
         [name, str(v["sequences"]), _shown(v["precision"]), _shown(v["recall"])]
         for name, v in found["classes"].items()
     ]
-    return [Rows(facts), Rows(rows, ["Class", "Sequences", "Precision", "Recall"])]
+    return [Rows(facts), "", Rows(rows, ["Class", "Sequences", "Precision", "Recall"])]
 
 
 def _shown(value: float | None) -> str:

@@ -258,9 +258,9 @@ def _report(
     say(f"{count(record['epochs'], 'epoch')}; the best was epoch {record['best_epoch']}")
     for name, part in parts.items():
         if part is not None:
-            show(f"{name}: {count(len(part.inputs), 'sequence')}")
+            show("", f"{name}: {count(len(part.inputs), 'sequence')}")
             show(*blocks_of(task, record[name]))
-    show(f"{folder}{os.sep}: {', '.join(written)}")
+    show("", f"{folder}{os.sep}: {', '.join(written)}")
 
 
 def _draw(record: dict[str, Any], path: Path) -> bool:

@@ -81,11 +81,12 @@ def test_bar(bars, capsys):
         "total": 6,
         "unit": "batch",
         "file": sys.stdout,
+        "leave": False,
     }
     assert bar.counts == [1, 2, 3]
-    assert bar.texts == [("text 2", True), "clear", ("end", False)]
+    assert bar.texts == [("text 2", True), "clear"]
     assert bar.closed
-    assert capsys.readouterr().out == ""
+    assert re.fullmatch(r"Epoch 1/2 - \d+\.\ds - end\n", capsys.readouterr().out)
 
 
 def test_one_line_where_there_is_no_terminal(bars, capsys):
