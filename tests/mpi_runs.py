@@ -28,7 +28,7 @@ if MPIEXEC is None and sys.platform == "linux" and not Path("/etc/alpine-release
 if MPIEXEC is None:
     pytest.skip("there is no MPI", allow_module_level=True)
 
-_LONGEST = 240  # seconds: other processes may take the CPUs, and a job that hangs is stopped
+_LONGEST = 900  # seconds: other processes may take the CPUs, and a job that hangs is stopped
 
 
 class Done:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,8 @@ class DistributedOptimizer:
                 "split_batches=False."
             )
         ranks = ranks_of(comm)
-        drawn = int(_random.default_generator().integers(2**62))
+        # By a copy: what is drawn later, such as orders, is as without ranks.
+        drawn = int(deepcopy(_random.default_generator()).integers(2**62))
         self.__dict__.update(
             wrapped=wrapped,
             ranks=ranks,
