@@ -38,7 +38,7 @@ def compile_arguments():
     """Flags of compilers that speak GCC's language, later ones overriding those of Python."""
     arguments = ["-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
     if RELEASE:
-        return ["-O3", "-g0", *arguments]
+        return ["-Os", "-g0", *arguments]  # beside the kernels as fast as -O3, and 27 kB less
     arguments += ["-g", "-UNDEBUG", "-O0" if DEBUG or COVERAGE else "-O1"]
     if COVERAGE:
         arguments.append("--coverage")

@@ -98,7 +98,9 @@ def profile(title: str, threads: int) -> float:
             clocks.seconds.clear()
             start = time.perf_counter()
             run()
-            best = min(best, (time.perf_counter() - start, dict(clocks.seconds)), key=lambda b: b[0])
+            best = min(
+                best, (time.perf_counter() - start, dict(clocks.seconds)), key=lambda b: b[0]
+            )
     total, parts = best
     parts["Python and the rest"] = total - sum(parts.values())
     batches = -(-job.rows // job.batch)

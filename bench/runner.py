@@ -16,10 +16,19 @@ import numpy as np
 from bench import peers
 from bench.jobs import Job
 from bench.peers.base import Unsupported
-from bench.problems import Case
+from bench.problems import TOLERANCES, Case
 from bench.worker import serve
 
-__all__ = ["PeerFailed", "PeerProcess", "Settings", "Worker", "environment", "time_case"]
+__all__ = [
+    "TOLERANCES",
+    "PeerFailed",
+    "PeerProcess",
+    "Settings",
+    "Worker",
+    "environment",
+    "time_case",
+]
+
 
 class PeerFailed(Exception):
     """Raised when a peer stopped, answers with an error, or does not answer."""

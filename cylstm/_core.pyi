@@ -22,20 +22,11 @@ class Block:
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[_Real]) -> NDArray[_Real]: ...
 def kept_bytes() -> int: ...
-def average(
-    old: NDArray[_Real],
-    new: NDArray[_Real],
-    rate: float,
-    out: NDArray[_Real],
-    squares: bool = False,
-) -> None: ...
-def divide_by_root(
-    a: NDArray[_Real],
-    squares: NDArray[_Real],
-    scale: float,
-    epsilon: float,
-    out: NDArray[_Real],
-) -> None: ...
+def update(updates: list[tuple[Any, ...]], pool: Pool | None) -> None: ...
+def sum_rows(
+    indices: NDArray[np.int64], rows: NDArray[_Real], size: int
+) -> tuple[NDArray[np.int64], NDArray[_Real]]: ...
+def set_least_elements(elements: int) -> int: ...
 
 MOST_THREADS: int
 

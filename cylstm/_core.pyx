@@ -42,7 +42,7 @@ a cell that brings a gemm (`_blas.GEMM`), BLAS. `_reference` is the same door in
 
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_IsContiguous,
-    PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
+    PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.pyport cimport PY_SSIZE_T_MAX
@@ -53,7 +53,7 @@ from cylstm._engine cimport (
     LSTM_CACHE, LSTM_DONE, LSTM_GATES, LSTM_ISA_COUNT, LSTM_KEPT_FROM, LSTM_LEAST_WORK,
     LSTM_MOST_THREADS, int64_t, lstm_activation_count, lstm_activation_names, lstm_affine,
     lstm_affine_operations, lstm_affine_pack, lstm_affine_run, lstm_affine_work, lstm_arrays,
-    lstm_average, lstm_backward, lstm_call, lstm_claim, lstm_divide_by_root, lstm_elementwise_count,
+    lstm_backward, lstm_call, lstm_claim, lstm_elementwise_count,
     lstm_flush_denormals, lstm_forward, lstm_gemm, lstm_give, lstm_kept, lstm_kernels,
     lstm_kernels_at, lstm_operations, lstm_pack, lstm_pool, lstm_pool_close, lstm_pool_free,
     lstm_pool_open, lstm_pool_serve, lstm_question, lstm_release, lstm_restore, lstm_settle,

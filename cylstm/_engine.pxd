@@ -87,14 +87,6 @@ cdef extern from "_engine/engine.h" nogil:
     void lstm_affine_run(
         const lstm_affine* call, void* work, lstm_pool* pool, int threads
     ) noexcept
-    void lstm_average(
-        int is_double, int64_t n, const void* old, const void* added, double rate, int squares,
-        void* out,
-    ) noexcept
-    void lstm_divide_by_root(
-        int is_double, int64_t n, const void* a, const void* squares, double scale, double epsilon,
-        void* out,
-    ) noexcept
     ctypedef struct lstm_update:
         const lstm_kernels* kernels
         int64_t size

@@ -51,7 +51,8 @@ class Rows:
         ValueError
             If an index is out of range.
         """
-        return cls(*_core.sum_rows(indices.astype(np.int64, copy=False), values, length), length)
+        found, sums = _core.sum_rows(indices.astype(np.int64, copy=False), values, length)
+        return cls(found, sums, length)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -4,34 +4,6 @@
 cdef Py_ssize_t _least_elements = 65536
 
 
-# The format of int64 in buffers: that of a type which is as long, "l" or "q".
-cdef bytes _int64 = memoryview(numpy.empty(0, "int64")).format.encode()
-cdef const char* INT64 = _int64
-
-
-cdef Py_ssize_t elements(
-    void** address, array, const char* format, Py_ssize_t count=-1, bint written=False
-) except -1:
-    """The address of an array in C order, and how many elements it has: `count`, if that is given.
-
-    It is held by nobody: good while the caller has the array, and the GIL.
-    """
-    cdef Py_buffer view
-    cdef Py_ssize_t found
-    PyObject_GetBuffer(
-        array, &view, PyBUF_STRIDES | PyBUF_FORMAT | (PyBUF_WRITABLE if written else 0)
-    )
-    address[0] = view.buf
-    found = view.len // view.itemsize
-    if (view.itemsize != (4 if format[0] == b"f" else 8) or strcmp(view.format, format) != 0
-            or not PyBuffer_IsContiguous(&view, b"C") or count not in (-1, found)):
-        found = -1
-    PyBuffer_Release(&view)
-    if found < 0:
-        raise ValueError(f"an array of {array.dtype} and the shape {array.shape} does not fit")
-    return found
-
-
 def update(list updates not None, Pool pool):
     """Compute updates of variables, one each, as `_engine/update.h` says; all of them or none.
 

@@ -32,9 +32,7 @@ class FitTorch(Torch):
                 super().__init__()
                 if net.vocabulary:
                     self.embedding = nn.Embedding(net.vocabulary, net.features)
-                self.lstm = nn.LSTM(
-                    net.features, net.units[0], len(net.units), batch_first=True
-                )
+                self.lstm = nn.LSTM(net.features, net.units[0], len(net.units), batch_first=True)
                 self.dense = nn.Linear(net.units[-1], net.outputs)
 
             def forward(self, x: Any) -> Any:

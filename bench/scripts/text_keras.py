@@ -10,8 +10,8 @@ if os.environ["KERAS_BACKEND"] == "tensorflow":
     tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
     tensorflow.config.threading.set_inter_op_parallelism_threads(1)
 
-import keras
-import numpy as np
+import keras  # noqa: E402  # when the threads are set
+import numpy as np  # noqa: E402
 
 rng = np.random.default_rng(0)
 x = rng.integers(0, 20_000, (25_000, 80)).astype("int32")

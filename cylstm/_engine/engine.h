@@ -248,13 +248,6 @@ LSTM_HIDDEN int64_t lstm_sum_rows(int is_double, int64_t size, int64_t count, in
                                   const int64_t *indices, const void *rows, int64_t *place,
                                   int64_t *unique, void *sums);
 
-/* elements.c, for optimizers: out = rate old + (1 - rate) added, or of the squares of `added`, and
- * out = scale a / (sqrt(squares) + epsilon). `out` may be one of the arrays that are read. */
-LSTM_HIDDEN void lstm_average(int is_double, int64_t n, const void *old, const void *added,
-                              double rate, int squares, void *out);
-LSTM_HIDDEN void lstm_divide_by_root(int is_double, int64_t n, const void *a, const void *squares,
-                                     double scale, double epsilon, void *out);
-
 /* Between these two denormal numbers are read and written as zeros: an adversarial state would
  * otherwise cost 10 to 30 times the time. The setting belongs to the calling thread; `lstm_restore`
  * takes what the first one returned. */

@@ -183,7 +183,8 @@ class Pullback:
     def by_rows(self, cotangents: Any) -> Gradients:
         """The same for training: a gradient may be `Rows`, and is None where it is zero."""
         d_inputs, of_weights = self._pulled(cotangents)
-        return Gradients(d_inputs, None, [of_weights.get(v) for v in self._variables])
+        weights: list[Any] = [of_weights.get(v) for v in self._variables]
+        return Gradients(d_inputs, None, weights)
 
 
 def _in_order_of(variables: list[Variable], gradients: dict[Variable, Any]) -> list[np.ndarray]:

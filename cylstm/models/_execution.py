@@ -211,7 +211,7 @@ class Accumulated:
         # Not in place: the array may be the caller's, or serve as another gradient too.
         self.by_identity[id(target)] = gradient if before is None else before + gradient
 
-    def of(self, variable: Variable) -> np.ndarray | Rows:
-        """The gradient of a variable: zeros where no path leads to it."""
+    def of(self, variable: Variable) -> Any:
+        """The gradient of a variable, an array or `Rows`: zeros where no path leads to it."""
         gradient = self.by_identity.get(id(variable))
         return np.zeros(variable.shape, variable.dtype) if gradient is None else gradient

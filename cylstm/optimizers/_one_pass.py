@@ -22,13 +22,13 @@ class OnePass(Optimizer):
     m' = keep_m m + add_m g, v' = keep_v v + add_v g², and then
     w' = w - (of_g g + of_m m') / (sqrt(of_v v') + epsilon).
 
-    Without `has_mean` there is no m, without `has_square` no v and no division.
+    Without `_has_mean` there is no m, without `_has_square` no v and no division.
     """
 
-    has_mean = True
-    has_square = True
+    _has_mean = True
+    _has_square = True
 
-    def factors(self, *numbers: float) -> Factors:
+    def _factors(self, *numbers: float) -> Factors:
         """Return keep_m, add_m, keep_v, add_v, of_g, of_m, of_v and epsilon for this update."""
         raise NotImplementedError
 
@@ -49,12 +49,12 @@ class OnePass(Optimizer):
     def _pair(self, slots: list[np.ndarray]) -> tuple[np.ndarray | None, np.ndarray | None]:
         """The slots as m and v."""
         rest = iter(slots)
-        mean = next(rest) if self.has_mean else None
-        return mean, next(rest) if self.has_square else None
+        mean = next(rest) if self._has_mean else None
+        return mean, next(rest) if self._has_square else None
 
     def update(self, gradient: np.ndarray, state: State, *numbers: float) -> None:
         """Compute one update of one variable; see `Optimizer.update`."""
-        factors = np.array(self.factors(*numbers))
+        factors = np.array(self._factors(*numbers))
         job = self._job(gradient, state, None, state.new_slots, state.delta, factors)
         _core.update([job], None)
         np.negative(state.delta, out=state.delta)
@@ -66,7 +66,7 @@ class OnePass(Optimizer):
         """
         if type(self).update is not OnePass.update:  # a subclass has one of its own
             return super()._computed(states, gradients, numbers)
-        factors = np.array(self.factors(*numbers))
+        factors = np.array(self._factors(*numbers))
         in_place = all(state.variable.constraint is None for state in states)
         values = [_core.empty(s.variable.shape, s.variable.dtype) for s in states]
         jobs = [

@@ -10,8 +10,7 @@ import math
 
 import numpy as np
 
-from cylstm import _spellings
-from cylstm._core import average
+from cylstm import _core, _spellings
 from cylstm._numbers import Hyperparameter
 from cylstm.optimizers._one_pass import Factors, OnePass
 from cylstm.optimizers.descent import Decaying
@@ -108,7 +107,7 @@ class Adam(_Adaptive, OnePass):
         correction = math.sqrt(1 - self.beta_2**n) / (1 - self.beta_1**n)
         return (self.decayed_lr() * correction,)
 
-    def factors(self, *numbers: float) -> Factors:
+    def _factors(self, *numbers: float) -> Factors:
         """See `OnePass`."""
         (lr,) = numbers
         b1, b2 = self.beta_1, self.beta_2
@@ -180,13 +179,15 @@ class Adamax(_Adaptive):
         (lr,) = numbers
         delta, scratch = state.delta, state.scratch
         (mean, largest), (new_mean, new_largest) = state.slots, state.new_slots
-        average(mean, gradient, self.beta_1, new_mean)
+        of_mean = np.array((self.beta_1, 1 - self.beta_1, 0.0, 0.0, 0.0, lr, 0.0, 0.0))
+        job = (gradient, None, None, (mean, None), (new_mean, None), delta, of_mean)
+        _core.update([job], None)  # delta is now -lr m'
         np.abs(gradient, out=scratch)
         np.multiply(largest, self.beta_2, out=new_largest)
         np.maximum(new_largest, scratch, out=new_largest)
         np.add(new_largest, self.epsilon, out=scratch)
-        np.multiply(new_mean, lr, out=delta)
         np.divide(delta, scratch, out=delta)
+        np.negative(delta, out=delta)
 
 
 class Nadam(OnePass):
@@ -300,7 +301,7 @@ class Nadam(OnePass):
             1 / (1 - self.beta_2**n),
         )
 
-    def factors(self, *numbers: float) -> Factors:
+    def _factors(self, *numbers: float) -> Factors:
         """See `OnePass`."""
         of_gradient, of_mean, of_square = numbers
         b1, b2 = self.beta_1, self.beta_2

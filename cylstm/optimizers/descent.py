@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cylstm import _spellings
-from cylstm._core import average
+from cylstm import _core, _spellings
 from cylstm._numbers import Hyperparameter
 from cylstm.optimizers._one_pass import Factors, OnePass
 from cylstm.optimizers.optimizer import Optimizer, State
@@ -83,7 +82,7 @@ class SGD(Decaying, OnePass):
     """
 
     slot_names: tuple[str, ...] = ("moment",)
-    has_square = False
+    _has_square = False
     momentum: Hyperparameter[float] = Hyperparameter(minimum=0)
 
     @_spellings.optimizer("SGD")
@@ -101,7 +100,7 @@ class SGD(Decaying, OnePass):
         self.momentum = momentum
         self.nesterov: bool = bool(nesterov)
 
-    def factors(self, *numbers: float) -> Factors:
+    def _factors(self, *numbers: float) -> Factors:
         """See `OnePass`."""
         (lr,) = numbers
         of_g, of_m = (lr, -self.momentum) if self.nesterov else (0.0, -1.0)
@@ -146,7 +145,7 @@ class RMSprop(Decaying, OnePass):
     """
 
     slot_names: tuple[str, ...] = ("accumulator",)
-    has_mean = False
+    _has_mean = False
     iterations_in_weights = False
     rho: Hyperparameter[float] = Hyperparameter(0, 1)
     epsilon: Hyperparameter[float] = Hyperparameter(minimum=0)
@@ -170,7 +169,7 @@ class RMSprop(Decaying, OnePass):
         self.rho = rho
         self.epsilon = epsilon
 
-    def factors(self, *numbers: float) -> Factors:
+    def _factors(self, *numbers: float) -> Factors:
         """See `OnePass`."""
         (lr,) = numbers
         return 0.0, 0.0, self.rho, 1 - self.rho, lr, 0.0, 1.0, self.epsilon
@@ -213,7 +212,7 @@ class Adagrad(Decaying, OnePass):
     """
 
     slot_names: tuple[str, ...] = ("accumulator",)
-    has_mean = False
+    _has_mean = False
     iterations_in_weights = False
     epsilon: Hyperparameter[float] = Hyperparameter(minimum=0)
 
@@ -230,7 +229,7 @@ class Adagrad(Decaying, OnePass):
         super().__init__(lr, decay, clipnorm, clipvalue)
         self.epsilon = epsilon
 
-    def factors(self, *numbers: float) -> Factors:
+    def _factors(self, *numbers: float) -> Factors:
         """See `OnePass`."""
         (lr,) = numbers
         return 0.0, 0.0, 1.0, 1.0, lr, 0.0, 1.0, self.epsilon
@@ -299,12 +298,18 @@ class Adadelta(Decaying):
         (lr,) = numbers
         delta, scratch = state.delta, state.scratch
         (accumulator, squares), (new_accumulator, new_squares) = state.slots, state.new_slots
-        average(accumulator, gradient, self.rho, new_accumulator, squares=True)
-        np.add(new_accumulator, self.epsilon, out=scratch)
-        np.sqrt(scratch, out=scratch)
+        of_squares = np.array((0.0, 0.0, self.rho, 1 - self.rho, 0.0, 0.0, 1.0, self.epsilon))
+
+        def average(slot: np.ndarray, new: np.ndarray, added: np.ndarray) -> None:
+            job = (added, None, None, (None, slot), (None, new), scratch, of_squares)
+            _core.update([job], None)
+
+        average(accumulator, new_accumulator, gradient)
         np.add(squares, self.epsilon, out=delta)
         np.sqrt(delta, out=delta)
         np.multiply(delta, gradient, out=delta)
+        np.add(new_accumulator, self.epsilon, out=scratch)
+        np.sqrt(scratch, out=scratch)
         np.divide(delta, scratch, out=delta)
-        average(squares, delta, self.rho, new_squares, squares=True)
+        average(squares, new_squares, delta)
         np.multiply(delta, lr, out=delta)

@@ -8,20 +8,9 @@ import numpy as np
 import pytest
 
 import cylstm
-from bench import fit_overhead, import_time, limits, side_by_side, startup
+from bench import import_time, limits, side_by_side, startup
 
 STEPS = dict(import_time.STEPS)
-
-
-def test_the_share_of_python_in_training(monkeypatch, capsys):
-    monkeypatch.setattr(fit_overhead._core, "Cell", fit_overhead._core.Cell)  # put back
-    monkeypatch.setattr(sys, "argv", ["fit_overhead.py", "--batches", "1", "--epochs", "2"])
-    assert fit_overhead.main() in (0, 1)
-    printed = capsys.readouterr().out
-    shares = [float(share) for share in re.findall(r"outside the core: ([\d.]+)%", printed)]
-    assert len(shares) == 3
-    assert all(0 < share < 100 for share in shares)
-    assert shares[2] == min(shares)
 
 
 def test_limits(monkeypatch, capsys):
