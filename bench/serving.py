@@ -2,10 +2,10 @@
 
     python bench/serving.py [--clients 32] [--seconds 4] [--rounds 5] [--models river ...]
 
-The server is `examples/serving.py`, in a process of its own for each engine, with the same limits;
-ONNX Runtime reads the model as `Model.save` writes it to ONNX. Clients live in another process:
-plain sockets under asyncio, each of which sends its next sequence (float32, 32 different ones) when
-it has the answer to the last one. The engines take turns, and the answers must agree.
+The server is `examples/elsewhere/serving.py`, in a process of its own for each engine, with the
+same limits; ONNX Runtime reads the model as `Model.save` writes it to ONNX. Clients live in another
+process: plain sockets under asyncio, each of which sends its next sequence (float32, 32 different
+ones) when it has the answer to the last one. The engines take turns, and the answers must agree.
 
 The exit status is 1 if `river`, the first of `MODELS`, has less than 1.3 times the requests a
 second of ONNX Runtime, or a larger 99th percentile. It needs onnxruntime, and the extra `serving`;
@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples" / "elsewhere"))
 
 import serving
 

@@ -20,7 +20,7 @@ _count: int | None = None
 _pool: _core.Pool | None = None
 _by_hand = bool(os.environ.get("CYLSTM_NUM_THREADS", "").strip())
 _guests: _core.Pool | None = None  # of callers with a count of their own
-_caller = threading.local()
+_alone: set[int] = set()  # threads that shall have no others
 
 
 def set_num_threads(count: int) -> None:
@@ -92,7 +92,7 @@ def pool() -> _core.Pool | None:
     The core asks if there is work for them: from some 5 microseconds on, at batch 1. Below 0.3
     milliseconds it does without threads that sleep.
     """
-    if getattr(_caller, "alone", False):
+    if _alone and threading.get_ident() in _alone:
         return None
     return _pool or _start_pool()
 
@@ -100,12 +100,15 @@ def pool() -> _core.Pool | None:
 @contextmanager
 def alone() -> Iterator[None]:
     """Calls of this thread have no other threads: it is itself one of a pool of somebody else's."""
-    before = getattr(_caller, "alone", False)
-    _caller.alone = True
+    caller = threading.get_ident()
+    if caller in _alone:
+        yield
+        return
+    _alone.add(caller)
     try:
         yield
     finally:
-        _caller.alone = before
+        _alone.discard(caller)
 
 
 def pool_of(count: int) -> _core.Pool | None:
@@ -162,6 +165,7 @@ def _forget_threads() -> None:
     global _lock, _pool, _guests
     _lock = threading.Lock()
     _pool = _guests = None
+    _alone.intersection_update({threading.get_ident()})
 
 
 if hasattr(os, "register_at_fork"):

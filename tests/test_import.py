@@ -14,7 +14,8 @@ from cylstm._lazy import LazyNames, lazy
 
 # What only some functions need, of the standard library and of others.
 NOT_AT_ONCE = {
-    "autograd", "concurrent.futures", "csv", "dataclasses", "difflib", "hashlib", "h5py", "html",
+    "autograd", "cloudpickle", "concurrent.futures", "csv", "dask", "dataclasses", "difflib",
+    "distributed", "hashlib", "h5py", "html",
     "importlib.abc", "importlib.resources", "json", "logging", "matplotlib", "numpy.random", "onnx",
     "joblib", "pandas", "pathlib", "queue", "random", "safetensors", "scipy", "secrets", "shutil",
     "signal", "sklearn", "socket", "string", "subprocess", "tempfile", "torch", "tqdm",

@@ -13,7 +13,7 @@ import pytest
 
 import cylstm
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "elsewhere"
 PROGRAMS = {"RAY": "ray_data.py", "SPARK": "spark_udf.py", "FLOWER": "flower_client.py"}
 
 

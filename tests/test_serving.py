@@ -1,4 +1,4 @@
-"""examples/serving.py under real clients, on the loopback: answers, refusals, load, its end."""
+"""The example of a server under real clients, on the loopback: answers, refusals, load, its end."""
 
 import asyncio
 import io
@@ -25,7 +25,7 @@ from websockets.sync.client import connect
 import cylstm
 from cylstm.layers import LSTM, Bidirectional, Dense
 
-EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "serving.py"
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "elsewhere" / "serving.py"
 SERVING = runpy.run_path(str(EXAMPLE))
 FEATURES = 3
 

@@ -246,6 +246,21 @@ def test_threads_keep_the_cpus_they_may_run_on():
     cylstm.set_num_threads(1)
 
 
+def test_a_thread_of_another_pool_is_alone():
+    """It alone, and only as long as it says."""
+    cylstm.set_num_threads(2)
+    found = []
+    with _threads.alone():
+        with _threads.alone():
+            assert _threads.pool() is None
+        assert _threads.pool() is None
+        other = threading.Thread(target=lambda: found.append(_threads.pool()))
+        other.start()
+        other.join()
+    assert found[0].threads == 2
+    assert _threads.pool() is found[0]
+
+
 def test_threads_end_with_their_pool():
     pool = _core.Pool(2)
     server = threading.Thread(target=pool.serve)

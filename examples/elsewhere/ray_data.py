@@ -1,7 +1,7 @@
 """Ray Data: sequences go through a model in two processes, each of which loads it once.
 
     pip install 'ray[data]'
-    python examples/ray_data.py [--samples 20000]
+    python examples/elsewhere/ray_data.py [--samples 20000]
 
 The samples are made block by block, so that no process has all of them; in their place would stand
 `ray.data.read_parquet` and its kin. Ray gives each process one CPU, and the model one thread.

@@ -1,7 +1,7 @@
 """Flower: two clients train one model, each on data that never leave it.
 
     pip install 'flwr[simulation]'
-    python examples/flower_client.py [--rounds 5]
+    python examples/elsewhere/flower_client.py [--rounds 5]
 
 Flower sends weights as lists of arrays, which is what `get_weights` and `set_weights` have; a
 `NumPyClient` is therefore a few lines. Here the clients are simulated, each in a process of Ray;

@@ -1,7 +1,7 @@
 """Spark: a model as a function of columns, `predict_batch_udf`, loaded once in each worker.
 
     pip install pyspark pandas pyarrow        # and a Java runtime
-    python examples/spark_udf.py [--samples 20000]
+    python examples/elsewhere/spark_udf.py [--samples 20000]
 
 A sequence is a column of (steps x features) numbers, row by row; Spark gives them to the model in
 batches. On a cluster, the path is one that all workers see.

@@ -1,7 +1,7 @@
 """A server of one model: single sequences by HTTP, in micro-batches, and streams by websocket.
 
     pip install -e '.[serving]'
-    python examples/serving.py model.safetensors [--port 8000] [--max-batch 32] [--max-wait 0]
+    python examples/elsewhere/serving.py model.safetensors [--port 8000]
 
 POST /predict takes one sequence, and answers with the output for it in the same format:
 
