@@ -42,7 +42,7 @@ class Done:
         return sorted(self.out.splitlines())
 
 
-def started(ranks, arguments, *, launch=(), env=None):
+def started(ranks, arguments, *, command=(MPIEXEC,), env=None):
     """Start a job; its processes have a mark in their environment."""
     one = ("CYLSTM_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     mark = uuid.uuid4().hex
@@ -50,7 +50,7 @@ def started(ranks, arguments, *, launch=(), env=None):
     settings.pop("PYTHONUNBUFFERED", None)  # lines of different ranks come whole
     paths = [str(CHECKOUT), str(CHECKOUT / "tests"), os.environ.get("PYTHONPATH", "")]
     settings["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    command = [MPIEXEC, *launch, "-n", str(ranks), sys.executable, "-W", "error", *arguments]
+    command = [*command, "-n", str(ranks), sys.executable, "-W", "error", *arguments]
     job = subprocess.Popen(
         [str(word) for word in command],
         env=settings,
