@@ -132,11 +132,20 @@ class DistributedOptimizer:
             Those of this rank, which has them all.
         samples : float, default 1
             What they count in the mean: of how many samples they are the mean.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `Optimizer.apply`, or if no rank has samples.
         """
         variables = list(variables)
         if not isinstance(gradients, Reduced):
             total = np.array([samples], float)
             self.ranks.add(total)
+            if not (samples >= 0 and total[0] > 0):
+                raise ValueError(
+                    f"samples is not negative, and above 0 on some rank, got {samples}."
+                )
             share = float(samples / total[0])
             flat = Flat(variables)
             buffer = flat.filled([np.multiply(gradient, share) for gradient in gradients])
