@@ -105,7 +105,7 @@ def test_python_in_pages_is_run():
     for page in PAGES:
         blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
         others = [block for block in blocks if not block.startswith(">>> ")]
-        assert len(others) == NO_DOCTEST.get(page.name, 0), page
+        assert len(others) == NO_DOCTEST.get(page.relative_to(DOCS).as_posix(), 0), page
         assert all(block.endswith("\n\n") for block in blocks if block.startswith(">>> ")), page
 
 
