@@ -39,8 +39,8 @@ from bench import machine  # noqa: E402
 from bench.jobs import FORECASTER, TEXT, JobData, Net, first_weights  # noqa: E402
 
 NETS = {"text classifier": TEXT, "forecaster": FORECASTER}
-BATCHES = {"text classifier": 25, "forecaster": 79}  # of an epoch here
-WARM, EPOCHS, CHECKED = 3, 4, 3
+BATCHES = {"text classifier": 40, "forecaster": 79}  # of an epoch here
+EPOCHS, CHECKED = 3, 3
 SIZES = [2**n for n in range(10, 25, 2)]  # weights
 NETWORK = 25e9 / 8  # bytes a second
 LATENCY = 20e-6  # seconds a message takes there: what TCP takes between two hosts of one switch
@@ -77,9 +77,7 @@ def model_of(net: Net, weights: list[np.ndarray], optimizer: Any) -> Any:
         stack.append(layers.Embedding(net.vocabulary, net.features))
     for number, units in enumerate(net.units, 1):
         several = number < len(net.units)
-        stack.append(
-            layers.LSTM(units, recurrent_activation="sigmoid", return_sequences=several)
-        )
+        stack.append(layers.LSTM(units, recurrent_activation="sigmoid", return_sequences=several))
     stack.append(layers.Dense(net.outputs, activation=net.activation))
     model = cylstm.Sequential(stack)
     model.compile(optimizer, net.loss)
@@ -134,9 +132,10 @@ def _timed_reductions(ranks: Any) -> list[float]:
 def train_torch(name: str) -> dict[str, Any]:
     """The same by PyTorch's DistributedDataParallel over gloo."""
     import torch
-    from bench.peers.fit_torch import FitTorch
     from torch import distributed
     from torch.nn.parallel import DistributedDataParallel
+
+    from bench.peers.fit_torch import FitTorch
 
     torch.set_num_threads(1)
     distributed.init_process_group("gloo")
@@ -190,8 +189,9 @@ def timed(epoch: Callable[[], Any], samples: int, meet: Callable[[Any], list[Any
 
 def measure_reduction() -> dict[str, Any]:
     """Bytes and the median seconds of a reduction between the ranks; overlap."""
-    from cylstm.distributed._ranks import ranks_of
     from mpi4py import MPI
+
+    from cylstm.distributed._ranks import ranks_of
 
     ranks, found = ranks_of(), []
     for size in SIZES:

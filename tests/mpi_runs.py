@@ -28,7 +28,7 @@ if MPIEXEC is None and sys.platform == "linux" and not Path("/etc/alpine-release
 if MPIEXEC is None:
     pytest.skip("there is no MPI", allow_module_level=True)
 
-_LONGEST = 240  # seconds: other processes may take the CPUs, and a job that hangs is stopped
+_LONGEST = 900  # seconds: other processes may take the CPUs, and a job that hangs is stopped
 
 
 class Done:
@@ -42,7 +42,7 @@ class Done:
         return sorted(self.out.splitlines())
 
 
-def started(ranks, arguments, *, launch=(), env=None):
+def started(ranks, arguments, *, command=(MPIEXEC,), env=None):
     """Start a job; its processes have a mark in their environment."""
     one = ("CYLSTM_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     mark = uuid.uuid4().hex
@@ -50,7 +50,7 @@ def started(ranks, arguments, *, launch=(), env=None):
     settings.pop("PYTHONUNBUFFERED", None)  # lines of different ranks come whole
     paths = [str(CHECKOUT), str(CHECKOUT / "tests"), os.environ.get("PYTHONPATH", "")]
     settings["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    command = [MPIEXEC, *launch, "-n", str(ranks), sys.executable, "-W", "error", *arguments]
+    command = [*command, "-n", str(ranks), sys.executable, "-W", "error", *arguments]
     job = subprocess.Popen(
         [str(word) for word in command],
         env=settings,

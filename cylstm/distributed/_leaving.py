@@ -85,4 +85,5 @@ def _abort(mpi: Any, text: str) -> None:
     print(f"cylstm: rank {world.rank} of {world.size} {text}.", file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
+    time.sleep(1)  # mpiexec drops what it has not passed on by then: seen on a busy machine
     world.Abort(1)

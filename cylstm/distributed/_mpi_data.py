@@ -10,7 +10,7 @@ import numpy as np
 
 from cylstm.distributed._ranks import Ranks, ranks_of
 from cylstm.training._data import Order, inputs_of
-from cylstm.training._feeding import is_generated
+from cylstm.training._feeding import inputs_of_item, is_generated
 from cylstm.training._loops import average
 from cylstm.training._prepared import one_or_list
 from cylstm.utils.sequence import Sequence
@@ -156,10 +156,11 @@ def evaluate_in_parts(
     --------
     >>> import cylstm
     >>> from cylstm.distributed import evaluate_in_parts
-    >>> model = cylstm.Sequential([cylstm.LSTM(4, input_shape=(None, 3), kernel_initializer="zeros")])
+    >>> model = cylstm.Sequential([cylstm.LSTM(4, input_shape=(None, 3))])
     >>> model.compile("adam", "mse")
-    >>> evaluate_in_parts(model, np.ones((8, 5, 3)), np.zeros((8, 4)))
-    0.0
+    >>> x, y = np.ones((8, 5, 3)), np.zeros((8, 4))
+    >>> evaluate_in_parts(model, x, y) == model.evaluate(x, y, verbose=0)
+    True
     """
     ranks, prepared = ranks_of(comm), _stateless(model)._trainer._prepared
     if is_generated(x):
@@ -208,9 +209,8 @@ def predict_in_parts(
     """
     ranks, prepared = ranks_of(comm), _stateless(model)._trainer._prepared
     if is_generated(x):
-        batches: Iterable[Any] = _batches_of(x)
-        items = ((n, item[0] if isinstance(item, tuple) else item) for n, item in _own(batches, ranks))
-        found = [(n, model.predict_on_batch(item)) for n, item in items]
+        items = _own(_batches_of(x), ranks)
+        found = [(n, model.predict_on_batch(inputs_of_item(item))) for n, item in items]
     else:
         size = prepared.ready(x, batch_size, None, "steps")
         inputs = inputs_of(model, x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,8 @@ class DistributedOptimizer:
                 "split_batches=False."
             )
         ranks = ranks_of(comm)
-        drawn = int(_random.default_generator().integers(2**62))
+        # By a copy: what is drawn later, such as orders, is as without ranks.
+        drawn = int(deepcopy(_random.default_generator()).integers(2**62))
         self.__dict__.update(
             wrapped=wrapped,
             ranks=ranks,
@@ -130,11 +132,20 @@ class DistributedOptimizer:
             Those of this rank, which has them all.
         samples : float, default 1
             What they count in the mean: of how many samples they are the mean.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `Optimizer.apply`, or if no rank has samples.
         """
         variables = list(variables)
         if not isinstance(gradients, Reduced):
             total = np.array([samples], float)
             self.ranks.add(total)
+            if not (samples >= 0 and total[0] > 0):
+                raise ValueError(
+                    f"samples is not negative, and above 0 on some rank, got {samples}."
+                )
             share = float(samples / total[0])
             flat = Flat(variables)
             buffer = flat.filled([np.multiply(gradient, share) for gradient in gradients])

@@ -16,7 +16,6 @@ from cylstm._rows import Rows
 from cylstm.callbacks import Callback
 from cylstm.layers._own_code import training_of
 from cylstm.training._data import Samples
-from cylstm.training._objective import Goal
 from cylstm.training._steps import NaNError, Steps
 from cylstm.training._trainable import Pass
 from cylstm.variables import Variable, set_at_once
@@ -188,9 +187,7 @@ class DistributedSteps(Steps):
                 set_at_once(variable.replacement(old))
         outputs = [run.values[id(t)] for t in self.outputs]
         masks = [run.masks[id(t)] for t in self.outputs]
-        values, of_outputs = self.objective.assess(
-            outputs, masks, samples.targets, samples.weights
-        )
+        values, of_outputs = self.objective.assess(outputs, masks, samples.targets, samples.weights)
         counts = np.array(
             [
                 _counts(outputs[goal.index], masks[goal.index], weight)

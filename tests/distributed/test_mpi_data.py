@@ -118,7 +118,10 @@ def test_the_command_line_just_works(tmp_path):
     assert done.status == 0, done.err
     assert json.loads(done.out)["epochs"] == 3  # once
     assert done.err.count("Epoch 3/3") == 1
-    one, two = (cylstm.models.load_model(tmp_path / n / "model.safetensors") for n in ("alone", "both"))
+    one, two = (
+        cylstm.models.load_model(tmp_path / name / "model.safetensors")
+        for name in ("alone", "both")
+    )
     for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
     done = train(3, data, "--epochs", "5", "--out", tmp_path / "both", "--resume", "--quiet")
@@ -132,7 +135,7 @@ def test_the_command_line_just_works(tmp_path):
 def test_examples_run():
     """Of the docstrings, by one rank, and of the page, by two."""
     modules = sorted(p.stem for p in (CHECKOUT / "cylstm" / "distributed").glob("_*mpi_*.py"))
-    program = "import doctest, importlib\nfor name in {!r}:\n    found = doctest.testmod(".format(modules)
+    program = f"import doctest, importlib\nfor name in {modules!r}:\n    found = doctest.testmod("
     program += (
         "importlib.import_module(f'cylstm.distributed.{name}'), "
         "optionflags=doctest.ELLIPSIS)\n    assert found.failed == 0\n"

@@ -139,7 +139,8 @@ model.reset_states()
 said = gather(np.concatenate([model.predict(shard(x[:, 5 * p : 5 * p + 5]), own)
                               for p in range(pieces)], axis=1))
 if rank == 0:
-    print(repr(loss), repr(float(np.abs(said).sum())), *(repr(float(w.sum())) for w in model.get_weights()))
+    sums = [loss, np.abs(said).sum(), *(w.sum() for w in model.get_weights())]
+    print(*(repr(float(value)) for value in sums))
 try:
     model.compile(DistributedOptimizer("sgd", split_batches=True), "mse")
 except ValueError as error:
