@@ -142,6 +142,7 @@ cdef class Cell:
     kernel : ndarray, shape (input_dim, 4 units)
         float32 or float64: the precision of everything.
     recurrent_kernel : ndarray, shape (units, 4 units)
+        In C order or, without a gemm, both transposes of arrays in C order; so are the gradients.
     bias : ndarray, shape (4 units,), or None
     own : ndarray, optional
         Further weights, which a variant of the cell alone reads; this one has none.
@@ -180,9 +181,17 @@ cdef class Cell:
         shape.activation = number_of(activation, gemm is not None)
         shape.recurrent_activation = number_of(recurrent_activation, gemm is not None)
         columns = lstm_times(LSTM_GATES, shape.units)
-        weights.kernel = take(&self.views, "kernel", kernel, self.item, 2, shape.inputs, columns)
+        shape.gates_first = (
+            gemm is None and not (kernel.flags.c_contiguous and recurrent_kernel.flags.c_contiguous)
+            and kernel.flags.f_contiguous and recurrent_kernel.flags.f_contiguous
+        )
+        weights.kernel = take(
+            &self.views, "kernel", kernel, self.item, 2, shape.inputs, columns, 1, False,
+            shape.gates_first,
+        )
         weights.recurrent = take(
-            &self.views, "recurrent_kernel", recurrent_kernel, self.item, 2, shape.units, columns
+            &self.views, "recurrent_kernel", recurrent_kernel, self.item, 2, shape.units, columns,
+            1, False, shape.gates_first,
         )
         weights.bias = take(&self.views, "bias", bias, self.item, 1, columns)
         self.call.kernels = _kernels[self.item == 8]
@@ -290,6 +299,13 @@ cdef class Cell:
         array = empty_of_size(shape, self.dtype, size)
         address[0] = hold(views, "a result", array, self.item, True).buf
         return array
+
+    cdef matrix(self, Views* views, void** address, Py_ssize_t rows):
+        """A new matrix of so many rows, in the order of the weights."""
+        cdef Py_ssize_t columns = lstm_times(LSTM_GATES, self.call.shape.units)
+        if self.call.shape.gates_first:
+            return self.room(views, address, 2, columns, rows).T
+        return self.room(views, address, 2, rows, columns)
 
     cdef Py_ssize_t cache_length(self, const lstm_call* call) noexcept:
         """How many numbers the cache has."""
@@ -413,8 +429,8 @@ cdef class Cell:
             if d_states:
                 d_h = self.room(&views, &arrays.d_initial_h, 2, batch, units)
                 d_c = self.room(&views, &arrays.d_initial_c, 2, batch, units)
-            d_kernel = self.room(&views, &arrays.d_kernel, 2, width, columns)
-            d_recurrent_kernel = self.room(&views, &arrays.d_recurrent_kernel, 2, units, columns)
+            d_kernel = self.matrix(&views, &arrays.d_kernel, width)
+            d_recurrent_kernel = self.matrix(&views, &arrays.d_recurrent_kernel, units)
             if self.bias is not None:
                 d_bias = self.room(&views, &arrays.d_bias, 1, columns)
             gradients = [d_inputs, d_h, d_c, d_kernel, d_recurrent_kernel, d_bias]

@@ -19,6 +19,7 @@ cdef extern from "_engine/engine.h" nogil:
         int activation, recurrent_activation
         int go_backwards, zero_leading
         int input_groups, recurrent_groups
+        int gates_first
 
     ctypedef struct lstm_arrays:
         const void *x, *initial_h, *initial_c, *input_masks, *recurrent_masks, *own

@@ -54,12 +54,14 @@ def _expect_dtype(name: str, array: Any, dtype: np.dtype) -> None:
         raise ValueError(f"{name} is not aligned")
 
 
-def _expect(name: str, array: Any, dtype: np.dtype, shape: tuple[int, ...]) -> None:
-    """The same where it has not this dtype, shape and order."""
+def _expect(
+    name: str, array: Any, dtype: np.dtype, shape: tuple[int, ...], turned: bool = False
+) -> None:
+    """The same where it has not this dtype, shape and order: that of Fortran if turned."""
     _expect_dtype(name, array, dtype)
     if array.shape != shape:
         raise ValueError(f"{name} has the shape {array.shape}, expected {shape}")
-    if not array.flags.c_contiguous:
+    if not (array.flags.f_contiguous if turned else array.flags.c_contiguous):
         raise ValueError(f"{name} is not C-contiguous")
 
 
@@ -166,8 +168,9 @@ class Cell:
             if array.ndim != 2:
                 raise ValueError(f"{name} must have two axes, got the shape {array.shape}")
         units = len(recurrent_kernel)
-        _expect("kernel", kernel, dtype, (len(kernel), 4 * units))
-        _expect("recurrent_kernel", recurrent_kernel, dtype, (units, 4 * units))
+        turned = kernel.flags.f_contiguous and recurrent_kernel.flags.f_contiguous
+        _expect("kernel", kernel, dtype, (len(kernel), 4 * units), turned)
+        _expect("recurrent_kernel", recurrent_kernel, dtype, (units, 4 * units), turned)
         if bias is not None:
             _expect("bias", bias, dtype, (4 * units,))
         if own is not None:

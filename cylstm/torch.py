@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cylstm import _core, _threads, activations
+from cylstm import _threads, activations
 from cylstm.layers import _engines
 
 try:
@@ -238,7 +238,7 @@ class LSTM(torch.nn.LSTM):
         arrays = [w.detach().numpy() for w in weights]
         kept, cell = self._kept.get(number, (None, None))
         if cell is None or kept is None or not all(map(_is_same, arrays, kept)):
-            cell = _cell(_matrices(weights))
+            cell = _cell(weights)
             self._kept[number] = [array.copy() for array in arrays], cell
         return cell
 
@@ -276,22 +276,12 @@ def _states(h: Any, c: Any, direction: int) -> list[Any] | None:
     return None if h is None else [_array(h[direction]), _array(c[direction])]
 
 
-def _matrices(weights: Sequence[Any]) -> list[Any]:
-    """Kernel, recurrent kernel and bias (None without one), as cylstm has them, of PyTorch's."""
+def _cell(weights: Sequence[Any]) -> _engines.Cell:
+    """The cell of PyTorch's weights, whose matrices are the transposes of cylstm's: no copies."""
     of_inputs, of_states, *biases = (w.detach() for w in weights)
     bias = biases[0] + biases[1] if biases else None
-    return [_transposed(of_inputs), _transposed(of_states), bias]
-
-
-def _transposed(matrix: Any) -> Any:
-    """A copy, in memory of arrays that are no longer used: the system's would be cleared anew."""
-    rows, columns = matrix.shape
-    copy = torch.from_numpy(_core.empty((columns, rows), _DTYPES[matrix.dtype]))
-    return copy.copy_(matrix.t())
-
-
-def _cell(matrices: Sequence[Any]) -> _engines.Cell:
-    return _engines.made_cell([*map(_array, matrices), None], _TANH, _SIGMOID)
+    matrices = _array(of_inputs).T, _array(of_states).T
+    return _engines.made_cell([*matrices, _array(bias), None], _TANH, _SIGMOID)
 
 
 def _pool() -> Any:
@@ -333,10 +323,10 @@ class _Level(torch.autograd.Function):
         ctx: Any, x: Any, h: Any, c: Any, mask: Any, directions: int, *weights: Any
     ) -> tuple[Any, ...]:
         each = len(weights) // directions
-        matrices = [_matrices(weights[n * each : (n + 1) * each]) for n in range(directions)]
-        results = _passes([_cell(m) for m in matrices], x, h, c, mask, keep=True)
+        cells = [_cell(weights[n * each : (n + 1) * each]) for n in range(directions)]
+        results = _passes(cells, x, h, c, mask, keep=True)
         caches = [torch.from_numpy(result[3]) for result in results]
-        ctx.save_for_backward(x, h, c, *caches, *(m for part in matrices for m in part))
+        ctx.save_for_backward(x, h, c, *caches, *weights)
         ctx.mask, ctx.directions = mask, directions
         ctx.set_materialize_grads(False)
         return tuple(_outputs(results))
@@ -346,12 +336,12 @@ class _Level(torch.autograd.Function):
     def backward(ctx: Any, d_y: Any, d_h: Any, d_c: Any) -> tuple[Any, ...]:
         x, h, c, *saved = ctx.saved_tensors
         of_x, of_h, of_c, _, _, *of_weights = ctx.needs_input_grad
-        caches, matrices = saved[: ctx.directions], saved[ctx.directions :]
+        caches, weights = saved[: ctx.directions], saved[ctx.directions :]
         array, each = _sequences(x), len(of_weights) // ctx.directions
         of_inputs: list[Any] = []  # of each direction: the gradients of x, h and c
         d_weights: list[Any] = []
         for n, cache in enumerate(caches):
-            cell = _cell(matrices[3 * n : 3 * n + 3])
+            cell = _cell(weights[n * each : (n + 1) * each])
             *d_inputs, d_kernel, d_recurrent_kernel, d_bias = cell.backward(
                 array, ctx.mask, _states(h, c, n), None, None, n == 1, False, _pool,
                 cache=cache.numpy(), d_outputs=_of_direction(d_y, n, ctx.directions),
@@ -389,7 +379,7 @@ def _of_weights(d_matrices: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
     """The gradients of PyTorch's weights, of which those that are not wanted are None."""
     d_kernel, d_recurrent_kernel, d_bias = d_matrices
     found = [
-        _transposed(torch.from_numpy(matrix)) if want else None
+        torch.from_numpy(np.ascontiguousarray(matrix.T)) if want else None
         for matrix, want in zip((d_kernel, d_recurrent_kernel), wanted, strict=False)
     ]
     # Each bias has memory of its own, which whoever takes the gradients may write to.

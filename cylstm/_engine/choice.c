@@ -33,6 +33,18 @@ static int64_t bytes_of(const lstm_kernels *kernels, int64_t count)
 #define HEAD 4096
 _Static_assert(sizeof(lstm_weights) <= HEAD, "they stand in the head");
 
+/* A matrix (depth, 4U), as it lies in memory, for one of the passes */
+static void pack(const lstm_kernels *k, const lstm_shape *shape, int64_t depth, const void *from,
+                 int transposed, void *to)
+{
+    const int64_t columns = LSTM_GATES * shape->units;
+    const int64_t deep = shape->gates_first ? 1 : columns, wide = shape->gates_first ? depth : 1;
+    if (transposed)
+        k->pack_matrix(columns, depth, from, wide, deep, to);
+    else
+        k->pack_gates(depth, shape->units, from, deep, wide, to);
+}
+
 lstm_weights *lstm_pack(const lstm_kernels *k, const lstm_shape *shape, const lstm_weights *given,
                         int transposed)
 {
@@ -48,14 +60,10 @@ lstm_weights *lstm_pack(const lstm_kernels *k, const lstm_shape *shape, const ls
     if (!block)
         return NULL;
     char *kernel = block + HEAD, *recurrent = kernel + kernel_size, *bias = recurrent + recurrent_size;
-    if (transposed) {
-        k->pack_columns(inputs, columns, given->kernel, kernel);
-        k->pack_columns(units, columns, given->recurrent, recurrent);
-    } else {
-        k->pack_gates(inputs, units, given->kernel, kernel);
-        k->pack_gates(units, units, given->recurrent, recurrent);
-        k->pack_gates(1, units, given->bias, bias);
-    }
+    pack(k, shape, inputs, given->kernel, transposed, kernel);
+    pack(k, shape, units, given->recurrent, transposed, recurrent);
+    if (!transposed)
+        k->pack_gates(1, units, given->bias, columns, 1, bias);
     *(lstm_weights *)(void *)block = (lstm_weights){kernel, recurrent, bias, NULL};
     return (lstm_weights *)(void *)block;
 }
