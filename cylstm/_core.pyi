@@ -103,6 +103,8 @@ class Cell:
         d_final_h: NDArray[Any] | None,
         d_final_c: NDArray[Any] | None,
         d_states: bool,
+        d_inputs: bool = True,
+        d_weights: bool = True,
     ) -> list[Any]: ...
 
 class Frames(Generic[_Result]):

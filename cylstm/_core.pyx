@@ -55,7 +55,7 @@ from cylstm._engine cimport (
     lstm_affine_operations, lstm_affine_pack, lstm_affine_run, lstm_affine_work, lstm_arrays,
     lstm_average, lstm_backward, lstm_call, lstm_claim, lstm_divide_by_root, lstm_elementwise_count,
     lstm_flush_denormals, lstm_forward, lstm_gemm, lstm_give, lstm_kept, lstm_kernels,
-    lstm_kernels_at, lstm_operations, lstm_pack, lstm_pool, lstm_pool_close, lstm_pool_free,
+    lstm_kernels_at, lstm_operations, lstm_pack, lstm_pack_operations, lstm_pool, lstm_pool_close, lstm_pool_free,
     lstm_pool_open, lstm_pool_serve, lstm_question, lstm_release, lstm_restore, lstm_settle,
     lstm_shape, lstm_stream, lstm_stream_close, lstm_stream_open, lstm_stream_step, lstm_take,
     lstm_times, lstm_weights, size_t, uint64_t,
@@ -130,6 +130,11 @@ cdef int number_of(int activation, bint rowwise) except -1:
         name = lstm_activation_names[activation].decode()
         raise ValueError(f"the fused kernels have no {name}: cylstm._blas computes it")
     return activation
+
+
+cdef Pool threads_for(double operations, pool):
+    """The threads of a pool if there is work for them."""
+    return pool() if operations >= _least_work else None
 
 
 cdef class Cell:
@@ -232,15 +237,23 @@ cdef class Cell:
         """Whether the weights are packed for the forward pass, and for the backward pass."""
         return self.packed[0] != NULL, self.packed[1] != NULL
 
-    cdef int begin(self, lstm_call* call, bint transposed) except -1:
+    cdef int begin(self, lstm_call* call, bint transposed, pool) except -1:
         """Begin a call: the weights as the engine reads them, packed on first use."""
         cdef lstm_weights* packed
+        cdef Pool threads
+        cdef lstm_pool* servers
+        cdef int count
         call[0] = self.call
         if self.gemm is not None:
             return 0
         if self.packed[transposed] == NULL:
+            threads = threads_for(lstm_pack_operations(&call.shape), pool)
+            servers = NULL if threads is None else threads.pool
+            count = 1 if threads is None else threads.threads
             with nogil:
-                packed = lstm_pack(call.kernels, &call.shape, &call.weights, transposed)
+                packed = lstm_pack(
+                    call.kernels, &call.shape, &call.weights, transposed, servers, count
+                )
             if packed == NULL:
                 raise MemoryError("no memory for packed weights")
             if lstm_settle(&self.packed[transposed], packed) != packed:
@@ -354,7 +367,7 @@ cdef class Cell:
         cdef lstm_call call
         cdef Py_ssize_t batch, steps, units
         views.count = 0
-        self.begin(&call, False)
+        self.begin(&call, False, pool)
         try:
             self.enter_inputs(&views, &call, inputs, mask, states, input_masks, recurrent_masks)
             call.shape.go_backwards, call.shape.zero_leading = go_backwards, zero_leading
@@ -390,15 +403,17 @@ cdef class Cell:
         d_final_h,              # IN  (batch, units), None for zeros
         d_final_c,              # IN  (batch, units), None for zeros
         bint d_states,          # whether the gradients of the initial states are wanted
+        bint d_inputs=True,     # whether those of the inputs are
+        bint d_weights=True,    # whether those of all weights are
     ):
         """Back-propagate through the sequence: (B5) to (B1) of the module's notation.
 
         Returns
         -------
         list of ndarray
-            The gradients of the inputs, of both initial states (None if not wanted), of the
-            kernel, the recurrent kernel and the bias (None without one), and of the cell's own
-            weights if it has some.
+            The gradients of the inputs, of both initial states, of the kernel, the recurrent
+            kernel and the bias (None without one), and of the cell's own weights if it has some;
+            None if they are not wanted.
 
         Raises
         ------
@@ -411,7 +426,7 @@ cdef class Cell:
         cdef Py_ssize_t batch, steps, units = self.call.shape.units
         cdef Py_ssize_t width = self.call.shape.inputs, columns = lstm_times(LSTM_GATES, units)
         views.count = 0
-        self.begin(&call, True)
+        self.begin(&call, True, pool)
         try:
             self.enter_inputs(&views, &call, inputs, mask, states, input_masks, recurrent_masks)
             call.shape.go_backwards, call.shape.zero_leading = go_backwards, zero_leading
@@ -424,16 +439,18 @@ cdef class Cell:
             )
             arrays.d_final_h = take(&views, "d_final_h", d_final_h, self.item, 2, batch, units)
             arrays.d_final_c = take(&views, "d_final_c", d_final_c, self.item, 2, batch, units)
-            d_h = d_c = d_bias = None
-            d_inputs = self.room(&views, &arrays.d_inputs, 3, batch, steps, width)
+            d_x = d_h = d_c = d_kernel = d_recurrent_kernel = d_bias = None
+            if d_inputs:
+                d_x = self.room(&views, &arrays.d_inputs, 3, batch, steps, width)
             if d_states:
                 d_h = self.room(&views, &arrays.d_initial_h, 2, batch, units)
                 d_c = self.room(&views, &arrays.d_initial_c, 2, batch, units)
-            d_kernel = self.matrix(&views, &arrays.d_kernel, width)
-            d_recurrent_kernel = self.matrix(&views, &arrays.d_recurrent_kernel, units)
-            if self.bias is not None:
-                d_bias = self.room(&views, &arrays.d_bias, 1, columns)
-            gradients = [d_inputs, d_h, d_c, d_kernel, d_recurrent_kernel, d_bias]
+            if d_weights:
+                d_kernel = self.matrix(&views, &arrays.d_kernel, width)
+                d_recurrent_kernel = self.matrix(&views, &arrays.d_recurrent_kernel, units)
+                if self.bias is not None:
+                    d_bias = self.room(&views, &arrays.d_bias, 1, columns)
+            gradients = [d_x, d_h, d_c, d_kernel, d_recurrent_kernel, d_bias]
             if self.own is not None:
                 d_own = self.room(&views, &arrays.d_own, 3, batch, len(self.own), units)
                 d_own.fill(0)
@@ -466,7 +483,7 @@ ctypedef int (*engine_pass)(
 
 cdef int run(lstm_call* call, pool, engine_pass compute) except -1:
     """Compute, without the GIL, on the threads of a pool if there is work for them."""
-    cdef Pool threads = pool() if lstm_operations(&call.shape) >= _least_work else None
+    cdef Pool threads = threads_for(lstm_operations(&call.shape), pool)
     cdef lstm_pool* servers = NULL if threads is None else threads.pool
     cdef int count = 1 if threads is None else threads.threads
     cdef int status

@@ -68,8 +68,9 @@ cdef extern from "_engine/engine.h" nogil:
     double lstm_operations(const lstm_shape* shape) noexcept
     lstm_weights* lstm_pack(
         const lstm_kernels* kernels, const lstm_shape* shape, const lstm_weights* given,
-        int transposed,
+        int transposed, lstm_pool* pool, int threads,
     ) noexcept
+    double lstm_pack_operations(const lstm_shape* shape) noexcept
     # -1, LSTM_INTERRUPTED: the question has left an exception
     int lstm_forward(
         const lstm_call* call, lstm_pool* pool, int threads, lstm_question interrupted

@@ -238,6 +238,8 @@ class Cell:
         d_final_h: np.ndarray | None,
         d_final_c: np.ndarray | None,
         d_states: bool,
+        d_inputs: bool = True,
+        d_weights: bool = True,
     ) -> list[np.ndarray | None]:
         """Back-propagate through the sequence: (B5) to (B1)."""
         initial_h, initial_c = self._checked(inputs, mask, states, input_masks, recurrent_masks)
@@ -274,12 +276,14 @@ class Cell:
             dh = np.where(live, dh_before, dh)  # (B2)
         live = mask[:, :, None] != 0
         return [
-            np.where(live, gate_product_backward(dz, self.kernel, input_masks), 0),
+            np.where(live, gate_product_backward(dz, self.kernel, input_masks), 0)
+            if d_inputs
+            else None,
             np.array(dh) if d_states else None,
             np.array(dc) if d_states else None,
-            _weights_gradient(inputs, dz, input_masks, live),  # (B1)
-            _weights_gradient(hidden, dz, recurrent_masks, live),
-            None if self.bias is None else dz.sum(axis=(0, 1)),
+            _weights_gradient(inputs, dz, input_masks, live) if d_weights else None,  # (B1)
+            _weights_gradient(hidden, dz, recurrent_masks, live) if d_weights else None,
+            dz.sum(axis=(0, 1)) if d_weights and self.bias is not None else None,
         ]
 
     def _undo(

@@ -347,7 +347,7 @@ class _Level(torch.autograd.Function):
                 cache=cache.numpy(), d_outputs=_of_direction(d_y, n, ctx.directions),
                 d_final_h=None if d_h is None else _array(d_h[n]),
                 d_final_c=None if d_c is None else _array(d_c[n]),
-                d_states=of_h or of_c,
+                d_states=of_h or of_c, d_inputs=of_x, d_weights=any(of_weights),
             )  # fmt: skip
             of_inputs.append(d_inputs)
             d_weights += _of_weights(
@@ -379,7 +379,7 @@ def _of_weights(d_matrices: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
     """The gradients of PyTorch's weights, of which those that are not wanted are None."""
     d_kernel, d_recurrent_kernel, d_bias = d_matrices
     found = [
-        torch.from_numpy(np.ascontiguousarray(matrix.T)) if want else None
+        torch.from_numpy(np.ascontiguousarray(matrix.T)) if want else None  # no copy of a transpose
         for matrix, want in zip((d_kernel, d_recurrent_kernel), wanted, strict=False)
     ]
     # Each bias has memory of its own, which whoever takes the gradients may write to.

@@ -152,12 +152,13 @@ typedef struct lstm_kernels {
     int64_t lanes;
     int64_t own_rows; /* of the cell's own weights */
     size_t item;      /* bytes of an element */
-    /* How many elements a packed matrix (depth, 4 units) has, and packing it. Its number (k, column)
-     * is at from[k * deep + column * wide], of which one is 1; `from` NULL packs zeros. Sizes are
-     * those of sizes.h: LSTM_TOO_LARGE where there cannot be so many. */
+    /* How many elements a packed matrix (depth, 4 units) has, and packing units [unit, end) of it, from
+     * a multiple of LSTM_COLUMNS / 4 on; ranges may run in parallel. Number (k, column) is at
+     * from[k * deep + column * wide], of which one is 1; `from` NULL packs zeros. Sizes are those of
+     * sizes.h: LSTM_TOO_LARGE where there cannot be so many. */
     int64_t (*gates_size)(int64_t depth, int64_t units);
-    void (*pack_gates)(int64_t depth, int64_t units, const void *from, int64_t deep, int64_t wide,
-                       void *to);
+    void (*pack_gates)(int64_t depth, int64_t units, int64_t unit, int64_t end, const void *from,
+                       int64_t deep, int64_t wide, void *to);
     /* The same for (depth, columns), columns as they stand. */
     int64_t (*columns_size)(int64_t columns, int64_t depth);
     void (*pack_matrix)(int64_t depth, int64_t columns, const void *from, int64_t deep, int64_t wide,
@@ -196,10 +197,13 @@ typedef struct lstm_kernels {
  * none. LSTM_ISA_COUNT of isa/list.h counts them. */
 LSTM_HIDDEN const lstm_kernels *lstm_kernels_at(int index, int is_double);
 
-/* The weights `given`, as they are, in the order in which kernels read them: for the forward pass, or
- * transposed for the backward pass. lstm_give takes them back; NULL: no memory. */
+/* pack.c: the weights `given`, as they are, in the order in which kernels read them: for the forward
+ * pass, or transposed for the backward pass. lstm_give takes them back; NULL: no memory. And as many
+ * operations of a pass as take as long. */
 LSTM_HIDDEN lstm_weights *lstm_pack(const lstm_kernels *kernels, const lstm_shape *shape,
-                                    const lstm_weights *given, int transposed);
+                                    const lstm_weights *given, int transposed, lstm_pool *pool,
+                                    int threads);
+LSTM_HIDDEN double lstm_pack_operations(const lstm_shape *shape);
 
 /* Whole passes: passes.c. `interrupted` is asked every few milliseconds, and may answer that. */
 enum { LSTM_INTERRUPTED = -1, LSTM_DONE, LSTM_NO_MEMORY };

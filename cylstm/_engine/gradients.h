@@ -173,10 +173,14 @@ LOCAL void pack_factor(gradient_run *run, const gradient_factor *factor, int64_t
     }
 }
 
-/* Numbers [first, first + some) of the chunk's n pairs -> a panel */
+/* Numbers [first, first + some) of the chunk's n pairs -> a panel; their sums are added to `total`, if
+ * that is given. */
 LOCAL void pack_panel(gradient_run *run, const gradient_factor *factor, int64_t n, int gate,
-                      int64_t first, int64_t some, REAL *panel)
+                      int64_t first, int64_t some, REAL *panel, REAL *total)
 {
+    vec sum[PANEL];
+    for (int v = 0; v < PANEL; v++)
+        sum[v] = vec_set1(0);
     for (int64_t k = 0; k < n; k++) {
         const REAL *from = numbers_of(run, factor, k, gate, first, some, run->row);
         if (k + 8 < n) /* 1 % less time */
@@ -184,24 +188,32 @@ LOCAL void pack_panel(gradient_run *run, const gradient_factor *factor, int64_t 
                 LSTM_PREFETCH(place_of(run, factor, k + 8) + first + v * LANES);
         for (int v = 0; v < PANEL; v++) {
             const int64_t left = some - v * LANES;
-            vec_store(panel + k * COLUMNS + v * LANES,
-                      left >= LANES ? vec_load(from + v * LANES)
-                                    : vec_load_some(from + v * LANES, left > 0 ? left : 0));
+            vec numbers = left >= LANES ? vec_load(from + v * LANES)
+                                        : vec_load_some(from + v * LANES, left > 0 ? left : 0);
+            vec_store(panel + k * COLUMNS + v * LANES, numbers);
+            sum[v] = sum[v] + numbers;
         }
+    }
+    if (total) {
+        REAL sums[COLUMNS];
+        for (int v = 0; v < PANEL; v++)
+            vec_store(sums + v * LANES, sum[v]);
+        for (int64_t i = 0; i < some; i++)
+            total[i] += sums[i];
     }
 }
 
-/* d_bias[column : end] += the sum of the chunk's n pairs of dz */
-LOCAL void add_bias(const gradient_run *run, int64_t n, int64_t column, int64_t end)
+/* The same for as many panels from `first` on as there is room for; returns where they end. */
+LOCAL int64_t pack_panels(gradient_run *run, const gradient_factor *factor, int64_t n, int gate,
+                          int64_t first, REAL *total)
 {
-    REAL *d_bias = (REAL *)run->call->arrays.d_bias;
-    for (; d_bias && column < end; column += LANES) {
-        const int64_t some = end - column < LANES ? end - column : LANES;
-        vec sum = vec_set1(0);
-        for (int64_t k = 0; k < n; k++)
-            sum = sum + vec_load_some(place_of(run, &run->dz, k) + column, some);
-        vec_store_some(d_bias + column, vec_load_some(d_bias + column, some) + sum, some);
-    }
+    const int64_t most = DEPTH / (n ? n : 1) * COLUMNS, left = factor->end - first;
+    const int64_t end = left < most ? factor->end : first + most;
+    REAL *panel = run->panel;
+    for (int64_t at = first; at < end; at += COLUMNS, panel += n * COLUMNS)
+        pack_panel(run, factor, n, gate, at, end - at < COLUMNS ? end - at : COLUMNS, panel,
+                   total ? total + at : NULL);
+    return end;
 }
 
 /* to[i][j] (+)= the sum over the chunk's n pairs of number i of the factor and number first + j of the
@@ -229,45 +241,55 @@ LOCAL void add_outer_products(const gradient_run *run, const gradient_factor *fa
     }
 }
 
-/* The chunk's part of the gradients, of those numbers of dz that its factor says. The rows of a
- * gradient go by sixes, and its columns by panels. */
+/* The chunk's part of the gradients, for the numbers of dz that its factor says */
 LOCAL void add_products(gradient_run *run, int64_t n, int gate, int add)
 {
-    const int gates_first = run->call->shape.gates_first;
-    const gradient_factor *sixes = gates_first ? &run->dz : run->factors;
-    const gradient_factor *panels = gates_first ? run->factors : &run->dz;
-    const int64_t width = DEPTH / (n ? n : 1) * COLUMNS;
-    for (int i = 0; i < (gates_first ? 1 : 2); i++)
-        pack_factor(run, sixes + i, n, gate);
-    for (int j = 0; j < (gates_first ? 2 : 1); j++)
-        for (int64_t at = panels[j].first, last; at < panels[j].end; at = last) {
-            last = panels[j].end - at < width ? panels[j].end : at + width;
-            for (int64_t one = at; one < last; one += COLUMNS)
-                pack_panel(run, panels + j, n, gate, one, last - one < COLUMNS ? last - one : COLUMNS,
-                           run->panel + (one - at) * n);
-            for (int i = 0; i < (gates_first ? 1 : 2); i++) {
-                const int64_t stride = panels[j].size;
-                REAL *gradient = gates_first ? panels[j].gradient : sixes[i].gradient;
-                add_outer_products(run, sixes + i, n, last - at,
-                                   gradient + sixes[i].first * stride + at, stride, add);
-            }
+    const int64_t width = run->dz.size;
+    for (int f = 0; f < 2; f++)
+        pack_factor(run, &run->factors[f], n, gate);
+    for (int64_t at = run->dz.first, end; at < run->dz.end; at = end) {
+        end = pack_panels(run, &run->dz, n, gate, at, run->call->arrays.d_bias);
+        for (int f = 0; f < 2; f++)
+            add_outer_products(run, &run->factors[f], n, end - at, run->factors[f].gradient + at,
+                               width, add);
+    }
+}
+
+/* The same for gradients that lie transposed: rows are those of dz */
+LOCAL void add_products_gates_first(gradient_run *run, int64_t n, int gate, int add)
+{
+    const gradient_factor *dz = &run->dz;
+    REAL *d_bias = run->call->arrays.d_bias;
+    for (int64_t at = dz->first; d_bias && at < dz->end;) /* for the sums alone */
+        at = pack_panels(run, dz, n, gate, at, d_bias);
+    pack_factor(run, dz, n, gate);
+    for (int f = 0; f < 2; f++) {
+        const gradient_factor *factor = &run->factors[f];
+        for (int64_t at = 0, end; at < factor->size; at = end) {
+            end = pack_panels(run, factor, n, gate, at, NULL);
+            add_outer_products(run, dz, n, end - at,
+                               factor->gradient + dz->first * factor->size + at, factor->size, add);
         }
+    }
 }
 
 /* The chunk's part of columns [column, end) */
 LOCAL void add_chunk(gradient_run *run, int64_t n, int64_t column, int64_t end, int add)
 {
-    const int64_t units = run->call->shape.units;
+    const lstm_shape *shape = &run->call->shape;
+    const int64_t units = shape->units;
     const int gated = (run->factors[0].masks && run->factors[0].groups > 1) ||
                       (run->factors[1].masks && run->factors[1].groups > 1);
-    add_bias(run, n, column, end);
     for (; column < end; column = run->dz.end) {
         /* with dropout masks for each gate a panel may not reach into the next gate */
         const int64_t gate = column / units,
                       stop = gated && (gate + 1) * units < end ? (gate + 1) * units : end;
         run->dz.first = column;
-        run->dz.end = run->call->shape.gates_first && stop - column > DZ_COLUMNS ? column + DZ_COLUMNS : stop;
-        add_products(run, n, (int)gate, add);
+        run->dz.end = shape->gates_first && stop - column > DZ_COLUMNS ? column + DZ_COLUMNS : stop;
+        if (shape->gates_first)
+            add_products_gates_first(run, n, (int)gate, add);
+        else
+            add_products(run, n, (int)gate, add);
     }
 }
 

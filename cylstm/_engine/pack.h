@@ -94,17 +94,17 @@ LOCAL void pack_last_gates(int64_t depth, int64_t units, int64_t some, const REA
     }
 }
 
-/* (depth, 4U) -> [unit block][panel][k][gate of the panel][lane] */
-LOCAL void pack_gates(int64_t depth, int64_t units, const void *from, int64_t deep, int64_t wide,
-                      void *to)
+/* Units [unit, end) of (depth, 4U) -> [unit block][panel][k][gate of the panel][lane], where `to` is
+ * the place of all of them; a range begins and ends with whole blocks. */
+LOCAL void pack_gates(int64_t depth, int64_t units, int64_t unit, int64_t end, const void *from,
+                      int64_t deep, int64_t wide, void *to)
 {
-    REAL *packed = to;
-    int64_t unit = 0;
+    REAL *packed = (REAL *)to + LSTM_GATES * unit * depth;
     if (!from) {
         memset(to, 0, (size_t)gates_size(depth, units) * sizeof(REAL));
         return;
     }
-    for (; units - unit >= LANES; unit += LANES)
+    for (; end - unit >= LANES; unit += LANES)
         for (int gate = 0; gate < LSTM_GATES; gate += PANEL)
             for (int64_t k = 0, some; k < depth; k += some, packed += some * PANEL * LANES) {
                 some = depth - k < PACK_DEPTH ? depth - k : PACK_DEPTH;
@@ -113,7 +113,7 @@ LOCAL void pack_gates(int64_t depth, int64_t units, const void *from, int64_t de
                                  (const REAL *)from + k * deep + ((gate + v) * units + unit) * wide,
                                  deep, wide, packed + v * LANES, PANEL * LANES);
             }
-    if (unit < units)
-        pack_last_gates(depth, units, units - unit, (const REAL *)from + unit * wide, deep, wide,
+    if (unit < end)
+        pack_last_gates(depth, units, end - unit, (const REAL *)from + unit * wide, deep, wide,
                         packed);
 }
