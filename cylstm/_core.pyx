@@ -50,15 +50,16 @@ from libc.stdlib cimport getenv
 from libc.string cimport strcmp
 
 from cylstm._engine cimport (
-    LSTM_CACHE, LSTM_DONE, LSTM_GATES, LSTM_ISA_COUNT, LSTM_KEPT_FROM, LSTM_LEAST_WORK,
-    LSTM_MOST_THREADS, int64_t, lstm_activation_count, lstm_activation_names, lstm_affine,
-    lstm_affine_operations, lstm_affine_pack, lstm_affine_run, lstm_affine_work, lstm_arrays,
-    lstm_average, lstm_backward, lstm_call, lstm_claim, lstm_divide_by_root, lstm_elementwise_count,
-    lstm_flush_denormals, lstm_forward, lstm_gemm, lstm_give, lstm_kept, lstm_kernels,
-    lstm_kernels_at, lstm_operations, lstm_pack, lstm_pack_operations, lstm_pool, lstm_pool_close, lstm_pool_free,
-    lstm_pool_open, lstm_pool_serve, lstm_question, lstm_release, lstm_restore, lstm_settle,
-    lstm_shape, lstm_stream, lstm_stream_close, lstm_stream_open, lstm_stream_step, lstm_take,
-    lstm_times, lstm_weights, size_t, uint64_t,
+    LSTM_CACHE, LSTM_DONE, LSTM_EAGER_WORK, LSTM_GATES, LSTM_INTERRUPTED, LSTM_ISA_COUNT,
+    LSTM_KEPT_FROM, LSTM_LEAST_WORK, LSTM_MOST_THREADS, int64_t, lstm_activation_count,
+    lstm_activation_names, lstm_affine, lstm_affine_operations, lstm_affine_pack, lstm_affine_run,
+    lstm_affine_work, lstm_arrays, lstm_average, lstm_backward, lstm_call, lstm_claim,
+    lstm_divide_by_root, lstm_elementwise_count, lstm_flush_denormals, lstm_forward, lstm_gemm,
+    lstm_give, lstm_kept, lstm_kernels, lstm_kernels_at, lstm_operations, lstm_pack,
+    lstm_pack_operations, lstm_parallel, lstm_pool, lstm_pool_close, lstm_pool_enter,
+    lstm_pool_free, lstm_pool_open, lstm_pool_serve, lstm_question, lstm_release, lstm_restore,
+    lstm_settle, lstm_shape, lstm_stream, lstm_stream_close, lstm_stream_open, lstm_stream_step,
+    lstm_take, lstm_times, lstm_weights, size_t, uint64_t,
 )
 
 import numpy
@@ -130,11 +131,6 @@ cdef int number_of(int activation, bint rowwise) except -1:
         name = lstm_activation_names[activation].decode()
         raise ValueError(f"the fused kernels have no {name}: cylstm._blas computes it")
     return activation
-
-
-cdef Pool threads_for(double operations, pool):
-    """The threads of a pool if there is work for them."""
-    return pool() if operations >= _least_work else None
 
 
 cdef class Cell:
@@ -240,22 +236,11 @@ cdef class Cell:
     cdef int begin(self, lstm_call* call, bint transposed, pool) except -1:
         """Begin a call: the weights as the engine reads them, packed on first use."""
         cdef lstm_weights* packed
-        cdef Pool threads
-        cdef lstm_pool* servers
-        cdef int count
         call[0] = self.call
         if self.gemm is not None:
             return 0
         if self.packed[transposed] == NULL:
-            threads = threads_for(lstm_pack_operations(&call.shape), pool)
-            servers = NULL if threads is None else threads.pool
-            count = 1 if threads is None else threads.threads
-            with nogil:
-                packed = lstm_pack(
-                    call.kernels, &call.shape, &call.weights, transposed, servers, count
-                )
-            if packed == NULL:
-                raise MemoryError("no memory for packed weights")
+            packed = pack(call, pool, transposed)
             if lstm_settle(&self.packed[transposed], packed) != packed:
                 lstm_give(packed)
         call.weights = (<lstm_weights*>self.packed[transposed])[0]
@@ -458,40 +443,6 @@ cdef class Cell:
             return gradients if self.own is None else [*gradients, d_own.sum(axis=0)]
         finally:
             let_go(&views)
-
-
-cdef extern from "Python.h":
-    int check_signals "PyErr_CheckSignals"() noexcept
-
-
-cdef int interrupted() noexcept with gil:
-    """Run signal handlers; -1 if one raised, such as KeyboardInterrupt: when the engine returns."""
-    return check_signals()
-
-
-def set_least_work(double operations):
-    """Let calls of fewer operations stay on one thread; returns the number before."""
-    global _least_work
-    before, _least_work = _least_work, operations
-    return before
-
-
-ctypedef int (*engine_pass)(
-    const lstm_call* call, lstm_pool* threads, int count, lstm_question interrupted
-) except -1 nogil
-
-
-cdef int run(lstm_call* call, pool, engine_pass compute) except -1:
-    """Compute, without the GIL, on the threads of a pool if there is work for them."""
-    cdef Pool threads = threads_for(lstm_operations(&call.shape), pool)
-    cdef lstm_pool* servers = NULL if threads is None else threads.pool
-    cdef int count = 1 if threads is None else threads.threads
-    cdef int status
-    with nogil:
-        status = compute(call, servers, count, interrupted)
-    if status != LSTM_DONE:
-        raise MemoryError("no memory for the work space of a pass")
-    return 0
 
 
 include "_steppers.pxi"

@@ -9,7 +9,9 @@ cdef extern from "_engine/engine.h" nogil:
         LSTM_GATES
         LSTM_CACHE
         LSTM_DONE
+        LSTM_INTERRUPTED
         LSTM_LEAST_WORK
+        LSTM_EAGER_WORK
         lstm_elementwise_count
         lstm_activation_count
     const char* const* lstm_activation_names
@@ -71,13 +73,13 @@ cdef extern from "_engine/engine.h" nogil:
         int transposed, lstm_pool* pool, int threads,
     ) noexcept
     double lstm_pack_operations(const lstm_shape* shape) noexcept
-    # -1, LSTM_INTERRUPTED: the question has left an exception
+    # LSTM_INTERRUPTED: the question has left an exception
     int lstm_forward(
         const lstm_call* call, lstm_pool* pool, int threads, lstm_question interrupted
-    ) except -1
+    ) noexcept
     int lstm_backward(
         const lstm_call* call, lstm_pool* pool, int threads, lstm_question interrupted
-    ) except -1
+    ) noexcept
     lstm_stream* lstm_stream_open(const lstm_call* call, int threads) noexcept
     void lstm_stream_step(
         lstm_stream* stream, const void* x, int64_t row_stride, lstm_pool* pool
@@ -130,7 +132,13 @@ cdef extern from "_engine/threads.h" nogil:
     ctypedef struct lstm_pool:
         pass
 
-    lstm_pool* lstm_pool_open() noexcept
+    ctypedef void (*lstm_parallel)(
+        void (*job)(void* context) noexcept, void* context, unsigned threads, unsigned flags
+    ) noexcept nogil
+    lstm_pool* lstm_pool_open(lstm_parallel parallel, int threads) noexcept
+    void lstm_pool_enter(
+        lstm_pool* pool, void (*job)(void* context) noexcept, void* context, int eager
+    ) noexcept
     void lstm_pool_serve(lstm_pool* pool) noexcept
     void lstm_pool_close(lstm_pool* pool) noexcept
     void lstm_pool_free(lstm_pool* pool) noexcept

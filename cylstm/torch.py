@@ -5,7 +5,9 @@ PyTorch is not installed with cylstm: ``pip install 'cylstm[torch]'``.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,12 +70,12 @@ class LSTM(torch.nn.LSTM):
 
     Notes
     -----
-    A call takes ``torch.get_num_threads()`` threads, unless `cylstm.set_num_threads` was called or
-    ``CYLSTM_NUM_THREADS`` is set. Weights are packed for the kernels in each call that a backward
-    pass may follow; where none can, under ``torch.no_grad`` for example, they stay packed until one
-    of their numbers is another. Gradients of gradients are refused, as is what needs a graph of
-    PyTorch's own operations: TorchScript, ``torch.export``, ``torch.func``. ``torch.compile``
-    leaves it out of its graphs.
+    A call takes as many of PyTorch's threads as ``torch.get_num_threads()`` says, unless
+    `cylstm.set_num_threads` was called or ``CYLSTM_NUM_THREADS`` is set: then cylstm's own. Weights
+    are packed for the kernels in each call that a backward pass may follow; where none can, under
+    ``torch.no_grad`` for example, they stay packed until one of their numbers is another. Gradients
+    of gradients are refused, as is what needs a graph of PyTorch's own operations: TorchScript,
+    ``torch.export``, ``torch.func``. ``torch.compile`` leaves it out of its graphs.
 
     Examples
     --------
@@ -284,9 +286,23 @@ def _cell(weights: Sequence[Any]) -> _engines.Cell:
     return _engines.made_cell([*matrices, _array(bias), None], _TANH, _SIGMOID)
 
 
+def _openmp() -> int:
+    """The address of the function by which PyTorch's OpenMP lends its threads; 0 without it."""
+    for library in Path(torch.__file__).parent.glob("lib/libtorch_cpu.*"):
+        try:  # among all that this library, which is loaded, depends on
+            function = ctypes.CDLL(str(library)).GOMP_parallel
+        except (OSError, AttributeError):
+            continue
+        return ctypes.cast(function, ctypes.c_void_p).value or 0
+    return 0
+
+
+_PARALLEL = _openmp()
+
+
 def _pool() -> Any:
-    """The threads of a call: as many as PyTorch's own operations have, if none else were set."""
-    return _threads.pool_of(torch.get_num_threads())
+    """The threads of a call: PyTorch's own, if no number was set for cylstm."""
+    return _threads.pool_of(torch.get_num_threads(), _PARALLEL)
 
 
 # Forward and backward -----------------------------------------------------------------------------
