@@ -50,18 +50,22 @@ cdef Py_buffer* hold(
 
 cdef void* take(
     Views* views, str name, array, Py_ssize_t item, int rank, Py_ssize_t n0, Py_ssize_t n1=1,
-    Py_ssize_t n2=1, bint written=False,
+    Py_ssize_t n2=1, bint written=False, bint turned=False,
 ) except? NULL:
-    """The address of an array of this type and shape in C order; NULL for None."""
+    """The address of an array of this type and shape in C order, or turned in that of Fortran.
+
+    NULL for None.
+    """
     cdef Py_ssize_t[3] shape = [n0, n1, n2]
     cdef Py_ssize_t stride = item
     cdef Py_buffer* view
     cdef bint contiguous = True
-    cdef int axis
+    cdef int axis, i
     if array is None:
         return NULL
     view = hold(views, name, array, item, written)
-    for axis in range(rank - 1, -1, -1):
+    for i in range(rank):
+        axis = i if turned else rank - 1 - i
         if view.ndim != rank or view.shape[axis] != shape[axis]:
             expected = (n0, n1, n2)[:rank]
             raise ValueError(f"{name} has the shape {array.shape}, expected {expected}")

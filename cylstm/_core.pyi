@@ -38,7 +38,7 @@ class Claim:
 
 class Pool:
     threads: int
-    def __new__(cls, threads: int) -> Self: ...
+    def __new__(cls, threads: int, parallel: int = 0) -> Self: ...
     def serve(self) -> None: ...
     def close(self) -> None: ...
 
@@ -94,6 +94,8 @@ class Cell:
         d_final_h: NDArray[Any] | None,
         d_final_c: NDArray[Any] | None,
         d_states: bool,
+        d_inputs: bool = True,
+        d_weights: bool = True,
     ) -> list[Any]: ...
 
 class Frames(Generic[_Result]):

@@ -50,14 +50,15 @@ from libc.stdlib cimport getenv
 from libc.string cimport memcpy, memset, strcmp
 
 from cylstm._engine cimport (
-    LSTM_CACHE, LSTM_DONE, LSTM_GATES, LSTM_ISA_COUNT, LSTM_KEPT_FROM, LSTM_LEAST_WORK,
-    LSTM_MOST_THREADS, int64_t, lstm_activation_count, lstm_activation_names, lstm_affine,
-    lstm_affine_operations, lstm_affine_pack, lstm_affine_run, lstm_affine_work, lstm_arrays,
-    lstm_backward, lstm_call, lstm_claim, lstm_elementwise_count,
-    lstm_flush_denormals, lstm_forward, lstm_gemm, lstm_give, lstm_kept, lstm_kernels,
-    lstm_kernels_at, lstm_operations, lstm_pack, lstm_pool, lstm_pool_close, lstm_pool_free,
-    lstm_pool_open, lstm_pool_serve, lstm_question, lstm_release, lstm_restore, lstm_settle,
-    lstm_shape, lstm_stream, lstm_stream_close, lstm_stream_open, lstm_stream_step, lstm_sum_rows,
+    LSTM_CACHE, LSTM_DONE, LSTM_EAGER_WORK, LSTM_GATES, LSTM_INTERRUPTED, LSTM_ISA_COUNT,
+    LSTM_KEPT_FROM, LSTM_LEAST_WORK, LSTM_MOST_THREADS, int64_t, lstm_activation_count,
+    lstm_activation_names, lstm_affine, lstm_affine_operations, lstm_affine_pack,
+    lstm_affine_run, lstm_affine_work, lstm_arrays, lstm_backward, lstm_call, lstm_claim,
+    lstm_elementwise_count, lstm_flush_denormals, lstm_forward, lstm_gemm, lstm_give, lstm_kept,
+    lstm_kernels, lstm_kernels_at, lstm_operations, lstm_pack, lstm_pack_operations,
+    lstm_parallel, lstm_pool, lstm_pool_close, lstm_pool_enter, lstm_pool_free, lstm_pool_open,
+    lstm_pool_serve, lstm_question, lstm_release, lstm_restore, lstm_settle, lstm_shape,
+    lstm_stream, lstm_stream_close, lstm_stream_open, lstm_stream_step, lstm_sum_rows,
     lstm_take, lstm_times, lstm_update, lstm_update_run, lstm_weights, size_t, uint64_t,
 )
 
@@ -142,6 +143,7 @@ cdef class Cell:
     kernel : ndarray, shape (input_dim, 4 units)
         float32 or float64: the precision of everything.
     recurrent_kernel : ndarray, shape (units, 4 units)
+        In C order or, without a gemm, both transposes of arrays in C order; so are the gradients.
     bias : ndarray, shape (4 units,), or None
     own : ndarray, optional
         Further weights, which a variant of the cell alone reads; this one has none.
@@ -180,9 +182,17 @@ cdef class Cell:
         shape.activation = number_of(activation, gemm is not None)
         shape.recurrent_activation = number_of(recurrent_activation, gemm is not None)
         columns = lstm_times(LSTM_GATES, shape.units)
-        weights.kernel = take(&self.views, "kernel", kernel, self.item, 2, shape.inputs, columns)
+        shape.gates_first = (
+            gemm is None and not (kernel.flags.c_contiguous and recurrent_kernel.flags.c_contiguous)
+            and kernel.flags.f_contiguous and recurrent_kernel.flags.f_contiguous
+        )
+        weights.kernel = take(
+            &self.views, "kernel", kernel, self.item, 2, shape.inputs, columns, 1, False,
+            shape.gates_first,
+        )
         weights.recurrent = take(
-            &self.views, "recurrent_kernel", recurrent_kernel, self.item, 2, shape.units, columns
+            &self.views, "recurrent_kernel", recurrent_kernel, self.item, 2, shape.units, columns,
+            1, False, shape.gates_first,
         )
         weights.bias = take(&self.views, "bias", bias, self.item, 1, columns)
         self.call.kernels = _kernels[self.item == 8]
@@ -223,17 +233,14 @@ cdef class Cell:
         """Whether the weights are packed for the forward pass, and for the backward pass."""
         return self.packed[0] != NULL, self.packed[1] != NULL
 
-    cdef int begin(self, lstm_call* call, bint transposed) except -1:
+    cdef int begin(self, lstm_call* call, bint transposed, pool) except -1:
         """Begin a call: the weights as the engine reads them, packed on first use."""
         cdef lstm_weights* packed
         call[0] = self.call
         if self.gemm is not None:
             return 0
         if self.packed[transposed] == NULL:
-            with nogil:
-                packed = lstm_pack(call.kernels, &call.shape, &call.weights, transposed)
-            if packed == NULL:
-                raise MemoryError("no memory for packed weights")
+            packed = pack(call, pool, transposed)
             if lstm_settle(&self.packed[transposed], packed) != packed:
                 lstm_give(packed)
         call.weights = (<lstm_weights*>self.packed[transposed])[0]
@@ -291,6 +298,13 @@ cdef class Cell:
         address[0] = hold(views, "a result", array, self.item, True).buf
         return array
 
+    cdef matrix(self, Views* views, void** address, Py_ssize_t rows):
+        """A new matrix of so many rows, in the order of the weights."""
+        cdef Py_ssize_t columns = lstm_times(LSTM_GATES, self.call.shape.units)
+        if self.call.shape.gates_first:
+            return self.room(views, address, 2, columns, rows).T
+        return self.room(views, address, 2, rows, columns)
+
     cdef Py_ssize_t cache_length(self, const lstm_call* call) noexcept:
         """How many numbers the cache has."""
         cdef int64_t pairs = lstm_times(call.shape.batch, call.shape.steps)
@@ -338,7 +352,7 @@ cdef class Cell:
         cdef lstm_call call
         cdef Py_ssize_t batch, steps, units
         views.count = 0
-        self.begin(&call, False)
+        self.begin(&call, False, pool)
         try:
             self.enter_inputs(&views, &call, inputs, mask, states, input_masks, recurrent_masks)
             call.shape.go_backwards, call.shape.zero_leading = go_backwards, zero_leading
@@ -374,15 +388,17 @@ cdef class Cell:
         d_final_h,              # IN  (batch, units), None for zeros
         d_final_c,              # IN  (batch, units), None for zeros
         bint d_states,          # whether the gradients of the initial states are wanted
+        bint d_inputs=True,     # whether those of the inputs are
+        bint d_weights=True,    # whether those of all weights are
     ):
         """Back-propagate through the sequence: (B5) to (B1) of the module's notation.
 
         Returns
         -------
         list of ndarray
-            The gradients of the inputs, of both initial states (None if not wanted), of the
-            kernel, the recurrent kernel and the bias (None without one), and of the cell's own
-            weights if it has some.
+            The gradients of the inputs, of both initial states, of the kernel, the recurrent
+            kernel and the bias (None without one), and of the cell's own weights if it has some;
+            None if they are not wanted.
 
         Raises
         ------
@@ -395,7 +411,7 @@ cdef class Cell:
         cdef Py_ssize_t batch, steps, units = self.call.shape.units
         cdef Py_ssize_t width = self.call.shape.inputs, columns = lstm_times(LSTM_GATES, units)
         views.count = 0
-        self.begin(&call, True)
+        self.begin(&call, True, pool)
         try:
             self.enter_inputs(&views, &call, inputs, mask, states, input_masks, recurrent_masks)
             call.shape.go_backwards, call.shape.zero_leading = go_backwards, zero_leading
@@ -408,16 +424,18 @@ cdef class Cell:
             )
             arrays.d_final_h = take(&views, "d_final_h", d_final_h, self.item, 2, batch, units)
             arrays.d_final_c = take(&views, "d_final_c", d_final_c, self.item, 2, batch, units)
-            d_h = d_c = d_bias = None
-            d_inputs = self.room(&views, &arrays.d_inputs, 3, batch, steps, width)
+            d_x = d_h = d_c = d_kernel = d_recurrent_kernel = d_bias = None
+            if d_inputs:
+                d_x = self.room(&views, &arrays.d_inputs, 3, batch, steps, width)
             if d_states:
                 d_h = self.room(&views, &arrays.d_initial_h, 2, batch, units)
                 d_c = self.room(&views, &arrays.d_initial_c, 2, batch, units)
-            d_kernel = self.room(&views, &arrays.d_kernel, 2, width, columns)
-            d_recurrent_kernel = self.room(&views, &arrays.d_recurrent_kernel, 2, units, columns)
-            if self.bias is not None:
-                d_bias = self.room(&views, &arrays.d_bias, 1, columns)
-            gradients = [d_inputs, d_h, d_c, d_kernel, d_recurrent_kernel, d_bias]
+            if d_weights:
+                d_kernel = self.matrix(&views, &arrays.d_kernel, width)
+                d_recurrent_kernel = self.matrix(&views, &arrays.d_recurrent_kernel, units)
+                if self.bias is not None:
+                    d_bias = self.room(&views, &arrays.d_bias, 1, columns)
+            gradients = [d_x, d_h, d_c, d_kernel, d_recurrent_kernel, d_bias]
             if self.own is not None:
                 d_own = self.room(&views, &arrays.d_own, 3, batch, len(self.own), units)
                 d_own.fill(0)
@@ -425,40 +443,6 @@ cdef class Cell:
             return gradients if self.own is None else [*gradients, d_own.sum(axis=0)]
         finally:
             let_go(&views)
-
-
-cdef extern from "Python.h":
-    int check_signals "PyErr_CheckSignals"() noexcept
-
-
-cdef int interrupted() noexcept with gil:
-    """Run signal handlers; -1 if one raised, such as KeyboardInterrupt: when the engine returns."""
-    return check_signals()
-
-
-def set_least_work(double operations):
-    """Let calls of fewer operations stay on one thread; returns the number before."""
-    global _least_work
-    before, _least_work = _least_work, operations
-    return before
-
-
-ctypedef int (*engine_pass)(
-    const lstm_call* call, lstm_pool* threads, int count, lstm_question interrupted
-) except -1 nogil
-
-
-cdef int run(lstm_call* call, pool, engine_pass compute) except -1:
-    """Compute, without the GIL, on the threads of a pool if there is work for them."""
-    cdef Pool threads = pool() if lstm_operations(&call.shape) >= _least_work else None
-    cdef lstm_pool* servers = NULL if threads is None else threads.pool
-    cdef int count = 1 if threads is None else threads.threads
-    cdef int status
-    with nogil:
-        status = compute(call, servers, count, interrupted)
-    if status != LSTM_DONE:
-        raise MemoryError("no memory for the work space of a pass")
-    return 0
 
 
 include "_steppers.pxi"

@@ -9,7 +9,9 @@ cdef extern from "_engine/engine.h" nogil:
         LSTM_GATES
         LSTM_CACHE
         LSTM_DONE
+        LSTM_INTERRUPTED
         LSTM_LEAST_WORK
+        LSTM_EAGER_WORK
         lstm_elementwise_count
         lstm_activation_count
     const char* const* lstm_activation_names
@@ -19,6 +21,7 @@ cdef extern from "_engine/engine.h" nogil:
         int activation, recurrent_activation
         int go_backwards, zero_leading
         int input_groups, recurrent_groups
+        int gates_first
 
     ctypedef struct lstm_arrays:
         const void *x, *initial_h, *initial_c, *input_masks, *recurrent_masks, *own
@@ -67,15 +70,16 @@ cdef extern from "_engine/engine.h" nogil:
     double lstm_operations(const lstm_shape* shape) noexcept
     lstm_weights* lstm_pack(
         const lstm_kernels* kernels, const lstm_shape* shape, const lstm_weights* given,
-        int transposed,
+        int transposed, lstm_pool* pool, int threads,
     ) noexcept
-    # -1, LSTM_INTERRUPTED: the question has left an exception
+    double lstm_pack_operations(const lstm_shape* shape) noexcept
+    # LSTM_INTERRUPTED: the question has left an exception
     int lstm_forward(
         const lstm_call* call, lstm_pool* pool, int threads, lstm_question interrupted
-    ) except -1
+    ) noexcept
     int lstm_backward(
         const lstm_call* call, lstm_pool* pool, int threads, lstm_question interrupted
-    ) except -1
+    ) noexcept
     lstm_stream* lstm_stream_open(const lstm_call* call, int threads) noexcept
     void lstm_stream_step(
         lstm_stream* stream, const void* x, int64_t row_stride, lstm_pool* pool
@@ -138,7 +142,13 @@ cdef extern from "_engine/threads.h" nogil:
     ctypedef struct lstm_pool:
         pass
 
-    lstm_pool* lstm_pool_open() noexcept
+    ctypedef void (*lstm_parallel)(
+        void (*job)(void* context) noexcept, void* context, unsigned threads, unsigned flags
+    ) noexcept nogil
+    lstm_pool* lstm_pool_open(lstm_parallel parallel, int threads) noexcept
+    void lstm_pool_enter(
+        lstm_pool* pool, void (*job)(void* context) noexcept, void* context, int eager
+    ) noexcept
     void lstm_pool_serve(lstm_pool* pool) noexcept
     void lstm_pool_close(lstm_pool* pool) noexcept
     void lstm_pool_free(lstm_pool* pool) noexcept

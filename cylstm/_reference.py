@@ -54,12 +54,14 @@ def _expect_dtype(name: str, array: Any, dtype: np.dtype) -> None:
         raise ValueError(f"{name} is not aligned")
 
 
-def _expect(name: str, array: Any, dtype: np.dtype, shape: tuple[int, ...]) -> None:
-    """The same where it has not this dtype, shape and order."""
+def _expect(
+    name: str, array: Any, dtype: np.dtype, shape: tuple[int, ...], turned: bool = False
+) -> None:
+    """The same where it has not this dtype, shape and order: that of Fortran if turned."""
     _expect_dtype(name, array, dtype)
     if array.shape != shape:
         raise ValueError(f"{name} has the shape {array.shape}, expected {shape}")
-    if not array.flags.c_contiguous:
+    if not (array.flags.f_contiguous if turned else array.flags.c_contiguous):
         raise ValueError(f"{name} is not C-contiguous")
 
 
@@ -166,8 +168,9 @@ class Cell:
             if array.ndim != 2:
                 raise ValueError(f"{name} must have two axes, got the shape {array.shape}")
         units = len(recurrent_kernel)
-        _expect("kernel", kernel, dtype, (len(kernel), 4 * units))
-        _expect("recurrent_kernel", recurrent_kernel, dtype, (units, 4 * units))
+        turned = kernel.flags.f_contiguous and recurrent_kernel.flags.f_contiguous
+        _expect("kernel", kernel, dtype, (len(kernel), 4 * units), turned)
+        _expect("recurrent_kernel", recurrent_kernel, dtype, (units, 4 * units), turned)
         if bias is not None:
             _expect("bias", bias, dtype, (4 * units,))
         if own is not None:
@@ -235,6 +238,8 @@ class Cell:
         d_final_h: np.ndarray | None,
         d_final_c: np.ndarray | None,
         d_states: bool,
+        d_inputs: bool = True,
+        d_weights: bool = True,
     ) -> list[np.ndarray | None]:
         """Back-propagate through the sequence: (B5) to (B1)."""
         initial_h, initial_c = self._checked(inputs, mask, states, input_masks, recurrent_masks)
@@ -271,12 +276,14 @@ class Cell:
             dh = np.where(live, dh_before, dh)  # (B2)
         live = mask[:, :, None] != 0
         return [
-            np.where(live, gate_product_backward(dz, self.kernel, input_masks), 0),
+            np.where(live, gate_product_backward(dz, self.kernel, input_masks), 0)
+            if d_inputs
+            else None,
             np.array(dh) if d_states else None,
             np.array(dc) if d_states else None,
-            _weights_gradient(inputs, dz, input_masks, live),  # (B1)
-            _weights_gradient(hidden, dz, recurrent_masks, live),
-            None if self.bias is None else dz.sum(axis=(0, 1)),
+            _weights_gradient(inputs, dz, input_masks, live) if d_weights else None,  # (B1)
+            _weights_gradient(hidden, dz, recurrent_masks, live) if d_weights else None,
+            dz.sum(axis=(0, 1)) if d_weights and self.bias is not None else None,
         ]
 
     def _undo(

@@ -104,11 +104,11 @@ cdef class Pool:
     cdef lstm_pool* pool
     cdef readonly int threads
 
-    def __cinit__(self, threads):
+    def __cinit__(self, threads, size_t parallel=0):
         if not 1 <= threads <= MOST_THREADS:
             raise ValueError(f"a pool has 1 to {MOST_THREADS} threads, got {threads}")
         self.threads = threads
-        self.pool = lstm_pool_open()
+        self.pool = lstm_pool_open(<lstm_parallel>parallel, threads)
 
     def __dealloc__(self):
         if self.pool != NULL:
@@ -125,6 +125,81 @@ cdef class Pool:
         if self.pool != NULL:
             with nogil:
                 lstm_pool_close(self.pool)
+
+
+cdef extern from "Python.h":
+    int check_signals "PyErr_CheckSignals"() noexcept
+
+
+cdef int interrupted() noexcept with gil:
+    """Run signal handlers; -1 if one raised, such as KeyboardInterrupt: when the engine returns."""
+    return check_signals()
+
+
+def set_least_work(double operations):
+    """Let calls of fewer operations stay on one thread; returns the number before."""
+    global _least_work
+    before, _least_work = _least_work, operations
+    return before
+
+
+ctypedef int (*engine_pass)(
+    const lstm_call* call, lstm_pool* threads, int count, lstm_question interrupted
+) noexcept nogil
+
+
+cdef struct Job:
+    # A pass or, without one, packing
+    const lstm_call* call
+    engine_pass compute
+    bint transposed
+    lstm_pool* servers
+    int count
+    int status              # OUT of a pass
+    lstm_weights* packed    # OUT of packing
+
+
+cdef void carry_out(void* context) noexcept nogil:
+    cdef Job* job = <Job*>context
+    if job.compute != NULL:
+        job.status = job.compute(job.call, job.servers, job.count, interrupted)
+    else:
+        job.packed = lstm_pack(
+            job.call.kernels, &job.call.shape, &job.call.weights, job.transposed, job.servers,
+            job.count,
+        )
+
+
+cdef int carry_out_on(pool, double operations, Job* job) except -1:
+    """Do a job without the GIL, on the threads of a pool if there is work for them."""
+    cdef Pool threads = pool() if operations >= _least_work else None
+    job.servers = NULL if threads is None else threads.pool
+    job.count = 1 if threads is None else threads.threads
+    with nogil:
+        lstm_pool_enter(job.servers, carry_out, job, operations > LSTM_EAGER_WORK)
+    return 0
+
+
+cdef int run(lstm_call* call, pool, engine_pass compute) except -1:
+    """Compute a pass."""
+    cdef Job job
+    job.call, job.compute = call, compute
+    carry_out_on(pool, lstm_operations(&call.shape), &job)
+    if job.status == LSTM_INTERRUPTED:
+        return -1  # with the exception of the handler
+    if job.status != LSTM_DONE:
+        raise MemoryError("no memory for the work space of a pass")
+    return 0
+
+
+cdef lstm_weights* pack(lstm_call* call, pool, bint transposed) except NULL:
+    """Weights packed for one of the passes."""
+    cdef Job job
+    job.call, job.compute, job.transposed = call, NULL, transposed
+    carry_out_on(pool, lstm_pack_operations(&call.shape), &job)
+    if job.packed == NULL:
+        raise MemoryError("no memory for packed weights")
+    return job.packed
 
 
 cdef class Claim:

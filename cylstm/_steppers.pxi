@@ -101,7 +101,7 @@ cdef class Stepper(Frames):
     def __cinit__(self, Cell cell not None, h not None, c not None, result, pool):
         cdef lstm_call call
         cdef Py_ssize_t batch = len(h), units = cell.call.shape.units
-        cell.begin(&call, False)
+        cell.begin(&call, False, pool)
         self.cell = cell
         call.arrays.final_h = take(&self.held, "h", h, cell.item, 2, batch, units, 1, True)
         call.arrays.final_c = take(&self.held, "c", c, cell.item, 2, batch, units, 1, True)

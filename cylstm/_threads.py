@@ -21,6 +21,7 @@ _pool: _core.Pool | None = None
 _by_hand = bool(os.environ.get("CYLSTM_NUM_THREADS", "").strip())
 _guests: _core.Pool | None = None  # of callers with a count of their own
 _alone: set[int] = set()  # threads that shall have no others
+_forked = False
 
 
 def set_num_threads(count: int) -> None:
@@ -111,14 +112,17 @@ def alone() -> Iterator[None]:
         _alone.discard(caller)
 
 
-def pool_of(count: int) -> _core.Pool | None:
+def pool_of(count: int, parallel: int = 0) -> _core.Pool | None:
     """The threads of a call for which another library says how many there are.
 
-    They are those of `pool` where it has as many, or was given its number by hand.
+    They are its own if it has OpenMP, whose GOMP_parallel is at the address `parallel`: not in the
+    child of a fork, where OpenMP waits for ever for threads that the parent had. Without it they
+    are those of `pool` where it has as many. In any case they are where its number was given by
+    hand.
     """
     global _guests
-    count = min(count, _core.MOST_THREADS)
-    if _by_hand or count == get_num_threads():
+    count, parallel = min(count, _core.MOST_THREADS), 0 if _forked else parallel
+    if _by_hand or (count == get_num_threads() and not parallel):
         return pool()
     if count == 1:
         return None
@@ -126,10 +130,11 @@ def pool_of(count: int) -> _core.Pool | None:
         found = _guests
         if found is None or found.threads != count:
             try:
-                old, found = found, _core.Pool(count)
+                old, found = found, _core.Pool(count, parallel)
             except MemoryError:
                 return None
-            _start_servers(found, count)
+            if not parallel:
+                _start_servers(found, count)
             _guests = found
             if old is not None:
                 old.close()
@@ -162,10 +167,11 @@ def _start_servers(pool: _core.Pool, count: int) -> None:
 
 def _forget_threads() -> None:
     """In the child of a fork, where the threads of the parent do not exist."""
-    global _lock, _pool, _guests
+    global _lock, _pool, _guests, _forked
     _lock = threading.Lock()
     _pool = _guests = None
     _alone.intersection_update({threading.get_ident()})
+    _forked = True
 
 
 if hasattr(os, "register_at_fork"):

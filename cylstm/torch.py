@@ -5,12 +5,14 @@ PyTorch is not installed with cylstm: ``pip install 'cylstm[torch]'``.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cylstm import _core, _threads, activations
+from cylstm import _threads, activations
 from cylstm.layers import _engines
 
 try:
@@ -68,12 +70,12 @@ class LSTM(torch.nn.LSTM):
 
     Notes
     -----
-    A call takes ``torch.get_num_threads()`` threads, unless `cylstm.set_num_threads` was called or
-    ``CYLSTM_NUM_THREADS`` is set. Weights are packed for the kernels in each call that a backward
-    pass may follow; where none can, under ``torch.no_grad`` for example, they stay packed until one
-    of their numbers is another. Gradients of gradients are refused, as is what needs a graph of
-    PyTorch's own operations: TorchScript, ``torch.export``, ``torch.func``. ``torch.compile``
-    leaves it out of its graphs.
+    A call takes as many of PyTorch's threads as ``torch.get_num_threads()`` says, unless
+    `cylstm.set_num_threads` was called or ``CYLSTM_NUM_THREADS`` is set: then cylstm's own. Weights
+    are packed for the kernels in each call that a backward pass may follow; where none can, under
+    ``torch.no_grad`` for example, they stay packed until one of their numbers is another. Gradients
+    of gradients are refused, as is what needs a graph of PyTorch's own operations: TorchScript,
+    ``torch.export``, ``torch.func``. ``torch.compile`` leaves it out of its graphs.
 
     Examples
     --------
@@ -238,7 +240,7 @@ class LSTM(torch.nn.LSTM):
         arrays = [w.detach().numpy() for w in weights]
         kept, cell = self._kept.get(number, (None, None))
         if cell is None or kept is None or not all(map(_is_same, arrays, kept)):
-            cell = _cell(_matrices(weights))
+            cell = _cell(weights)
             self._kept[number] = [array.copy() for array in arrays], cell
         return cell
 
@@ -276,27 +278,31 @@ def _states(h: Any, c: Any, direction: int) -> list[Any] | None:
     return None if h is None else [_array(h[direction]), _array(c[direction])]
 
 
-def _matrices(weights: Sequence[Any]) -> list[Any]:
-    """Kernel, recurrent kernel and bias (None without one), as cylstm has them, of PyTorch's."""
+def _cell(weights: Sequence[Any]) -> _engines.Cell:
+    """The cell of PyTorch's weights, whose matrices are the transposes of cylstm's: no copies."""
     of_inputs, of_states, *biases = (w.detach() for w in weights)
     bias = biases[0] + biases[1] if biases else None
-    return [_transposed(of_inputs), _transposed(of_states), bias]
+    matrices = _array(of_inputs).T, _array(of_states).T
+    return _engines.made_cell([*matrices, _array(bias), None], _TANH, _SIGMOID)
 
 
-def _transposed(matrix: Any) -> Any:
-    """A copy, in memory of arrays that are no longer used: the system's would be cleared anew."""
-    rows, columns = matrix.shape
-    copy = torch.from_numpy(_core.empty((columns, rows), _DTYPES[matrix.dtype]))
-    return copy.copy_(matrix.t())
+def _openmp() -> int:
+    """The address of the function by which PyTorch's OpenMP lends its threads; 0 without it."""
+    for library in Path(torch.__file__).parent.glob("lib/libtorch_cpu.*"):
+        try:  # among all that this library, which is loaded, depends on
+            function = ctypes.CDLL(str(library)).GOMP_parallel
+        except (OSError, AttributeError):
+            continue
+        return ctypes.cast(function, ctypes.c_void_p).value or 0
+    return 0
 
 
-def _cell(matrices: Sequence[Any]) -> _engines.Cell:
-    return _engines.made_cell([*map(_array, matrices), None], _TANH, _SIGMOID)
+_PARALLEL = _openmp()
 
 
 def _pool() -> Any:
-    """The threads of a call: as many as PyTorch's own operations have, if none else were set."""
-    return _threads.pool_of(torch.get_num_threads())
+    """The threads of a call: PyTorch's own, if no number was set for cylstm."""
+    return _threads.pool_of(torch.get_num_threads(), _PARALLEL)
 
 
 # Forward and backward -----------------------------------------------------------------------------
@@ -333,10 +339,10 @@ class _Level(torch.autograd.Function):
         ctx: Any, x: Any, h: Any, c: Any, mask: Any, directions: int, *weights: Any
     ) -> tuple[Any, ...]:
         each = len(weights) // directions
-        matrices = [_matrices(weights[n * each : (n + 1) * each]) for n in range(directions)]
-        results = _passes([_cell(m) for m in matrices], x, h, c, mask, keep=True)
+        cells = [_cell(weights[n * each : (n + 1) * each]) for n in range(directions)]
+        results = _passes(cells, x, h, c, mask, keep=True)
         caches = [torch.from_numpy(result[3]) for result in results]
-        ctx.save_for_backward(x, h, c, *caches, *(m for part in matrices for m in part))
+        ctx.save_for_backward(x, h, c, *caches, *weights)
         ctx.mask, ctx.directions = mask, directions
         ctx.set_materialize_grads(False)
         return tuple(_outputs(results))
@@ -346,18 +352,18 @@ class _Level(torch.autograd.Function):
     def backward(ctx: Any, d_y: Any, d_h: Any, d_c: Any) -> tuple[Any, ...]:
         x, h, c, *saved = ctx.saved_tensors
         of_x, of_h, of_c, _, _, *of_weights = ctx.needs_input_grad
-        caches, matrices = saved[: ctx.directions], saved[ctx.directions :]
+        caches, weights = saved[: ctx.directions], saved[ctx.directions :]
         array, each = _sequences(x), len(of_weights) // ctx.directions
         of_inputs: list[Any] = []  # of each direction: the gradients of x, h and c
         d_weights: list[Any] = []
         for n, cache in enumerate(caches):
-            cell = _cell(matrices[3 * n : 3 * n + 3])
+            cell = _cell(weights[n * each : (n + 1) * each])
             *d_inputs, d_kernel, d_recurrent_kernel, d_bias = cell.backward(
                 array, ctx.mask, _states(h, c, n), None, None, n == 1, False, _pool,
                 cache=cache.numpy(), d_outputs=_of_direction(d_y, n, ctx.directions),
                 d_final_h=None if d_h is None else _array(d_h[n]),
                 d_final_c=None if d_c is None else _array(d_c[n]),
-                d_states=of_h or of_c,
+                d_states=of_h or of_c, d_inputs=of_x, d_weights=any(of_weights),
             )  # fmt: skip
             of_inputs.append(d_inputs)
             d_weights += _of_weights(
@@ -389,7 +395,7 @@ def _of_weights(d_matrices: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
     """The gradients of PyTorch's weights, of which those that are not wanted are None."""
     d_kernel, d_recurrent_kernel, d_bias = d_matrices
     found = [
-        _transposed(torch.from_numpy(matrix)) if want else None
+        torch.from_numpy(np.ascontiguousarray(matrix.T)) if want else None  # no copy of a transpose
         for matrix, want in zip((d_kernel, d_recurrent_kernel), wanted, strict=False)
     ]
     # Each bias has memory of its own, which whoever takes the gradients may write to.

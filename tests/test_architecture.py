@@ -60,16 +60,7 @@ FLOORS = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # What is compiled is known to those who compute with it, and to nothing else.
-ENGINE_ROOM = {
-    "cylstm",
-    "_reference",
-    "_rows",
-    "_threads",
-    "layers",
-    "models",
-    "optimizers",
-    "torch",
-}
+ENGINE_ROOM = {"cylstm", "_reference", "_rows", "_threads", "layers", "models", "optimizers"}
 
 
 def dotted_name(path):

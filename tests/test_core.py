@@ -331,6 +331,24 @@ def test_the_parts_of_a_large_bias_gradient_keep_their_precision():
     np.testing.assert_allclose(gradients["d_bias"][2], 0.1 * 40 * 20000 * 0.25, rtol=1e-4)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_gradients_that_are_not_wanted(engine):
+    problem = make_problem(np.random.default_rng(8), mask=MASK, input_gates=4, recurrent_gates=1)
+    cotangents = make_cotangents(np.random.default_rng(1), problem)
+    arguments = common_arguments(problem) | {"cache": forward(engine, problem)["cache"]}
+    cell, groups = cell_of(engine, problem), [["inputs"], GRADIENTS[1:3], GRADIENTS[3:]]
+    everything = backward(engine, problem, arguments, cotangents)
+    for wanted in itertools.product([True, False], repeat=3):
+        names = [name for group, want in zip(groups, wanted, strict=True) if want for name in group]
+        options = dict(zip(("d_inputs", "d_states", "d_weights"), wanted, strict=True))
+        found = cell.backward(**arguments, **cotangents, **options)
+        for name, gradient in zip(GRADIENTS, found, strict=True):
+            if name in names:
+                np.testing.assert_array_equal(gradient, everything[f"d_{name}"])
+            else:
+                assert gradient is None
+
+
 def test_no_rows_need_no_steps():
     problem = make_problem(np.random.default_rng(0), batch=0, timesteps=1)
     problem["inputs"] = np.zeros((0, 10**15, 2))

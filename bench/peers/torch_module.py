@@ -12,6 +12,9 @@ class TorchModule(Torch):
     modules = ("torch", "cylstm")
     distributions = ("torch", "numpy")
 
+    def environment(self, threads: int) -> dict[str, str]:
+        return {"CYLSTM_NUM_THREADS": ""}  # PyTorch's own threads, as without any setting
+
     def start(self, threads: int) -> None:
         super().start(threads)
         prefer_the_installed_package()

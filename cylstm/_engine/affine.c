@@ -29,9 +29,9 @@ int lstm_affine_pack(lstm_affine *call, const void *matrix, const void *bias)
     char *block = lstm_take(lstm_plus(matrix_size, bias_size));
     if (!block)
         return 0;
-    k->pack_matrix(depth, columns, matrix, block);
+    k->pack_matrix(depth, columns, matrix, columns, 1, block);
     if (bias)
-        k->pack_matrix(1, columns, bias, block + matrix_size);
+        k->pack_matrix(1, columns, bias, columns, 1, block + matrix_size);
     else
         memset(block + matrix_size, 0, (size_t)bias_size);
     call->matrix = block;

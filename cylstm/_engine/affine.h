@@ -95,19 +95,3 @@ LOCAL void affine(const lstm_affine *call, int64_t first, int64_t rows, int64_t 
             activate_row(call->activation, columns, y[r]);
     }
 }
-
-/* (depth, columns) -> [panel][k][vector of the panel][lane] */
-LOCAL void pack_matrix(int64_t depth, int64_t columns, const void *from, void *to)
-{
-    const int64_t vectors = (columns + LANES - 1) / LANES;
-    REAL *packed = to;
-    for (int64_t v = 0; v < vectors; v += PANEL) {
-        const int64_t end = vectors - v < PANEL ? vectors : v + PANEL;
-        for (int64_t k = 0; k < depth; k++)
-            for (int64_t at = v; at < end; at++, packed += LANES) {
-                const REAL *source = (const REAL *)from + k * columns + at * LANES;
-                const int64_t some = columns - at * LANES;
-                vec_store(packed, some < LANES ? vec_load_some(source, some) : vec_load(source));
-            }
-    }
-}

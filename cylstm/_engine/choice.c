@@ -1,7 +1,6 @@
-/* choice.c: which kernels this CPU runs, weights packed for them, and denormal numbers. */
+/* choice.c: which kernels this CPU runs, and denormal numbers. */
 #include "engine.h"
 #include "isa/list.h"
-#include "memory.h"
 
 #if LSTM_X86
 #include <immintrin.h>
@@ -23,42 +22,6 @@ const lstm_kernels *lstm_kernels_at(int index, int is_double)
 #define LSTM_NAME(name) #name,
 const char *const lstm_activation_names[lstm_activation_count] = {LSTM_ELEMENTWISE(LSTM_NAME)
                                                                       LSTM_ROWWISE(LSTM_NAME)};
-
-static int64_t bytes_of(const lstm_kernels *kernels, int64_t count)
-{
-    return lstm_lines(lstm_times(count, (int64_t)kernels->item));
-}
-
-/* Before the panels, which begin at a page: 3 % less time for batch 1, 1536 units and AVX2 */
-#define HEAD 4096
-_Static_assert(sizeof(lstm_weights) <= HEAD, "they stand in the head");
-
-lstm_weights *lstm_pack(const lstm_kernels *k, const lstm_shape *shape, const lstm_weights *given,
-                        int transposed)
-{
-    const int64_t inputs = shape->inputs, units = shape->units,
-                  columns = lstm_times(LSTM_GATES, units);
-    const int64_t kernel_size = bytes_of(k, transposed ? k->columns_size(inputs, columns)
-                                                       : k->gates_size(inputs, units));
-    const int64_t recurrent_size = bytes_of(k, transposed ? k->columns_size(units, columns)
-                                                          : k->gates_size(units, units));
-    const int64_t bias_size = transposed ? 0 : bytes_of(k, k->gates_size(1, units));
-    char *block = lstm_take(lstm_plus(lstm_plus(HEAD, kernel_size),
-                                      lstm_plus(recurrent_size, bias_size)));
-    if (!block)
-        return NULL;
-    char *kernel = block + HEAD, *recurrent = kernel + kernel_size, *bias = recurrent + recurrent_size;
-    if (transposed) {
-        k->pack_columns(inputs, columns, given->kernel, kernel);
-        k->pack_columns(units, columns, given->recurrent, recurrent);
-    } else {
-        k->pack_gates(inputs, units, given->kernel, kernel);
-        k->pack_gates(units, units, given->recurrent, recurrent);
-        k->pack_gates(1, units, given->bias, bias);
-    }
-    *(lstm_weights *)(void *)block = (lstm_weights){kernel, recurrent, bias, NULL};
-    return (lstm_weights *)(void *)block;
-}
 
 uint64_t lstm_flush_denormals(void)
 {

@@ -58,6 +58,7 @@ typedef struct lstm_shape {
     int activation, recurrent_activation; /* lstm_tanh, ... */
     int go_backwards, zero_leading;
     int input_groups, recurrent_groups; /* dropout masks: 0, 1 for all gates, or one for each */
+    int gates_first; /* kernel, recurrent and their gradients lie transposed: (4U, D) and (4U, U) */
 } lstm_shape;
 
 /* The arrays of the caller */
@@ -83,7 +84,7 @@ typedef struct lstm_arrays {
     const void *d_final_h, *d_final_c;   /* IN  (B, U), NULL: zeros */
     void *d_inputs;                      /* OUT (B, T, D) */
     void *d_initial_h, *d_initial_c;     /* OUT (B, U) */
-    void *d_kernel, *d_recurrent_kernel; /* OUT (D, 4U), (U, 4U) */
+    void *d_kernel, *d_recurrent_kernel; /* OUT (D, 4U), (U, 4U), as the weights */
     void *d_bias;                        /* OUT (4U) */
     void *d_own;                         /* OUT (B, own_rows, U): zeros, to which it adds */
 } lstm_arrays;
@@ -93,8 +94,9 @@ typedef void (*lstm_gemm)(int transpose_a, int transpose_b, int64_t m, int64_t n
                           const void *a, int64_t lda, const void *b, int64_t ldb, int add, void *c,
                           int64_t ldc);
 
-/* For `fused` packed: pack_gates of (D, 4U), (U, 4U) and (1, 4U) for the forward pass, pack_columns
- * of the first two for the backward pass. With a gemm as they are, the bias or NULL. */
+/* For `fused` packed: pack_gates of (D, 4U), (U, 4U) and (1, 4U) for the forward pass, pack_matrix
+ * of the transposes of the first two for the backward pass. With a gemm as they are, (D, 4U) and
+ * (U, 4U), the bias or NULL. */
 typedef struct lstm_weights {
     const void *kernel, *recurrent, *bias;
     lstm_gemm gemm;
@@ -164,14 +166,17 @@ typedef struct lstm_kernels {
     int64_t lanes;
     int64_t own_rows; /* of the cell's own weights */
     size_t item;      /* bytes of an element */
-    /* How many elements a packed matrix has (depth, 4 units), and packing it; `from` NULL packs
-     * zeros. Sizes are those of sizes.h: LSTM_TOO_LARGE where there cannot be so many. */
+    /* How many elements a packed matrix (depth, 4 units) has, and packing units [unit, end) of it, from
+     * a multiple of LSTM_COLUMNS / 4 on; ranges may run in parallel. Number (k, column) is at
+     * from[k * deep + column * wide], of which one is 1; `from` NULL packs zeros. Sizes are those of
+     * sizes.h: LSTM_TOO_LARGE where there cannot be so many. */
     int64_t (*gates_size)(int64_t depth, int64_t units);
-    void (*pack_gates)(int64_t depth, int64_t units, const void *from, void *to);
-    /* The same for the transposed product: `from` is (columns, depth), the product is a (depth) @
-     * from.T. */
+    void (*pack_gates)(int64_t depth, int64_t units, int64_t unit, int64_t end, const void *from,
+                       int64_t deep, int64_t wide, void *to);
+    /* The same for (depth, columns), columns as they stand. */
     int64_t (*columns_size)(int64_t columns, int64_t depth);
-    void (*pack_columns)(int64_t columns, int64_t depth, const void *from, void *to);
+    void (*pack_matrix)(int64_t depth, int64_t columns, const void *from, int64_t deep, int64_t wide,
+                        void *to);
     /* Bytes of work space for calls with at most that many rows; a team shares one work space. */
     int64_t (*forward_work)(const lstm_call *call, const lstm_piece *piece, int64_t rows,
                             int members);
@@ -194,8 +199,6 @@ typedef struct lstm_kernels {
                             int64_t pairs, void *work);
     /* y[i] = activation(x[i]) */
     void (*activate)(int activation, int64_t n, const void *x, void *y);
-    /* Packing of a matrix (depth, columns) as it is; its size is columns_size. */
-    void (*pack_matrix)(int64_t depth, int64_t columns, const void *from, void *to);
     /* Outputs [first, first + rows), counted over all sequences, and columns [column, column +
      * columns) of them, from a multiple of LSTM_COLUMNS on: all, if the activation needs whole rows.
      * Ranges may run in parallel. */
@@ -211,10 +214,13 @@ typedef struct lstm_kernels {
  * none. LSTM_ISA_COUNT of isa/list.h counts them. */
 LSTM_HIDDEN const lstm_kernels *lstm_kernels_at(int index, int is_double);
 
-/* The weights `given`, as they are, in the order in which kernels read them: for the forward pass, or
- * transposed for the backward pass. lstm_give takes them back; NULL: no memory. */
+/* pack.c: the weights `given`, as they are, in the order in which kernels read them: for the forward
+ * pass, or transposed for the backward pass. lstm_give takes them back; NULL: no memory. And as many
+ * operations of a pass as take as long. */
 LSTM_HIDDEN lstm_weights *lstm_pack(const lstm_kernels *kernels, const lstm_shape *shape,
-                                    const lstm_weights *given, int transposed);
+                                    const lstm_weights *given, int transposed, lstm_pool *pool,
+                                    int threads);
+LSTM_HIDDEN double lstm_pack_operations(const lstm_shape *shape);
 
 /* Whole passes: passes.c. `interrupted` is asked every few milliseconds, and may answer that. */
 enum { LSTM_INTERRUPTED = -1, LSTM_DONE, LSTM_NO_MEMORY };

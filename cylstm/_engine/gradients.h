@@ -7,8 +7,9 @@
  * The weight gradients go through N in chunks of DEPTH pairs. The chunk's columns of dz are copied
  * to a panel [DEPTH][PANEL][LANES], its rows of x and h to panels [DEPTH][6]: this skips masked
  * steps, applies dropout, and lets a tile read two dense streams. The copies are 2 to 3 % of the
- * work. Every number is a sum over chunks in the order of rows and steps: how the columns are split
- * among threads changes no bit.
+ * work. Where gates come first the two change places, and so the transposed gradients are made with
+ * the same products. Every number is a sum over chunks in the order of rows and steps: neither that
+ * nor how the columns are split among threads changes a bit.
  */
 
 #define DEPTH LSTM_DEPTH /* the panel, 128 KB, stays in the L2 cache; 6 rows of factors in the L1 */
@@ -16,6 +17,8 @@
 _Static_assert(LSTM_COLUMNS % COLUMNS == 0, "threads share whole panels");
 #define FACTOR_STRIDE                                                                              \
     (DEPTH * MAX_ROWS + 16) /* not a power of two: panels would share their cache sets */
+
+#define DZ_COLUMNS (64 * MAX_ROWS) /* of a chunk, where they are the rows of the gradients */
 
 /* to[r][v] (+)= sum over k of a[k][r] b[k][v]: `rows` numbers against PANEL vectors, both
  * contiguous for each k; added if `add`. Not to clear `to` before saves up to a half of short
@@ -71,26 +74,26 @@ static const outer_product_fn outer_products[MAX_ROWS] = {outer_product_1, outer
                                                           outer_product_3, outer_product_4,
                                                           outer_product_5, outer_product_6};
 
-/* One factor of the weight gradients: x or h. */
+/* One factor of the weight gradients: x, h or dz. */
 typedef struct {
-    const REAL *rows;
+    const REAL *rows; /* from the first time of the piece on */
     int64_t row_stride, step_stride, size;
     const REAL *masks; /* (G, B, size) or NULL */
     int groups;
-    REAL *gradient; /* OUT (size, 4U) */
-    REAL *panels;   /* [size / 6][FACTOR_STRIDE] */
+    REAL *gradient; /* OUT of x and h: (size, 4U) or, gates first, (4U, size) */
+    REAL *panels;   /* [(end - first) / 6][FACTOR_STRIDE] */
+    int64_t first, end; /* the numbers of a row that are multiplied now */
 } gradient_factor;
 
 typedef struct {
     const lstm_call *call;
-    const lstm_piece *piece;
-    gradient_factor factors[2];
-    int64_t *pairs; /* of this chunk: row of the batch, time */
-    REAL *panel;    /* [DEPTH][PANEL][LANES] of dz */
+    gradient_factor factors[2], dz;
+    int64_t *pairs; /* of this chunk: row of the batch, time from the first one of the piece on */
+    REAL *panel;    /* [DEPTH][PANEL][LANES] of one factor */
     REAL *row;      /* one row of a factor with its dropout mask */
     REAL *tile;     /* a tile at the right margin */
     REAL *room;     /* with a gemm: for the rows of a factor and of dz */
-    const REAL **a, **dz;
+    const REAL **a, **dz_rows;
 } gradient_run;
 
 LOCAL int64_t gradient_layout(gradient_run *run, const lstm_call *call, char *at)
@@ -98,28 +101,29 @@ LOCAL int64_t gradient_layout(gradient_run *run, const lstm_call *call, char *at
     lstm_layout whole = {at, 0}, *space = &whole;
     const lstm_shape *shape = &call->shape;
     const lstm_arrays *arrays = &call->arrays;
-    const int64_t inputs = shape->inputs, units = shape->units;
+    const int64_t inputs = shape->inputs, units = shape->units, width = lstm_times(LSTM_GATES, units);
     const int64_t widest = inputs > units ? inputs : units;
     run->call = call;
     run->factors[0] = (gradient_factor){
         arrays->x,           arrays->x_row_stride, arrays->x_step_stride, inputs,
-        arrays->input_masks, shape->input_groups,  arrays->d_kernel,      NULL};
-    run->factors[1] = (gradient_factor){arrays->hidden,           shape->steps * units,
-                                        units,                    units,
-                                        arrays->recurrent_masks,  shape->recurrent_groups,
-                                        arrays->d_recurrent_kernel, NULL};
+        arrays->input_masks, shape->input_groups,  arrays->d_kernel,      NULL, 0, inputs};
+    run->factors[1] = (gradient_factor){
+        arrays->hidden,          shape->steps * units,    units,                      units,
+        arrays->recurrent_masks, shape->recurrent_groups, arrays->d_recurrent_kernel, NULL, 0, units};
+    run->dz = (gradient_factor){NULL, 0, width, width, NULL, 0, NULL, NULL, 0, width};
     TAKE(pairs, int64_t, 2 * DEPTH);
     TAKE(row, REAL, widest);
     if (call->weights.gemm) {
         TAKE(a, const REAL *, DEPTH);
-        TAKE(dz, const REAL *, DEPTH);
-        TAKE(room, REAL, lstm_times(DEPTH, lstm_plus(lstm_times(LSTM_GATES, units), widest)));
+        TAKE(dz_rows, const REAL *, DEPTH);
+        TAKE(room, REAL, lstm_times(DEPTH, lstm_plus(width, widest)));
         return whole.size;
     }
-    for (int f = 0; f < 2; f++) {
+    if (shape->gates_first)
+        TAKE(dz.panels, REAL, DZ_COLUMNS / MAX_ROWS * FACTOR_STRIDE);
+    for (int f = 0; f < 2 && !shape->gates_first; f++)
         TAKE(factors[f].panels, REAL,
              lstm_times((run->factors[f].size - 1 + MAX_ROWS) / MAX_ROWS, FACTOR_STRIDE));
-    }
     TAKE(panel, REAL, DEPTH * COLUMNS);
     TAKE(tile, REAL, MAX_ROWS * COLUMNS);
     return whole.size;
@@ -131,42 +135,36 @@ LOCAL int64_t gradients_work(const lstm_call *call)
     return gradient_layout(&run, call, NULL);
 }
 
-/* Where x or h of pair k of the chunk is */
-INLINE const REAL *factor_row(const gradient_run *run, const gradient_factor *factor, int64_t k)
+/* Where the numbers of pair k of the chunk are */
+INLINE const REAL *place_of(const gradient_run *run, const gradient_factor *factor, int64_t k)
 {
     return factor->rows + run->pairs[2 * k] * factor->row_stride +
            run->pairs[2 * k + 1] * factor->step_stride;
 }
 
-/* The columns of dz of pair k of the chunk */
-INLINE const REAL *dz_columns(const gradient_run *run, int64_t k, int64_t column)
+/* Numbers [first, first + count) of pair k, with the dropout mask of a gate: in `room` if there is one */
+INLINE const REAL *numbers_of(const gradient_run *run, const gradient_factor *factor, int64_t k,
+                              int gate, int64_t first, int64_t count, REAL *room)
 {
-    return dz_row(&run->call->shape, run->piece, run->pairs[2 * k], run->pairs[2 * k + 1]) + column;
+    const int64_t of = (factor->groups > 1 ? gate : 0) * run->call->shape.batch + run->pairs[2 * k];
+    const REAL *from = place_of(run, factor, k) + first;
+    if (!factor->masks)
+        return from;
+    apply_masks(1, count, from, factor->masks + of * factor->size + first, 0, room, 0);
+    return room;
 }
 
-/* Its numbers with the dropout mask of a gate */
-INLINE void mask_row(const gradient_run *run, const gradient_factor *factor, int64_t k, int gate,
-                     REAL *to)
+/* The rows of the chunk's n pairs -> panels [numbers / 6][k][6] */
+LOCAL void pack_factor(gradient_run *run, const gradient_factor *factor, int64_t n, int gate)
 {
-    const int64_t g = factor->groups > 1 ? gate : 0, size = factor->size;
-    const int64_t of = g * run->call->shape.batch + run->pairs[2 * k];
-    apply_masks(1, size, factor_row(run, factor, k), factor->masks + of * size, 0, to, 0);
-}
-
-/* Rows of x or h of the chunk's n pairs -> panels [size / 6][k][6] */
-LOCAL void pack_factor(gradient_run *run, const gradient_factor *factor, int64_t n, int group)
-{
-    const int64_t size = factor->size, whole = size / MAX_ROWS, rest = size % MAX_ROWS;
+    const int64_t first = factor->first, count = factor->end - first, whole = count / MAX_ROWS,
+                  rest = count % MAX_ROWS;
     for (int64_t k = 0; k < n; k++) {
-        const REAL *from = factor_row(run, factor, k);
         REAL *to = factor->panels + k * MAX_ROWS;
         if (k + 4 < n) /* the whole gradient of the weights takes 1 to 6 % less time */
-            for (int64_t i = 0; i < size; i += LSTM_LINE / sizeof(REAL))
-                LSTM_PREFETCH(factor_row(run, factor, k + 4) + i);
-        if (factor->masks) {
-            mask_row(run, factor, k, group, run->row);
-            from = run->row;
-        }
+            for (int64_t i = first; i < factor->end; i += LSTM_LINE / sizeof(REAL))
+                LSTM_PREFETCH(place_of(run, factor, k + 4) + i);
+        const REAL *from = numbers_of(run, factor, k, gate, first, count, run->row);
         for (int64_t i = 0; i < whole; i++)
             memcpy(to + i * FACTOR_STRIDE, from + i * MAX_ROWS, MAX_ROWS * sizeof(REAL));
         if (rest)
@@ -175,55 +173,102 @@ LOCAL void pack_factor(gradient_run *run, const gradient_factor *factor, int64_t
     }
 }
 
-/* Columns [column, column + some) of the chunk's n pairs of dz -> a panel; their sum is added to
- * d_bias. */
-LOCAL void pack_dz(gradient_run *run, int64_t n, int64_t column, int64_t some, REAL *panel)
+/* Numbers [first, first + some) of the chunk's n pairs -> a panel; their sums are added to `total`, if
+ * that is given. */
+LOCAL void pack_panel(gradient_run *run, const gradient_factor *factor, int64_t n, int gate,
+                      int64_t first, int64_t some, REAL *panel, REAL *total)
 {
     vec sum[PANEL];
     for (int v = 0; v < PANEL; v++)
         sum[v] = vec_set1(0);
     for (int64_t k = 0; k < n; k++) {
-        const REAL *from = dz_columns(run, k, column);
+        const REAL *from = numbers_of(run, factor, k, gate, first, some, run->row);
         if (k + 8 < n) /* 1 % less time */
             for (int v = 0; v < PANEL; v++)
-                LSTM_PREFETCH(dz_columns(run, k + 8, column) + v * LANES);
+                LSTM_PREFETCH(place_of(run, factor, k + 8) + first + v * LANES);
         for (int v = 0; v < PANEL; v++) {
             const int64_t left = some - v * LANES;
-            vec dz = left >= LANES ? vec_load(from + v * LANES)
-                                   : vec_load_some(from + v * LANES, left > 0 ? left : 0);
-            vec_store(panel + k * COLUMNS + v * LANES, dz);
-            sum[v] = sum[v] + dz;
+            vec numbers = left >= LANES ? vec_load(from + v * LANES)
+                                        : vec_load_some(from + v * LANES, left > 0 ? left : 0);
+            vec_store(panel + k * COLUMNS + v * LANES, numbers);
+            sum[v] = sum[v] + numbers;
         }
     }
-    if (run->call->arrays.d_bias) {
-        REAL total[COLUMNS], *d_bias = (REAL *)run->call->arrays.d_bias + column;
+    if (total) {
+        REAL sums[COLUMNS];
         for (int v = 0; v < PANEL; v++)
-            vec_store(total + v * LANES, sum[v]);
+            vec_store(sums + v * LANES, sum[v]);
         for (int64_t i = 0; i < some; i++)
-            d_bias[i] += total[i];
+            total[i] += sums[i];
     }
 }
 
-/* gradient[:, column : end] += factor^T panels for the chunk's n pairs */
-LOCAL void add_outer_products(gradient_run *run, const gradient_factor *factor, int64_t n,
-                              int64_t column, int64_t end, int add)
+/* The same for as many panels from `first` on as there is room for; returns where they end. */
+LOCAL int64_t pack_panels(gradient_run *run, const gradient_factor *factor, int64_t n, int gate,
+                          int64_t first, REAL *total)
 {
-    const int64_t stride = LSTM_GATES * run->call->shape.units;
-    for (int64_t i = 0; i < factor->size; i += MAX_ROWS) {
-        const int64_t rows = factor->size - i < MAX_ROWS ? factor->size - i : MAX_ROWS;
+    const int64_t most = DEPTH / (n ? n : 1) * COLUMNS, left = factor->end - first;
+    const int64_t end = left < most ? factor->end : first + most;
+    REAL *panel = run->panel;
+    for (int64_t at = first; at < end; at += COLUMNS, panel += n * COLUMNS)
+        pack_panel(run, factor, n, gate, at, end - at < COLUMNS ? end - at : COLUMNS, panel,
+                   total ? total + at : NULL);
+    return end;
+}
+
+/* to[i][j] (+)= the sum over the chunk's n pairs of number i of the factor and number first + j of the
+ * panels, for j < count; rows of `to` are `stride` apart. */
+LOCAL void add_outer_products(const gradient_run *run, const gradient_factor *factor, int64_t n,
+                              int64_t count, REAL *to, int64_t stride, int add)
+{
+    const int64_t size = factor->end - factor->first;
+    for (int64_t i = 0; i < size; i += MAX_ROWS, to += MAX_ROWS * stride) {
+        const int64_t rows = size - i < MAX_ROWS ? size - i : MAX_ROWS;
         const REAL *a = factor->panels + i / MAX_ROWS * FACTOR_STRIDE, *panel = run->panel;
-        for (int64_t at = column; at < end; at += COLUMNS, panel += n * COLUMNS) {
-            REAL *to = factor->gradient + i * stride + at;
-            if (end - at >= COLUMNS) {
-                outer_products[rows - 1](n, a, panel, to, stride, add);
+        for (int64_t at = 0; at < count; at += COLUMNS, panel += n * COLUMNS) {
+            if (count - at >= COLUMNS) {
+                outer_products[rows - 1](n, a, panel, to + at, stride, add);
                 continue;
             }
             outer_products[rows - 1](n, a, panel, run->tile, COLUMNS, 0);
             for (int64_t r = 0; r < rows; r++)
-                for (int64_t j = 0; j < end - at; j++) {
+                for (int64_t j = 0; j < count - at; j++) {
                     const REAL sum = run->tile[r * COLUMNS + j];
-                    to[r * stride + j] = add ? to[r * stride + j] + sum : sum;
+                    REAL *one = to + r * stride + at + j;
+                    *one = add ? *one + sum : sum;
                 }
+        }
+    }
+}
+
+/* The chunk's part of the gradients, for the numbers of dz that its factor says */
+LOCAL void add_products(gradient_run *run, int64_t n, int gate, int add)
+{
+    const int64_t width = run->dz.size;
+    for (int f = 0; f < 2; f++)
+        pack_factor(run, &run->factors[f], n, gate);
+    for (int64_t at = run->dz.first, end; at < run->dz.end; at = end) {
+        end = pack_panels(run, &run->dz, n, gate, at, run->call->arrays.d_bias);
+        for (int f = 0; f < 2; f++)
+            add_outer_products(run, &run->factors[f], n, end - at, run->factors[f].gradient + at,
+                               width, add);
+    }
+}
+
+/* The same for gradients that lie transposed: rows are those of dz */
+LOCAL void add_products_gates_first(gradient_run *run, int64_t n, int gate, int add)
+{
+    const gradient_factor *dz = &run->dz;
+    REAL *d_bias = run->call->arrays.d_bias;
+    for (int64_t at = dz->first; d_bias && at < dz->end;) /* for the sums alone */
+        at = pack_panels(run, dz, n, gate, at, d_bias);
+    pack_factor(run, dz, n, gate);
+    for (int f = 0; f < 2; f++) {
+        const gradient_factor *factor = &run->factors[f];
+        for (int64_t at = 0, end; at < factor->size; at = end) {
+            end = pack_panels(run, factor, n, gate, at, NULL);
+            add_outer_products(run, dz, n, end - at,
+                               factor->gradient + dz->first * factor->size + at, factor->size, add);
         }
     }
 }
@@ -231,23 +276,20 @@ LOCAL void add_outer_products(gradient_run *run, const gradient_factor *factor, 
 /* The chunk's part of columns [column, end) */
 LOCAL void add_chunk(gradient_run *run, int64_t n, int64_t column, int64_t end, int add)
 {
-    const int64_t units = run->call->shape.units, width = DEPTH / (n ? n : 1) * COLUMNS;
+    const lstm_shape *shape = &run->call->shape;
+    const int64_t units = shape->units;
     const int gated = (run->factors[0].masks && run->factors[0].groups > 1) ||
                       (run->factors[1].masks && run->factors[1].groups > 1);
-    while (column < end) {
+    for (; column < end; column = run->dz.end) {
         /* with dropout masks for each gate a panel may not reach into the next gate */
         const int64_t gate = column / units,
                       stop = gated && (gate + 1) * units < end ? (gate + 1) * units : end;
-        for (int f = 0; f < 2; f++)
-            pack_factor(run, &run->factors[f], n, (int)gate);
-        for (int64_t last; column < stop; column = last) {
-            last = stop - column < width ? stop : column + width;
-            for (int64_t at = column; at < last; at += COLUMNS)
-                pack_dz(run, n, at, last - at < COLUMNS ? last - at : COLUMNS,
-                        run->panel + (at - column) * n);
-            for (int f = 0; f < 2; f++)
-                add_outer_products(run, &run->factors[f], n, column, last, add);
-        }
+        run->dz.first = column;
+        run->dz.end = shape->gates_first && stop - column > DZ_COLUMNS ? column + DZ_COLUMNS : stop;
+        if (shape->gates_first)
+            add_products_gates_first(run, n, (int)gate, add);
+        else
+            add_products(run, n, (int)gate, add);
     }
 }
 
@@ -259,20 +301,15 @@ LOCAL void add_chunk_wide(gradient_run *run, int64_t n, int add)
     REAL *d_bias = call->arrays.d_bias, *room = run->room + DEPTH * width;
     int64_t dz_stride, stride;
     for (int64_t k = 0; k < n; k++)
-        run->dz[k] = dz_columns(run, k, 0);
-    const REAL *dz = n ? as_matrix(n, width, run->dz, 0, run->room, &dz_stride) : NULL;
+        run->dz_rows[k] = place_of(run, &run->dz, k);
+    const REAL *dz = n ? as_matrix(n, width, run->dz_rows, 0, run->room, &dz_stride) : NULL;
     for (int f = 0; f < 2; f++) {
         const gradient_factor *factor = &run->factors[f];
         const int groups = factor->groups > 1 ? factor->groups : 1;
         const int64_t part = width / groups, size = factor->size;
         for (int g = 0; g < groups; g++) {
-            for (int64_t k = 0; k < n; k++) {
-                run->a[k] = factor_row(run, factor, k);
-                if (factor->masks) {
-                    mask_row(run, factor, k, g, room + k * size);
-                    run->a[k] = room + k * size;
-                }
-            }
+            for (int64_t k = 0; k < n; k++)
+                run->a[k] = numbers_of(run, factor, k, g, 0, size, room + k * size);
             REAL *to = factor->gradient + g * part;
             if (!n)
                 for (int64_t i = 0; i < size; i++)
@@ -294,18 +331,22 @@ LOCAL void weight_gradients(const lstm_call *call, const lstm_piece *piece, int6
                             int64_t columns, void *work)
 {
     gradient_run run;
+    const lstm_arrays *arrays = &call->arrays;
     const int64_t begin = first_time(&call->shape, piece), steps = piece->end - piece->begin;
     const int64_t total = call->shape.batch * steps;
     int64_t n = 0;
     int add = piece->add;
     gradient_layout(&run, call, work);
-    run.piece = piece;
-    if (!add && call->arrays.d_bias)
-        memset((REAL *)call->arrays.d_bias + column, 0, (size_t)columns * sizeof(REAL));
+    run.factors[0].rows = (const REAL *)arrays->x + begin * arrays->x_step_stride;
+    run.factors[1].rows = (const REAL *)arrays->hidden + begin * call->shape.units;
+    run.dz.rows = piece->dz;
+    run.dz.row_stride = steps * run.dz.size;
+    if (!add && arrays->d_bias)
+        memset((REAL *)arrays->d_bias + column, 0, (size_t)columns * sizeof(REAL));
     for (int64_t pair = 0; pair <= total; pair++) {
         if (pair < total && !is_masked(call, pair / steps, begin + pair % steps)) {
             run.pairs[2 * n] = pair / steps;
-            run.pairs[2 * n++ + 1] = begin + pair % steps;
+            run.pairs[2 * n++ + 1] = pair % steps;
         }
         if (n < DEPTH && (pair < total || (!n && add))) /* without any pair the sums are zero */
             continue;

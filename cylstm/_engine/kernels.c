@@ -30,6 +30,7 @@
 #ifdef LANES /* the compiler may be one for another kind of CPU */
 
 #include "activations.h"
+#include "pack.h"
 #include "tile.h"
 #include "cell.h"
 #include "sequence.h"
@@ -43,9 +44,9 @@
 LSTM_HIDDEN extern const lstm_kernels TABLE;
 const lstm_kernels TABLE = {
     LSTM_TEXT(LSTM_ISA), LANES,           OWN_ROWS,     sizeof(REAL), gates_size,    pack_gates,
-    columns_size,        pack_columns,    forward_work, backward_work, gradients_work, forward,
+    columns_size,        pack_matrix,     forward_work, backward_work, gradients_work, forward,
     backward,            weight_gradients, input_gradients, activate_array,
-    pack_matrix,         affine_work,     affine,         update,
+    affine_work,         affine,          update,
 };
 
 #endif

@@ -310,7 +310,7 @@ int lstm_backward(const lstm_call *given, lstm_pool *pool, int threads, lstm_que
                                                   lstm_times(width, (int64_t)call.kernels->item)));
     if (lstm_operations(shape) < SHARED_GRADIENTS)
         threads = 1;
-    run.column_parts = count_parts(width, LSTM_COLUMNS, threads);
+    run.column_parts = arrays->d_kernel ? count_parts(width, LSTM_COLUMNS, threads) : 0;
     run.pair_parts = arrays->d_inputs ? threads : 0;
     run.work_size = most(call.kernels->backward_work(&call, part_begin(shape->batch, 1, run.row_parts), run.members),
                          call.kernels->gradients_work(&call));

@@ -5,6 +5,7 @@
 #endif
 #include <stddef.h>
 #include "threads.h"
+#include "claim.h"
 
 #if defined(__GNUC__) && !defined(_WIN32)
 
@@ -43,6 +44,10 @@ struct lstm_pool {
     int done; /* finished parts */
     int busy; /* a caller owns the pool */
     int servers, sleepers, closed;
+    lstm_parallel parallel; /* OpenMP's entry, whose threads serve, or NULL */
+    unsigned threads;       /* how many of them, with the caller */
+    char entered;           /* a caller has them */
+    int left_it, came;      /* how many have returned, and how many came the last time */
     int forks;     /* how many forks lay behind when the pool was opened */
     int64_t ended; /* when the last job did, in nanoseconds */
     int row;       /* how many jobs have begun shortly after the one before */
@@ -80,6 +85,8 @@ static void wait_round(int *round)
 #define AWAITED 64
 /* In nanoseconds: less than a server spins before it sleeps; */
 #define SHORTLY 15000
+/* less than a thread of OpenMP does (GNU's: some milliseconds); */
+#define OPENMP_SPINS 1000000
 /* how long a member of a team waits until it says that another one has lost its core (a virtual
  * machine takes one away for 0.1 to 1 ms some ten times a second even when it has nothing to do); */
 #define LATE 1000000
@@ -94,7 +101,7 @@ static int64_t nanoseconds(void)
     return now.tv_sec * (int64_t)1000000000 + now.tv_nsec;
 }
 
-lstm_pool *lstm_pool_open(void)
+lstm_pool *lstm_pool_open(lstm_parallel parallel, int threads)
 {
     static int watched; /* not pthread_once, which needs GLIBC 2.34 */
     lstm_pool *pool = calloc(1, sizeof *pool);
@@ -103,6 +110,9 @@ lstm_pool *lstm_pool_open(void)
     if (!__atomic_exchange_n(&watched, 1, __ATOMIC_ACQ_REL))
         pthread_atfork(NULL, NULL, count_fork);
     pool->forks = forks;
+    pool->parallel = parallel;
+    pool->closed = parallel != NULL;
+    pool->threads = (unsigned)threads;
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);
     return pool;
@@ -185,19 +195,82 @@ void lstm_pool_serve(lstm_pool *pool)
     ADD(pool->servers, -1);
 }
 
-void lstm_pool_close(lstm_pool *pool)
+/* Servers return when they have finished their parts. */
+static void dismiss(lstm_pool *pool)
 {
-    if (pool->forks != forks)
-        return;
     pthread_mutex_lock(&pool->mutex);
     STORE(pool->closed, 1);
     pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->mutex);
+}
+
+void lstm_pool_close(lstm_pool *pool)
+{
+    if (pool->forks != forks)
+        return;
+    dismiss(pool);
     for (int round = 0; LOAD(pool->servers);)
         wait_round(&round);
 }
 
 void lstm_pool_free(lstm_pool *pool) { free(pool); }
+
+typedef struct {
+    lstm_pool *pool;
+    pthread_t caller;
+    void (*job)(void *);
+    void *context;
+    int asleep; /* whether OpenMP's threads are likely to be */
+} entrance;
+
+/* Waits until as many have come, or have left, as did the last time. A thread that wakes may have been
+ * put on this core, see keep_off_this_core: OpenMP's cannot be kept off, but the caller sleeps for a
+ * moment and lets it in. With all that spins in its place, as OpenMP at the end of a region, it is
+ * let in after 4 to 8 ms. */
+static void let_in(const lstm_pool *pool, const int *number)
+{
+    const struct timespec moment = {0, 1000};
+    for (int round = 0; round < LSTM_SPIN + 20 && LOAD(*number) < pool->came; round++)
+        if (round < LSTM_SPIN)
+            pause_briefly();
+        else
+            nanosleep(&moment, NULL);
+}
+
+static void enter(void *context)
+{
+    const entrance *e = context;
+    lstm_pool *pool = e->pool;
+    if (!pthread_equal(pthread_self(), e->caller)) {
+        lstm_pool_serve(pool);
+        ADD(pool->left_it, 1);
+        return;
+    }
+    if (e->asleep)
+        let_in(pool, &pool->servers);
+    e->job(e->context);
+    dismiss(pool);
+    let_in(pool, &pool->left_it);
+}
+
+void lstm_pool_enter(lstm_pool *pool, void (*job)(void *), void *context, int eager)
+{
+    entrance e = {pool, pthread_self(), job, context, 0};
+    if (pool && pool->parallel)
+        e.asleep = nanoseconds() - LOAD(pool->ended) > OPENMP_SPINS;
+    if (!pool || !pool->parallel || pool->forks != forks || (e.asleep && !eager) ||
+        !lstm_claim(&pool->entered)) {
+        job(context);
+    } else {
+        STORE(pool->closed, 0);
+        pool->left_it = 0;
+        pool->parallel(enter, &e, pool->threads, 0);
+        pool->came = pool->left_it;
+        lstm_release(&pool->entered);
+    }
+    if (pool)
+        STORE(pool->ended, nanoseconds());
+}
 
 /* Whether somebody else needed the servers' cores a short time ago. */
 static int is_resting(const lstm_pool *pool)
@@ -221,7 +294,11 @@ static void note_late(lstm_pool *pool)
 static int is_worth_calling(lstm_pool *pool, int eager)
 {
     int row;
-    if (!pool || pool->forks != forks || !LOAD(pool->servers) || LOAD(pool->busy))
+    if (!pool || pool->forks != forks || LOAD(pool->busy))
+        return 0;
+    if (pool->parallel) /* they are awake, or about to be */
+        return !LOAD(pool->closed);
+    if (!LOAD(pool->servers))
         return 0;
     if (eager)
         return 1;
@@ -324,7 +401,7 @@ void lstm_team_run(lstm_pool *pool, int members, void (*job)(void *, lstm_team *
     gathering g = {{1, 0, 0, 0, 0}, job, context, members, LSTM_SPIN / 10, 0, 0};
     int alone = 1;
     if (members > 1 && is_worth_calling(pool, eager) && !is_resting(pool)) {
-        if (LOAD(pool->sleepers))
+        if (LOAD(pool->sleepers) || LOAD(pool->servers) < members - 1)
             g.patience = 3 * LSTM_SPIN;
         alone = !share(pool, members, join_team, &g);
     }
@@ -362,7 +439,18 @@ int lstm_team_wait(lstm_team *team)
 
 #else
 
-lstm_pool *lstm_pool_open(void) { return NULL; }
+lstm_pool *lstm_pool_open(lstm_parallel parallel, int threads)
+{
+    (void)parallel;
+    (void)threads;
+    return NULL;
+}
+void lstm_pool_enter(lstm_pool *pool, void (*job)(void *), void *context, int eager)
+{
+    (void)pool;
+    (void)eager;
+    job(context);
+}
 void lstm_pool_serve(lstm_pool *pool) { (void)pool; }
 void lstm_pool_close(lstm_pool *pool) { (void)pool; }
 void lstm_pool_free(lstm_pool *pool) { (void)pool; }

@@ -8,6 +8,10 @@
  * a job ends even if no server runs any more, as in the child of a fork. A second caller finds the
  * pool taken and works alone.
  *
+ * Or the threads are those of OpenMP, of another library of the process which has them: they serve a
+ * pool while `lstm_pool_enter` runs. Two sets of threads would fight for the CPUs, as OpenMP's go on
+ * spinning for milliseconds when their work is done.
+ *
  * A server that has nothing to do spins for LSTM_SPIN pauses, 30 to 50 microseconds, in which the
  * next job reaches it at once, and then sleeps; waking it takes 20 to 110. A small job (not `eager`)
  * wakes it only where jobs follow each other so closely that it will stay awake.
@@ -39,7 +43,17 @@ typedef struct lstm_team {
  * sharing: one had to wait so long that another seems to have lost its core to somebody else. */
 LSTM_HIDDEN int lstm_team_wait(lstm_team *team);
 
-LSTM_HIDDEN lstm_pool *lstm_pool_open(void); /* NULL: no memory, or no threads on this system */
+/* OpenMP's GOMP_parallel: job(context) on the caller and other threads, until all have returned */
+typedef void (*lstm_parallel)(void (*job)(void *context), void *context, unsigned threads,
+                              unsigned flags);
+
+/* `parallel` NULL: a pool of threads that call `lstm_pool_serve`. NULL: no memory, or no threads on
+ * this system. */
+LSTM_HIDDEN lstm_pool *lstm_pool_open(lstm_parallel parallel, int threads);
+/* job(context) in the caller, with the threads of OpenMP in the pool if it is one of theirs, and they
+ * are awake or the job is `eager` */
+LSTM_HIDDEN void lstm_pool_enter(lstm_pool *pool, void (*job)(void *context), void *context,
+                                 int eager);
 LSTM_HIDDEN void lstm_pool_serve(lstm_pool *pool); /* works until the pool is closed */
 LSTM_HIDDEN void lstm_pool_close(lstm_pool *pool); /* lets the servers return, and waits for them */
 LSTM_HIDDEN void

@@ -1,14 +1,6 @@
-/* tile.h: packed weights, and the one product that everything rests on.
- *
- * A packed matrix (depth, columns) is cut into panels of PANEL vectors, each stored as
- * [depth][PANEL][LANES], so that a product reads it as one stream. The last panel of `pack_columns`
- * may be narrower. Gate matrices have their columns in the order [unit block][gate][lane]: one unit
- * block is LSTM_GATES vectors. The last block, of `some` units, is [gate][some] where some < LANES: as
- * few vectors as 4 some numbers need (100 units, AVX-512: 25 vectors in place of 28).
+/* tile.h: the one product that everything rests on, of rows and a packed matrix: pack.h.
  */
 
-#define BLOCK (LSTM_GATES * LANES) /* columns of a unit block */
-#define PANELS_OF_BLOCK (LSTM_GATES / PANEL)
 #define MAX_ROWS 6
 #define WIDEST (2 * BLOCK) /* columns of the widest tile: one row against two unit blocks */
 #define TILE_STRIDE WIDEST
@@ -227,79 +219,6 @@ LOCAL void pull_rows(int64_t columns, int64_t n, const REAL *const *a, int64_t d
                     for (int64_t k = 0; k < lanes; k++)
                         at[k] = (g ? at[k] : (REAL)0) + mask[k] * sums[r][k];
                 }
-            }
-        }
-    }
-}
-
-LOCAL int64_t columns_size(int64_t columns, int64_t depth)
-{
-    return lstm_times(lstm_times(depth, (columns - 1 + LANES) / LANES), LANES);
-}
-
-LOCAL int64_t gates_size(int64_t depth, int64_t units)
-{
-    return columns_size(lstm_times(LSTM_GATES, units), depth);
-}
-
-/* The vectors of a unit block before which there are so many units */
-INLINE int64_t block_vectors(int64_t units, int64_t unit)
-{
-    const int64_t some = units - unit;
-    return some < LANES ? (LSTM_GATES * some + LANES - 1) / LANES : LSTM_GATES;
-}
-
-/* The last block of (depth, 4U), of `some` units < LANES -> [panel][k][vector of the panel][lane] */
-LOCAL void pack_last_gates(int64_t depth, int64_t units, int64_t some, const REAL *from, REAL *packed)
-{
-    const int64_t vectors = block_vectors(some, 0);
-    for (int64_t k = 0; k < depth; k++, from += LSTM_GATES * units) {
-        REAL line[BLOCK] = {0};
-        for (int gate = 0; gate < LSTM_GATES; gate++)
-            memcpy(line + gate * some, from + gate * units, (size_t)some * sizeof(REAL));
-        for (int64_t v = 0; v < vectors; v += PANEL) {
-            const int64_t lanes = (vectors - v < PANEL ? vectors - v : PANEL) * LANES;
-            memcpy(packed + v * LANES * depth + k * lanes, line + v * LANES,
-                   (size_t)lanes * sizeof(REAL));
-        }
-    }
-}
-
-/* (depth, 4U) -> [unit block][panel][k][gate of the panel][lane] */
-LOCAL void pack_gates(int64_t depth, int64_t units, const void *from, void *to)
-{
-    REAL *packed = to;
-    int64_t unit = 0;
-    if (!from) {
-        memset(to, 0, (size_t)gates_size(depth, units) * sizeof(REAL));
-        return;
-    }
-    for (; units - unit >= LANES; unit += LANES)
-        for (int gate = 0; gate < LSTM_GATES; gate += PANEL) {
-            const REAL *row = (const REAL *)from + gate * units + unit;
-            for (int64_t k = 0; k < depth; k++, row += LSTM_GATES * units)
-                for (int v = 0; v < PANEL; v++, packed += LANES)
-                    vec_store(packed, vec_load(row + v * units));
-        }
-    if (unit < units)
-        pack_last_gates(depth, units, units - unit, (const REAL *)from + unit, packed);
-}
-
-/* The transpose of (columns, depth) -> [panel][k][vector of the panel][lane] */
-LOCAL void pack_columns(int64_t columns, int64_t depth, const void *from, void *to)
-{
-    const int64_t vectors = (columns + LANES - 1) / LANES;
-    for (int64_t v = 0; v < vectors; v += PANEL) {
-        int64_t lanes = (vectors - v < PANEL ? vectors - v : PANEL) * LANES;
-        REAL *panel = (REAL *)to + v * LANES * depth;
-        /* 16 values of k at a time: whole cache lines are read and written */
-        for (int64_t k0 = 0; k0 < depth; k0 += 16) {
-            int64_t k1 = depth - k0 < 16 ? depth : k0 + 16;
-            for (int64_t lane = 0; lane < lanes; lane++) {
-                int64_t column = v * LANES + lane;
-                const REAL *source = (const REAL *)from + column * depth;
-                for (int64_t k = k0; k < k1; k++)
-                    panel[k * lanes + lane] = column < columns ? source[k] : (REAL)0;
             }
         }
     }

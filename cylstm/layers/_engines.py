@@ -106,6 +106,7 @@ def made_cell(weights: Sequence[Any], activation: Any, recurrent_activation: Any
         from cylstm import _blas  # SciPy's linear algebra takes longer to import than all the rest
 
         options["gemm"] = _blas.GEMM
+        weights = [w if w is None else np.ascontiguousarray(w) for w in weights]
     return _core.Cell(*weights, **options)
 
 

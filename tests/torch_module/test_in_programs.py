@@ -3,8 +3,12 @@
 import copy
 import gc
 import io
+import os
 import pickle
 import re
+import subprocess
+import sys
+import threading
 import weakref
 from pathlib import Path
 
@@ -338,8 +342,43 @@ def test_as_many_threads_as_torch_has(two_counts):
     assert cylstm_torch._pool() is None
     torch.set_num_threads(2)
     assert cylstm_torch._pool().threads == 2
+    if not cylstm_torch._PARALLEL:  # a PyTorch without OpenMP that lends its threads
+        torch.set_num_threads(3)
+        assert cylstm_torch._pool() is _threads.pool()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PyTorch has GNU's OpenMP on Linux alone")
+def test_the_threads_are_pytorchs_own(two_counts):
+    """None of ours is started, which would fight with those of PyTorch for the CPUs."""
+    assert cylstm_torch._PARALLEL
     torch.set_num_threads(3)
-    assert cylstm_torch._pool() is _threads.pool()
+    before = threading.active_count()
+    module, x = LSTM(64, 64), torch.randn(40, 16, 64)
+    y, _ = module(x)
+    y.sum().backward()
+    assert threading.active_count() == before
+    assert _threads._pool is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_of_a_fork_does_not_wait_for_pytorchs_threads():
+    program = (
+        "import os, torch, cylstm.torch; torch.set_num_threads(2)\n"
+        "module = cylstm.torch.LSTM(64, 64, batch_first=True)\n"
+        "x = torch.randn(16, 60, 64)\n"
+        "with torch.no_grad():\n"
+        "    before = module(x)[0]\n"
+        "    child = os.fork()\n"
+        "    same = (module(x)[0].numpy() == before.numpy()).all()\n"
+        "if child == 0: os._exit(0 if same else 1)\n"
+        "print(os.waitpid(child, 0)[1], same)"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "CYLSTM_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, env=environment, timeout=120,
+        check=False, text=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["0", "True"], done.stderr
 
 
 def test_a_count_that_was_set_by_hand_counts(two_counts, monkeypatch):

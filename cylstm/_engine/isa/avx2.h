@@ -8,10 +8,14 @@
 #if LSTM_DOUBLE
 #define LANES 4
 #define MM(operation) _mm256_##operation##_pd
+#define AS_DOUBLE(a) (a)
+#define FROM_DOUBLE(a) (a)
 typedef __m256d vec;
 #else
 #define LANES 8
 #define MM(operation) _mm256_##operation##_ps
+#define AS_DOUBLE(a) _mm256_castps_pd(a)
+#define FROM_DOUBLE(a) _mm256_castpd_ps(a)
 typedef __m256 vec;
 #endif
 
@@ -47,6 +51,33 @@ INLINE vec vec_power_of_two(vec shifted)
     return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(shifted), 52));
 #else
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(shifted), 23));
+#endif
+}
+/* Each stage swaps what is beside the diagonal of squares of twice its size. */
+INLINE void vec_transpose(vec *square)
+{
+    LSTM_UNROLL
+    for (int i = 0; i < LANES / 2; i++) {
+        const vec a = square[i], b = square[i + LANES / 2];
+        square[i] = MM(permute2f128)(a, b, 0x20);
+        square[i + LANES / 2] = MM(permute2f128)(a, b, 0x31);
+    }
+    LSTM_UNROLL
+    for (int i = 0; i < LANES; i++) {
+        const int size = 16 / (int)sizeof(REAL) / 2;
+        if (i & size)
+            continue;
+        const __m256d a = AS_DOUBLE(square[i]), b = AS_DOUBLE(square[i + size]);
+        square[i] = FROM_DOUBLE(_mm256_unpacklo_pd(a, b));
+        square[i + size] = FROM_DOUBLE(_mm256_unpackhi_pd(a, b));
+    }
+#if !LSTM_DOUBLE
+    LSTM_UNROLL
+    for (int i = 0; i < LANES; i += 2) {
+        const vec a = square[i], b = square[i + 1];
+        square[i] = _mm256_blend_ps(a, _mm256_moveldup_ps(b), 0xaa);
+        square[i + 1] = _mm256_blend_ps(_mm256_movehdup_ps(a), b, 0xaa);
+    }
 #endif
 }
 

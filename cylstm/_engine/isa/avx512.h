@@ -64,5 +64,33 @@ INLINE vec vec_power_of_two(vec shifted)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(shifted), 23));
 #endif
 }
+/* Each stage swaps what is beside the diagonal of squares of twice its size. */
+INLINE void vec_transpose(vec *square)
+{
+#if LSTM_DOUBLE
+    const __m512i at = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+#define INDEX(operation) _mm512_##operation##_epi64
+#define INDICES _mm512_set1_epi64
+#else
+    const __m512i at = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#define INDEX(operation) _mm512_##operation##_epi32
+#define INDICES _mm512_set1_epi32
+#endif
+    LSTM_UNROLL
+    for (int size = 1; size < LANES; size *= 2) {
+        const MASK odd = (MASK)(0xffff / ((1 << size) + 1) << size);
+        const __m512i low = INDEX(mask_add)(at, odd, at, INDICES(LANES - size));
+        const __m512i high = INDEX(add)(low, INDICES(size));
+        LSTM_UNROLL
+        for (int i = 0; i < LANES; i++)
+            if (!(i & size)) {
+                const vec a = square[i], b = square[i + size];
+                square[i] = MM(permutex2var)(a, low, b);
+                square[i + size] = MM(permutex2var)(a, high, b);
+            }
+    }
+#undef INDEX
+#undef INDICES
+}
 
 #endif

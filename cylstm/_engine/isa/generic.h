@@ -31,6 +31,7 @@ typedef BITS vec_bits __attribute__((vector_size(16)));
     ((vec)(((vec_bits)(yes) & (condition)) | ((vec_bits)(no) & ~(condition))))
 #define AS_BITS(a) ((vec_bits)(a))
 #define AS_REAL(bits) ((vec)(bits))
+#define LANE(a, lane) (a)[lane]
 #else
 #define LANES 1
 typedef REAL vec;
@@ -50,6 +51,7 @@ INLINE REAL as_real(BITS b)
 }
 #define AS_BITS(a) as_bits(a)
 #define AS_REAL(bits) as_real(bits)
+#define LANE(a, lane) (a)
 #endif
 #if LSTM_DOUBLE
 #define EXPONENT_SHIFT 52
@@ -71,6 +73,8 @@ INLINE void vec_stream(REAL *p, vec a) { vec_store(p, a); }
 INLINE vec vec_load_some(const REAL *p, int64_t n)
 {
     vec a = {0};
+    if (n == LANES)
+        return vec_load(p);
     memcpy(&a, p, (size_t)n * sizeof *p);
     return a;
 }
@@ -95,4 +99,16 @@ INLINE vec vec_by_sign(vec a, vec negative, vec other) { return SELECT(AS_BITS(a
 INLINE vec vec_power_of_two(vec shifted)
 {
     return AS_REAL(AS_BITS(shifted) << EXPONENT_SHIFT);
+}
+/* LANES vectors as the rows of a square: its columns */
+INLINE void vec_transpose(vec *square)
+{
+    LSTM_UNROLL
+    for (int i = 0; i < LANES; i++)
+        LSTM_UNROLL
+    for (int j = 0; j < i; j++) {
+        const REAL a = LANE(square[i], j);
+        LANE(square[i], j) = LANE(square[j], i);
+        LANE(square[j], i) = a;
+    }
 }
