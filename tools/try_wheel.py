@@ -66,16 +66,22 @@ def needed_by_tests(pyproject: str) -> dict[str, str]:
 
 
 def install(
-    python: str, always: Sequence[str], needed: Mapping[str, str], environment: Mapping[str, str]
+    python: str,
+    wheel: str,
+    pinned: Sequence[str],
+    needed: Mapping[str, str],
+    environment: Mapping[str, str],
 ) -> list[str]:
-    """Install requirements by an interpreter; the names of those that could not be.
+    """Install a wheel and requirements by an interpreter; the names of those that could not be.
 
-    All of `always` must be there, in every step, so that none is replaced by another release.
+    What is pinned must be there, in every step, so that none is replaced by another release. Then
+    there is no step for all: where they do not fit together, pip may look for hours.
     """
-    pip = [python, "-m", "pip", "install", "--quiet", "--only-binary=:all:", *always]
-    together = subprocess.run([*pip, *needed.values()], env=environment, capture_output=True)
-    if together.returncode == 0:
-        return []
+    pip = [python, "-m", "pip", "install", "--quiet", "--only-binary=:all:", wheel, *pinned]
+    if not pinned:
+        together = subprocess.run([*pip, *needed.values()], env=environment, capture_output=True)
+        if together.returncode == 0:
+            return []
     subprocess.run(pip, check=True, env=environment)
     return [
         name
@@ -98,7 +104,7 @@ def test(
         environment["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
         subprocess.run([python, "-m", "venv", folder / "venv"], check=True)
         own = str(folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python")
-        missing = install(own, [str(wheel.resolve()), *oldest], needed, environment)
+        missing = install(own, str(wheel.resolve()), oldest, needed, environment)
         copy, empty, plugin = folder / "checkout", folder / "empty", folder / "plugin"
         shutil.copytree(CHECKOUT, copy, ignore=NOT_COPIED)
         empty.mkdir()

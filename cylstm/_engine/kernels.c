@@ -30,8 +30,8 @@
 #ifdef LANES /* the compiler may be one for another kind of CPU */
 
 #include "activations.h"
-#include "pack.h"
 #include "tile.h"
+#include "pack.h"
 #include "cell.h"
 #include "sequence.h"
 #include "gemm.h"

@@ -10,9 +10,6 @@
  * is 1. So it may as well be the transpose of what lies in memory.
  */
 
-#define BLOCK (LSTM_GATES * LANES) /* columns of a unit block */
-#define PANELS_OF_BLOCK (LSTM_GATES / PANEL)
-
 LOCAL int64_t columns_size(int64_t columns, int64_t depth)
 {
     return lstm_times(lstm_times(depth, (columns - 1 + LANES) / LANES), LANES);

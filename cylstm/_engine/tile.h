@@ -1,6 +1,7 @@
-/* tile.h: the one product that everything rests on, of rows and a packed matrix: pack.h.
- */
+/* tile.h: the one product that everything rests on, of rows and a packed matrix (pack.h). */
 
+#define BLOCK (LSTM_GATES * LANES) /* columns of a unit block */
+#define PANELS_OF_BLOCK (LSTM_GATES / PANEL)
 #define MAX_ROWS 6
 #define WIDEST (2 * BLOCK) /* columns of the widest tile: one row against two unit blocks */
 #define TILE_STRIDE WIDEST

@@ -143,9 +143,9 @@ def test_what_has_no_wheel_is_left_out(tmp_path):
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\necho "$@" >> {log}\ncase "$*" in *other*) exit 1;; esac\n')
     python.chmod(0o755)
-    assert try_wheel.install(str(python), ["a.whl"], {"one": "one>=1"}, os.environ) == []
+    assert try_wheel.install(str(python), "a.whl", [], {"one": "one>=1"}, os.environ) == []
     needed = {"one": "one>=1", "other": "other>=2", "more": "more"}
-    assert try_wheel.install(str(python), ["a.whl"], needed, os.environ) == ["other"]
+    assert try_wheel.install(str(python), "a.whl", [], needed, os.environ) == ["other"]
     asked = [line.partition(":all: ")[2] for line in log.read_text().splitlines()]
     together = "a.whl one>=1 other>=2 more"
     alone = ["a.whl one>=1", "a.whl other>=2", "a.whl more"]
