@@ -81,6 +81,9 @@ def share(sharing: int) -> None:
 def get_num_threads() -> int:
     """How many threads a call of a layer may use; see `set_num_threads`."""
     global _count
+    count = _count
+    if count is not None:  # without the lock, as optimizers ask for each update
+        return count
     with _lock:
         if _count is None:
             _count = _default_count()
@@ -144,8 +147,10 @@ def pool_of(count: int, parallel: int = 0) -> _core.Pool | None:
 def _start_pool() -> _core.Pool | None:
     global _pool
     count = get_num_threads()
+    if count == 1:
+        return None
     with _lock:
-        if _pool is None and count > 1 and count == _count:
+        if _pool is None and count == _count:
             try:
                 _pool = _core.Pool(count)
             except MemoryError:
