@@ -129,6 +129,7 @@ SIGNS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF", "PNG": b"\x89PNG"}
 
 @pytest.mark.parametrize("suffix", SIGNS)
 def test_a_picture_is_of_the_kind_of_its_suffix(tmp_path, suffix):
+    before = pyplot.get_fignums()
     plot_model(branched(), tmp_path / f"model.{suffix}", show_shapes=True)
     assert (tmp_path / f"model.{suffix}").read_bytes().startswith(SIGNS[suffix])
     plot_model(branched(), str(tmp_path / "plain"))
@@ -136,7 +137,7 @@ def test_a_picture_is_of_the_kind_of_its_suffix(tmp_path, suffix):
     with pytest.raises(ValueError, match="wrong"):
         plot_model(branched(), tmp_path / "model.wrong")
     assert not (tmp_path / "model.wrong").exists()
-    assert pyplot.get_fignums() == []
+    assert pyplot.get_fignums() == before
 
 
 def drawn(model, **arguments):
