@@ -62,7 +62,7 @@ class LivePlot(Callback):
         path: str | os.PathLike[str] | None = None,
     ) -> None:
         self.names = names
-        self.every = _checks.positive_int(every, "every")
+        self.every: int = _checks.positive_int(every, "every")
         self.path = path
         self._forget()
 

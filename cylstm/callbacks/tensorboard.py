@@ -95,7 +95,7 @@ class TensorBoard(Callback):
                 _checks.positive_int(value, name)
         self.log_dir: str = os.fspath(log_dir)
         self.histogram_freq = histogram_freq
-        self.batch_size = _checks.positive_int(batch_size, "batch_size")
+        self.batch_size: int = _checks.positive_int(batch_size, "batch_size")
         self.write_graph = write_graph
         self.write_grads = write_grads
         self.write_images = write_images

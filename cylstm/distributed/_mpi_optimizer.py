@@ -101,6 +101,11 @@ class DistributedOptimizer:
             seed=ranks.bcast(drawn),
         )
 
+    @staticmethod
+    def make_steps(model: Any, objective: Any) -> DistributedSteps:
+        """The steps of training that this optimizer takes: those of all ranks together."""
+        return DistributedSteps(model, objective)
+
     def __getattr__(self, name: str) -> Any:
         if name in _OWN:  # of a copy that is being made
             raise AttributeError(name)
@@ -152,8 +157,6 @@ class DistributedOptimizer:
             self.ranks.add(buffer)
             gradients = Reduced(flat.taken(buffer))
         self.wrapped.apply(gradients, variables)
-
-    make_steps = staticmethod(DistributedSteps)
 
 
 def _same(optimizer: Any) -> Any:

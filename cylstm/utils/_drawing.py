@@ -76,7 +76,8 @@ class Drawing:
     """
 
     def __init__(self, boxes: list[Box], edges: list[tuple[int, int]], rankdir: str) -> None:
-        self.boxes, self.rankdir = boxes, rankdir
+        self.boxes: list[Box] = boxes
+        self.rankdir: str = rankdir
         self._sideways = rankdir in ("LR", "RL")
         self._back = [(boxes[a], boxes[b]) for a, b in edges if a >= b]
         forth = sorted({(a, b) for a, b in edges if a < b}, key=lambda edge: edge[1])
