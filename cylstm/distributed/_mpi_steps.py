@@ -146,11 +146,7 @@ class DistributedSteps(Steps):
             parts = {number: self._forward(number, block) for number, block in blocks}
             values, norms = self._together(parts, ranges)
             if math.isnan(values[0]):
-                raise NaNError(
-                    "The loss is NaN; the weights are as before this batch. "
-                    f"{self._whose_nan(parts, samples)}",
-                    values,
-                )
+                raise NaNError.of_loss(values, self._whose_nan(parts, samples))
             if self._optimizer.deterministic:
                 found = self._added_in_order(parts, ranges, norms)
             else:

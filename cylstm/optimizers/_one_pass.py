@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -28,9 +29,9 @@ class OnePass(Optimizer):
     _has_mean = True
     _has_square = True
 
+    @abstractmethod
     def _factors(self, *numbers: float) -> Factors:
         """Return keep_m, add_m, keep_v, add_v, of_g, of_m, of_v and epsilon for this update."""
-        raise NotImplementedError
 
     def _job(
         self,

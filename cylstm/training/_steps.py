@@ -39,6 +39,11 @@ class NaNError(ValueError):
         super().__init__(message)
         self.values = values
 
+    @classmethod
+    def of_loss(cls, values: list[float], why: str) -> NaNError:
+        """The error for a loss that is NaN."""
+        return cls(f"The loss is NaN; the weights are as before this batch. {why}", values)
+
 
 class Steps:
     """The steps of a compiled model: train and test it on a batch.
@@ -106,11 +111,7 @@ class Steps:
             run = self._model._run(samples.inputs, None, True, keep=True)
             values, gradients_of_outputs = self._assess(run, samples)
             if math.isnan(values[0]):
-                raise NaNError(
-                    "The loss is NaN; the weights are as before this batch. "
-                    f"{self._why_nan(samples)}",
-                    values,
-                )
+                raise NaNError.of_loss(values, self._why_nan(samples))
             gradients = self._gradients(run, gradients_of_outputs, of_others)
             gradients = self._with_penalties(gradients)
             self._check_gradients(gradients, values)
