@@ -1,4 +1,4 @@
-"""Product: what `Dense` and `Conv1D` compute, of their weights as they are now."""
+"""Product: what `Dense` and `Conv1D` compute, of their weights as they are now; its gradients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cylstm.layers import _engines
 from cylstm.layers.streams import DenseStream
 from cylstm.variables import Variable
 
-__all__ = ["Product"]
+__all__ = ["Product", "gradients"]
 
 Windows = tuple[int, int, int, int] | None  # count, stride, dilation, before: of `_core.Affine`
 
@@ -22,6 +22,38 @@ class _Weighted(Protocol):
     kernel: Variable
     bias: Variable | None
     activation: Any
+
+
+def gradients(
+    x: np.ndarray, kernel: np.ndarray, dz: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The gradients of W, b and x, given that of x W + b.
+
+    By the core's products: threads of a BLAS, once it has some, go on looking for work for a while
+    after each call, and keep those of the next LSTM from their CPUs. Measured, Dense(12) on 3,200
+    rows, two threads: the LSTM before it took 5.9 ms instead of 4.1.
+
+    Parameters
+    ----------
+    x : ndarray, shape (rows, features)
+    kernel : ndarray, shape (features, columns)
+    dz : ndarray, shape (rows, columns)
+        All of one dtype.
+    """
+    if _engines.is_cheaper_unpacked(kernel, len(dz)):
+        return x.T @ dz, dz.sum(axis=0), dz @ kernel.T
+    if dz.shape[1] <= x.shape[1]:  # the narrower one is copied in the other order
+        turned = np.ascontiguousarray(dz.T)
+        d_kernel, d_bias = np.ascontiguousarray(_product(turned, x).T), turned.sum(axis=1)
+    else:
+        d_kernel, d_bias = _product(x.T, dz), dz.sum(axis=0)
+    return d_kernel, d_bias, _product(dz, kernel.T)
+
+
+def _product(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """The product of matrices in any order in memory: the core takes them in that of C."""
+    affine, _ = _engines.made_affine(np.ascontiguousarray(matrix), None, activations.linear)
+    return affine.forward(np.ascontiguousarray(rows), None, _threads.pool)
 
 
 class Product:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cylstm import _checks, _spellings, activations, constraints, initializers, regularizers
 from cylstm.layers._options import Constrain, Initialize, Penalize, WeightedOptions
-from cylstm.layers._products import Product
+from cylstm.layers._products import Product, gradients
 from cylstm.layers._windows import Windows, padding_name, single
 from cylstm.layers.differentiable import Backward, Differentiable, Pulled
 from cylstm.layers.input_spec import InputSpec
@@ -249,10 +249,11 @@ class Conv1D(Differentiable):
         def backward(d_outputs: np.ndarray) -> Pulled:
             dz = slopes(z, outputs, d_outputs).reshape(batch * count, filters)
             unfolded = windows.view(windows.padded(inputs), count).reshape(len(dz), len(kernel))
-            d_weights = {self.kernel: (unfolded.T @ dz).reshape(self.kernel.shape)}
+            d_kernel, d_bias, d_x = gradients(unfolded, kernel, dz)
+            d_weights = {self.kernel: d_kernel.reshape(self.kernel.shape)}
             if self.bias is not None:
-                d_weights[self.bias] = dz.sum(axis=0)
-            d_windows = (dz @ kernel.T).reshape(batch, count, windows.size, inputs.shape[2])
+                d_weights[self.bias] = d_bias
+            d_windows = d_x.reshape(batch, count, windows.size, inputs.shape[2])
             d_padded = windows.margined_zeros(inputs)
             for k, d_x in enumerate(windows.taps(d_padded, count)):
                 d_x += d_windows[:, :, k]

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import cylstm
-from cylstm.layers import Activation, Conv1D, Dense, DenseStream
+from cylstm.layers import Activation, Conv1D, Dense, DenseStream, _engines
+from cylstm.layers._products import gradients
 
 SOURCE = str(Path(cylstm.__file__).parents[1])
 X = np.random.default_rng(0).normal(size=(2, 6, 4)).astype("float32")
@@ -109,3 +110,39 @@ def test_training_reads_a_large_matrix_as_it_is(activation):
     assert pullback(np.ones_like(found)).inputs.shape == x.shape
     layer.kernel.assign(0 * layer.kernel.value)
     assert np.ptp(layer.vjp(x)[0]) == 0
+
+
+GRADIENTS = [(1, 1, 1), (7, 5, 3), (7, 3, 5), (33, 17, 17), (0, 3, 2), (3200, 20, 12)]
+
+
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", GRADIENTS)
+def test_gradients_are_those_of_numpy(shape, dtype, order):
+    """In double precision, whatever the order in memory."""
+    rows, features, columns = shape
+    rng = np.random.default_rng(rows)
+    x, kernel, dz = (
+        np.asarray(rng.standard_normal(s), dtype, order)
+        for s in ((rows, features), (features, columns), (rows, columns))
+    )
+    d_kernel, d_bias, d_x = gradients(x, kernel, dz)
+    wide_x, wide_kernel, wide_dz = (a.astype("float64") for a in (x, kernel, dz))
+    tolerance = (
+        {"rtol": 1e-4, "atol": 1e-4} if dtype == "float32" else {"rtol": 1e-10, "atol": 1e-11}
+    )
+    np.testing.assert_allclose(d_kernel, wide_x.T @ wide_dz, **tolerance)
+    np.testing.assert_allclose(d_bias, wide_dz.sum(axis=0), **tolerance)
+    np.testing.assert_allclose(d_x, wide_dz @ wide_kernel.T, **tolerance)
+    assert {a.dtype for a in (d_kernel, d_bias, d_x)} == {np.dtype(dtype)}
+    assert d_kernel.flags.c_contiguous
+
+
+def test_a_large_matrix_is_not_packed_for_few_rows(monkeypatch):
+    x, dz = np.ones((2, 3), "float32"), np.ones((2, 4), "float32")
+    kernel = np.arange(12, dtype="float32").reshape(3, 4)
+    packed = gradients(x, kernel, dz)
+    monkeypatch.setattr(_engines, "is_cheaper_unpacked", lambda kernel, rows: True)
+    monkeypatch.setattr(_engines, "made_affine", None)
+    for one, other in zip(packed, gradients(x, kernel, dz), strict=True):
+        np.testing.assert_array_equal(one, other)
