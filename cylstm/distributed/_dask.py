@@ -164,8 +164,8 @@ def _checked(model: Model, data: Any, batch_size: int) -> list[Any]:
     for name, array in zip(names, arrays, strict=True):
         if not isinstance(array, da.Array):
             raise TypeError(
-                f"Input {name} of model {model.name} must be an array of Dask, or the data a bag, "
-                f"got {_checks.described(array)}. What is in memory goes into model.predict."
+                f"Input {name} of model {model.name} must be a dask array, or the data a bag, got "
+                f"{_checks.described(array)}. What is in memory goes into model.predict."
             )
         _checks.refuse_masked(array._meta, f"Input {name} of model {model.name}")
         _check_chunks(array, f"Input {name} of model {model.name}")
