@@ -3,6 +3,7 @@
 
 cdef enum:
     MOST_VIEWS = 17
+    INDEX = -8  # the item of an array of int64
 
 
 cdef struct Views:
@@ -18,16 +19,18 @@ cdef void let_go(Views* views) noexcept:
 
 
 cdef wrong_dtype(str name, array, Py_ssize_t item):
-    expected = "float32" if item == 4 else "float64" if item == 8 else "bool"
+    expected = {4: "float32", 8: "float64", INDEX: "int64"}.get(item, "bool")
     return ValueError(f"{name} has the dtype {array.dtype}, expected {expected}")
 
 
 cdef Py_buffer* hold(
     Views* views, str name, array, Py_ssize_t item, bint written=False
 ) except NULL:
-    """The buffer of an array of native, aligned float (item 4), double (8) or bool (1)."""
+    """The buffer of an array of native, aligned float (item 4), double (8), bool (1) or int64."""
     cdef Py_buffer* view = &views.view[views.count]
     cdef const char* format = b"f" if item == 4 else b"d" if item == 8 else b"?"
+    if item == INDEX:
+        item, format = 8, INT64
     if views.count == MOST_VIEWS:
         raise RuntimeError("MOST_VIEWS is too small")
     if type(array) is not ndarray:  # a subclass may mean something else by its numbers
@@ -57,7 +60,7 @@ cdef void* take(
     NULL for None.
     """
     cdef Py_ssize_t[3] shape = [n0, n1, n2]
-    cdef Py_ssize_t stride = item
+    cdef Py_ssize_t stride = item if item > 0 else -item
     cdef Py_buffer* view
     cdef bint contiguous = True
     cdef int axis, i

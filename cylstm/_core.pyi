@@ -52,6 +52,8 @@ class Cell:
     @property
     def units(self) -> int: ...
     @property
+    def lanes(self) -> int: ...
+    @property
     def packings(self) -> tuple[bool, bool]: ...
     def __new__(
         cls,
@@ -66,7 +68,7 @@ class Cell:
     ) -> Self: ...
     def forward(
         self,
-        inputs: NDArray[Any],
+        inputs: NDArray[Any] | tuple[NDArray[np.int64], NDArray[Any]],
         mask: NDArray[np.bool_] | None,
         states: Sequence[NDArray[Any] | None] | None,
         input_masks: NDArray[Any] | None,
@@ -80,7 +82,7 @@ class Cell:
     ) -> tuple[Any, Any, Any, Any]: ...
     def backward(
         self,
-        inputs: NDArray[Any],
+        inputs: NDArray[Any] | tuple[NDArray[np.int64], NDArray[Any]],
         mask: NDArray[np.bool_] | None,
         states: Sequence[NDArray[Any] | None] | None,
         input_masks: NDArray[Any] | None,

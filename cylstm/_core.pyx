@@ -116,8 +116,8 @@ def isa():
 
 
 include "_resources.pxi"
-include "_buffers.pxi"
 include "_elements.pxi"
+include "_buffers.pxi"
 
 
 # The door -----------------------------------------------------------------------------------------
@@ -229,6 +229,23 @@ cdef class Cell:
         return self.call.shape.units
 
     @property
+    def lanes(self):
+        """How many neighbouring units are a block of a row of a table; 0 if there are no tables.
+
+        Such a row, in place of bias + x W, has the gates of a block one after the other, then those
+        of the next block, of which the last one may have fewer units, and zeros up to a multiple of
+        `lanes`. A cell has no tables if its products are a gemm's, or its weights lie transposed.
+        """
+        return 0 if self.table_width() < 0 else self.call.kernels.lanes
+
+    cdef Py_ssize_t table_width(self) noexcept:
+        """How long a row of a table is, in whole vectors; -1 if there are no tables."""
+        cdef Py_ssize_t lanes = self.call.kernels.lanes
+        if self.gemm is not None or self.call.shape.gates_first:
+            return -1
+        return (LSTM_GATES * self.call.shape.units + lanes - 1) // lanes * lanes
+
+    @property
     def packings(self):
         """Whether the weights are packed for the forward pass, and for the backward pass."""
         return self.packed[0] != NULL, self.packed[1] != NULL
@@ -253,16 +270,10 @@ cdef class Cell:
         cdef lstm_shape* shape = &call.shape
         cdef lstm_arrays* arrays = &call.arrays
         cdef Py_ssize_t item = self.item
-        cdef Py_buffer* x = hold(views, "inputs", inputs, item)
-        if x.ndim != 3 or x.shape[2] != shape.inputs:
-            raise ValueError(f"inputs has the shape {inputs.shape}, expected "
-                             f"(batch, timesteps, {shape.inputs})")
-        if x.len > 0 and (x.strides[2] != item and x.shape[2] > 1
-                          or x.strides[1] % item or x.strides[0] % item):
-            raise ValueError("the last axis of inputs is not contiguous")
-        shape.batch, shape.steps = x.shape[0], x.shape[1]
-        arrays.x = x.buf
-        arrays.x_row_stride, arrays.x_step_stride = x.strides[0] // item, x.strides[1] // item
+        if type(inputs) is tuple:
+            self.enter_table(views, call, inputs)
+        else:
+            self.enter_array(views, call, inputs)
         arrays.mask = <unsigned char*>take(views, "mask", mask, 1, 2, shape.batch, shape.steps)
         if states is not None:
             if len(states) != 2:
@@ -281,6 +292,45 @@ cdef class Cell:
             views, "recurrent_masks", recurrent_masks, item, &shape.recurrent_groups, shape.batch,
             shape.units,
         )
+        return 0
+
+    cdef int enter_array(self, Views* views, lstm_call* call, inputs) except -1:
+        """Enter inputs that are an array."""
+        cdef lstm_shape* shape = &call.shape
+        cdef lstm_arrays* arrays = &call.arrays
+        cdef Py_ssize_t item = self.item
+        cdef Py_buffer* x = hold(views, "inputs", inputs, item)
+        if x.ndim != 3 or x.shape[2] != shape.inputs:
+            raise ValueError(f"inputs has the shape {inputs.shape}, expected "
+                             f"(batch, timesteps, {shape.inputs})")
+        if x.len > 0 and (x.strides[2] != item and x.shape[2] > 1
+                          or x.strides[1] % item or x.strides[0] % item):
+            raise ValueError("the last axis of inputs is not contiguous")
+        shape.batch, shape.steps = x.shape[0], x.shape[1]
+        arrays.x = x.buf
+        arrays.x_row_stride, arrays.x_step_stride = x.strides[0] // item, x.strides[1] // item
+        return 0
+
+    cdef int enter_table(self, Views* views, lstm_call* call, tuple inputs) except -1:
+        """Enter inputs that are indices and the table in which they are looked up."""
+        cdef lstm_shape* shape = &call.shape
+        cdef lstm_arrays* arrays = &call.arrays
+        cdef Py_buffer* indices
+        cdef Py_buffer* table
+        cdef Py_ssize_t i
+        given, numbers = inputs
+        indices = hold(views, "indices", given, INDEX)
+        table = hold(views, "table", numbers, self.item)
+        if indices.ndim != 2 or table.ndim != 2 or table.shape[1] != self.table_width():
+            raise ValueError(f"indices and table have the shapes {given.shape}, {numbers.shape}")
+        if not PyBuffer_IsContiguous(indices, b"C") or not PyBuffer_IsContiguous(table, b"C"):
+            raise ValueError("indices or table is not C-contiguous")
+        arrays.x, arrays.indices = table.buf, <const int64_t*>indices.buf
+        for i in range(indices.len // 8):
+            if not 0 <= arrays.indices[i] < table.shape[0]:
+                raise ValueError(f"an index is not from 0 to below {table.shape[0]}")
+        shape.batch, shape.steps, shape.inputs = indices.shape[0], indices.shape[1], 0
+        call.weights.kernel = table.buf
         return 0
 
     cdef room(self, Views* views, void** address, int rank, Py_ssize_t n0, Py_ssize_t n1=1,
@@ -319,7 +369,9 @@ cdef class Cell:
 
     def forward(
         self,
-        inputs,                 # IN  (batch, timesteps, input_dim), only its last axis contiguous
+        inputs,                 # IN  (batch, timesteps, input_dim), only its last axis contiguous;
+                                #     or int64 (batch, timesteps) and a table, of whose rows, see
+                                #     `lanes`, they are the numbers
         mask,                   # IN  (batch, timesteps) bool, or None
         states,                 # IN  h and c, (batch, units) each, or None for zeros
         input_masks,            # IN  (1 or 4, batch, input_dim) dropout, or None
@@ -398,7 +450,8 @@ cdef class Cell:
         list of ndarray
             The gradients of the inputs, of both initial states, of the kernel, the recurrent
             kernel and the bias (None without one), and of the cell's own weights if it has some;
-            None if they are not wanted.
+            None if they are not wanted. With a table the first one is that of its rows, (rows, 4
+            units), its columns as those of the kernel, for which there is None.
 
         Raises
         ------
@@ -425,13 +478,17 @@ cdef class Cell:
             arrays.d_final_h = take(&views, "d_final_h", d_final_h, self.item, 2, batch, units)
             arrays.d_final_c = take(&views, "d_final_c", d_final_c, self.item, 2, batch, units)
             d_x = d_h = d_c = d_kernel = d_recurrent_kernel = d_bias = None
-            if d_inputs:
+            if d_weights and arrays.indices != NULL:
+                d_x = self.room(&views, &arrays.d_kernel, 2, len(inputs[1]), columns)
+                d_x.fill(0)
+            elif d_inputs and arrays.indices == NULL:
                 d_x = self.room(&views, &arrays.d_inputs, 3, batch, steps, width)
             if d_states:
                 d_h = self.room(&views, &arrays.d_initial_h, 2, batch, units)
                 d_c = self.room(&views, &arrays.d_initial_c, 2, batch, units)
             if d_weights:
-                d_kernel = self.matrix(&views, &arrays.d_kernel, width)
+                if arrays.indices == NULL:
+                    d_kernel = self.matrix(&views, &arrays.d_kernel, width)
                 d_recurrent_kernel = self.matrix(&views, &arrays.d_recurrent_kernel, units)
                 if self.bias is not None:
                     d_bias = self.room(&views, &arrays.d_bias, 1, columns)

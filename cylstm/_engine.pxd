@@ -26,6 +26,7 @@ cdef extern from "_engine/engine.h" nogil:
     ctypedef struct lstm_arrays:
         const void *x, *initial_h, *initial_c, *input_masks, *recurrent_masks, *own
         int64_t x_row_stride, x_step_stride
+        const int64_t* indices
         const uint8_t* mask
         void *gates, *cells, *hidden, *outputs, *final_h, *final_c
         const void *d_outputs, *d_final_h, *d_final_c
@@ -42,7 +43,7 @@ cdef extern from "_engine/engine.h" nogil:
 
     ctypedef struct lstm_kernels:
         const char* name
-        int64_t own_rows
+        int64_t lanes, own_rows
         size_t item
         void (*activate)(int activation, int64_t n, const void* x, void* y) noexcept nogil
 

@@ -34,6 +34,7 @@ def test_every_other_instruction_set_passes_the_essential_tests(isa):
         "test_affine",
         "test_core",
         "test_core_layouts",
+        "test_core_tables",
         "test_tensorflow_lstm_cases",
         "test_kernels",
         "layers/test_streams",

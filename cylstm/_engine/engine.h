@@ -65,6 +65,8 @@ typedef struct lstm_shape {
 typedef struct lstm_arrays {
     const void *x;                         /* IN  (B, T, D), elements of a row of D contiguous */
     int64_t x_row_stride, x_step_stride;   /* between rows and between steps; may be negative */
+    const int64_t *indices;                /* IN  (B, T) by input time, or NULL: rows of a table that
+                                            *     stands in for x, whose size is then 0, see below */
     const void *initial_h, *initial_c;     /* IN  (B, U), NULL: zeros */
     const uint8_t *mask;                   /* IN  (B, T) by input time, 0: carry the state */
     const void *input_masks;               /* IN  (groups, B, D) */
@@ -84,7 +86,9 @@ typedef struct lstm_arrays {
     const void *d_final_h, *d_final_c;   /* IN  (B, U), NULL: zeros */
     void *d_inputs;                      /* OUT (B, T, D) */
     void *d_initial_h, *d_initial_c;     /* OUT (B, U) */
-    void *d_kernel, *d_recurrent_kernel; /* OUT (D, 4U), (U, 4U), as the weights */
+    void *d_kernel, *d_recurrent_kernel; /* OUT (D, 4U), (U, 4U), as the weights; with indices the
+                                          *     first is (rows of the table, 4U): zeros, to which
+                                          *     dz of each index is added */
     void *d_bias;                        /* OUT (4U) */
     void *d_own;                         /* OUT (B, own_rows, U): zeros, to which it adds */
 } lstm_arrays;
@@ -96,7 +100,8 @@ typedef void (*lstm_gemm)(int transpose_a, int transpose_b, int64_t m, int64_t n
 
 /* For `fused` packed: pack_gates of (D, 4U), (U, 4U) and (1, 4U) for the forward pass, pack_matrix
  * of the transposes of the first two for the backward pass. With a gemm as they are, (D, 4U) and
- * (U, 4U), the bias or NULL. */
+ * (U, 4U), the bias or NULL. With indices the forward pass has the table for a kernel: each row is
+ * bias + x W of some x, its columns in the order of pack_gates, in whole vectors. */
 typedef struct lstm_weights {
     const void *kernel, *recurrent, *bias;
     lstm_gemm gemm;

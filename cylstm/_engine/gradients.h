@@ -326,6 +326,26 @@ LOCAL void add_chunk_wide(gradient_run *run, int64_t n, int add)
             d_bias[j] += dz[k * dz_stride + j];
 }
 
+/* The chunk's part of columns [column, end) of the gradient of the table */
+LOCAL void add_to_table(const gradient_run *run, int64_t n, int64_t begin, int64_t column, int64_t end)
+{
+    const int64_t width = run->dz.size;
+    for (int64_t next; column < end; column = next) {
+        next = end - column > LSTM_COLUMNS ? column + LSTM_COLUMNS : end;
+        for (int64_t k = 0; k < n; k++) {
+            const int64_t *pair = run->pairs + 2 * k,
+                          at = pair[0] * run->call->shape.steps + begin + pair[1];
+            REAL *to = (REAL *)run->call->arrays.d_kernel + run->call->arrays.indices[at] * width;
+            const REAL *from = place_of(run, &run->dz, k);
+            int64_t i = column;
+            for (; i + LANES <= next; i += LANES)
+                vec_store(to + i, vec_load(to + i) + vec_load(from + i));
+            for (; i < next; i++)
+                to[i] += from[i];
+        }
+    }
+}
+
 /* Columns [column, column + columns) of d_kernel, d_recurrent_kernel, d_bias */
 LOCAL void weight_gradients(const lstm_call *call, const lstm_piece *piece, int64_t column,
                             int64_t columns, void *work)
@@ -350,6 +370,8 @@ LOCAL void weight_gradients(const lstm_call *call, const lstm_piece *piece, int6
         }
         if (n < DEPTH && (pair < total || (!n && add))) /* without any pair the sums are zero */
             continue;
+        if (arrays->indices)
+            add_to_table(&run, n, begin, column, column + columns);
         if (call->weights.gemm)
             add_chunk_wide(&run, n, add);
         else

@@ -13,6 +13,7 @@ from cylstm import _spellings
 from cylstm.graph import is_symbolic
 from cylstm.layers._advice import what_is_no_layer
 from cylstm.layers._initial_states import split_inputs, symbolic_states
+from cylstm.layers._lookups import Lookups
 from cylstm.layers._options import WrapperOptions
 from cylstm.layers._turns import in_turn
 from cylstm.layers.differentiable import Backward, Pulled
@@ -206,9 +207,16 @@ class Bidirectional(Wrapper):
 
         return outputs, split_pullback
 
+    @property
+    def _reads_lookups(self) -> bool:  # type: ignore[override]  # it depends on both layers
+        """Whether the layer may be called with `Lookups`: where both layers may."""
+        both = self._sublayers()
+        return type(self) is Bidirectional and all(layer._reads_lookups for layer in both)
+
     def _as_arrays(self, inputs: Any) -> Any:
         x, states = split_inputs(inputs, None)
-        x = self._cast(x, f"Input 0 of layer {self.name}")
+        if type(x) is not Lookups:
+            x = self._cast(x, f"Input 0 of layer {self.name}")
         self._check_shapes([x.shape])
         if states is None:
             return x
@@ -284,7 +292,10 @@ class Bidirectional(Wrapper):
                 for among, way in zip(variables, ways, strict=True)
                 for variable, gradient in zip(among, way.weights, strict=True)
             }
-            d_inputs = ways[0].inputs + ways[1].inputs
+            d_inputs = [way.inputs for way in ways]
+            if type(x) is Lookups and any(d.shape != x.shape for d in d_inputs):  # by tables
+                d_inputs = [x.gradient(d) for d in d_inputs]
+            d_inputs = d_inputs[0] + d_inputs[1]
             if states is not None:
                 d_inputs = [d_inputs, *ways[0].initial_state, *ways[1].initial_state]
             return d_inputs, of_weights

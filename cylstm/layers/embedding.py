@@ -7,10 +7,10 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from cylstm import _checks, _core, _spellings, constraints, initializers, regularizers
-from cylstm._rows import Rows
+from cylstm import _checks, _spellings, _trace, constraints, initializers, regularizers
+from cylstm.layers._lookups import Lookups
 from cylstm.layers._options import Constrain, Initialize, Penalize, WeightedOptions
-from cylstm.layers.differentiable import Backward, Differentiable, Pulled
+from cylstm.layers.differentiable import Backward, Differentiable, Pullback, Pulled
 from cylstm.variables import Variable
 
 __all__ = ["Embedding"]
@@ -166,18 +166,29 @@ class Embedding(Differentiable):
         self, inputs: np.ndarray, mask: Any, training: bool, keep: bool
     ) -> tuple[np.ndarray, Backward | None]:
         """See `Differentiable.forward`; the gradient of the inputs is None."""
+        looked, backward = self._looked_up(inputs)
+        return looked.vectors(), backward
+
+    @property
+    def _gives_lookups(self) -> bool:  # type: ignore[override]  # it depends on what is overridden
+        """Whether `_with_lookups` may stand for calling the layer."""
+        changed = type(self) is not Embedding or self.activity_regularizer is not None
+        return not changed and _trace.current.get() is None
+
+    def _with_lookups(self, inputs: Any) -> tuple[Lookups, Pullback]:
+        """`vjp` for a reader that may do without the vectors themselves."""
+        looked, backward = self._looked_up(inputs)
+        return looked, Pullback(self.trainable_weights, backward)
+
+    def _looked_up(self, inputs: Any) -> tuple[Lookups, Backward]:
         indices = self._cast(inputs, f"Input 0 of layer {self.name}")
         self._check_shapes([indices.shape])
-        vectors = self.embeddings.value
-        outputs = _core.empty((*indices.shape, self.output_dim), vectors.dtype)
-        # The indices are in range: another mode would write to another array first.
-        vectors.take(indices, axis=0, out=outputs, mode="clip")
+        looked = Lookups(self.embeddings.value, indices)
 
         def backward(d_outputs: np.ndarray) -> Pulled:
-            rows = d_outputs.reshape(indices.size, self.output_dim)
-            return None, {self.embeddings: Rows.summed(indices.ravel(), rows, self.input_dim)}
+            return None, {self.embeddings: looked.gradient(d_outputs)}
 
-        return outputs, backward
+        return looked, backward
 
 
 def _checked_length(value: Any) -> int | tuple[int | None, ...] | None:

@@ -102,6 +102,9 @@ class Layer:
     framewise = False
     """Whether the outputs at a timestep depend on that timestep of the inputs alone."""
 
+    _gives_lookups = _reads_lookups = False
+    """Whether a model may hand on `_lookups.Lookups` from the layer, or to it, not arrays."""
+
     __signature__: WholeSignature = WholeSignature()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

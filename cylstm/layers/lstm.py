@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from cylstm import _checks, _core, _spellings, _threads, _trace
 from cylstm.layers import _engines
+from cylstm.layers._lookups import Lookups, Table, Tables
 from cylstm.layers._lstm_steps import LSTMSteps
 from cylstm.layers._options import LSTMOptions
 from cylstm.layers._turns import in_turn
@@ -150,6 +151,7 @@ class LSTM(LSTMSteps, Recurrent):
         self._own: Variable | None = None  # what the cell of a variant reads besides
         self._cell: _engines.Cell | None = None
         self._cell_activations: tuple[Any, Any] = (None, None)
+        self._tables = Tables()
 
     def build(self, input_shape: Any) -> None:
         """Create the weights.
@@ -204,7 +206,10 @@ class LSTM(LSTMSteps, Recurrent):
             states = self._states_or_zeros(x)
         if changed and self._has_own_step():
             return self._finish(*self._run_steps(x, mask, bool(training), states, []))
-        if type(x) is not np.ndarray or (states is not None and _trace.is_traced(*states)):
+        if type(x) is Lookups:
+            table = self._table(x, training, keep=False)
+            x = x.vectors() if table is None else table.inputs
+        elif type(x) is not np.ndarray or (states is not None and _trace.is_traced(*states)):
             return self._finish(*self._run_in_trace(x, mask, bool(training), states))
         x_masks = h_masks = None
         if training or changed:
@@ -217,9 +222,20 @@ class LSTM(LSTMSteps, Recurrent):
             outputs = self._last_output(h, mask)
         return self._finish(outputs, [h, c]) if c is not None else outputs
 
-    def _new_run(
-        self, x: np.ndarray, mask: Any, training: bool | None, states: Any
-    ) -> _engines.Run:
+    def _table(self, x: Any, training: bool | None, keep: bool) -> Table | None:
+        """What the engine reads in place of inputs that were looked up; None: their vectors."""
+        drops = training and (self.dropout or self.recurrent_dropout)
+        if type(x) is not Lookups or drops:
+            return None
+        tables = self._tables
+        return (tables.for_training if keep else tables.for_calls)(self._current_cell(), x)
+
+    @property
+    def _reads_lookups(self) -> bool:  # type: ignore[override]  # it depends on what is overridden
+        """Whether the layer may be called with `Lookups`."""
+        return type(self) is LSTM
+
+    def _new_run(self, x: Any, mask: Any, training: bool | None, states: Any) -> _engines.Run:
         """A run whose backward pass will follow."""
         x_masks = h_masks = None
         if training or type(self) is not LSTM:
@@ -269,6 +285,10 @@ class LSTM(LSTMSteps, Recurrent):
         in_list = with_states and initial_state is None
         if states is None and (self.stateful or type(self) is not LSTM):
             states = self._states_or_zeros(x)
+        table = self._table(x, training, keep=True)
+        looked = x
+        if type(x) is Lookups:
+            x = x.vectors() if table is None else table.inputs
         run = self._new_run(x, mask, training, states)
         outputs, h, c = run.results
         if outputs is None:
@@ -287,7 +307,10 @@ class LSTM(LSTMSteps, Recurrent):
             if len(shapes) > 1 or not _checks.is_array(cotangents, self._dtype, shapes[0]):
                 d_outputs, *rest = self._checked_cotangents(cotangents, shapes)
                 d_h, d_c = rest or (None, None)
-            d_x, d_h, d_c, *of_own = self._pulled(run, mask, d_outputs, d_h, d_c, with_states)
+            gradients = self._pulled(run, mask, d_outputs, d_h, d_c, with_states)
+            if table is not None:
+                gradients = table.pulled(looked, gradients)
+            d_x, d_h, d_c, *of_own = gradients
             return Gradients(
                 [d_x, d_h, d_c] if in_list else d_x,
                 [d_h, d_c] if with_states else None,

@@ -12,6 +12,7 @@ from cylstm import _blank, _checks, _trace
 from cylstm._phase import training_phase
 from cylstm.graph import Node, SymbolicTensor, is_symbolic
 from cylstm.layers._initial_states import split_inputs, symbolic_states
+from cylstm.layers._lookups import Lookups
 from cylstm.layers._losses import as_list
 from cylstm.layers._options import RecurrentOptions
 from cylstm.layers._turns import Turn, in_turn
@@ -224,12 +225,17 @@ class Recurrent(Layer):
 
     def _checked(
         self, inputs: Any, mask: Any, initial_state: Any
-    ) -> tuple[np.ndarray, np.ndarray | None, list[np.ndarray] | None]:
-        """The arguments of a call as arrays that fit the layer, built or not."""
+    ) -> tuple[Any, np.ndarray | None, list[np.ndarray] | None]:
+        """The arguments of a call as arrays, or `Lookups`, that fit the layer, built or not."""
         dtype = self._dtype
+        x: Any
         if type(inputs) is np.ndarray and inputs.dtype is dtype and inputs.flags.carray:
             x = inputs
+        elif type(inputs) is Lookups and inputs.dtype == dtype:
+            x = inputs
         else:
+            if type(inputs) is Lookups:
+                inputs = inputs.vectors()
             inputs, initial_state = split_inputs(inputs, initial_state)
             x = inputs
             if not _trace.is_traced(x):

@@ -62,7 +62,8 @@ class Run:
             for node in nodes:
                 if not isinstance(node.layer, InputLayer):
                     arrays = [self.values[id(t)] for t in node.input_tensors]
-                    self._run(_Step(node, arrays), training, keep)
+                    looked_up = node.layer._gives_lookups and _is_read_once(node, nodes, outputs)
+                    self._run(_Step(node, arrays, looked_up), training, keep)
 
     def _run(self, step: _Step, training: bool, keep: bool) -> None:
         masks = [self.masks[id(t)] for t in step.node.input_tensors]
@@ -102,11 +103,24 @@ class Run:
         return found
 
 
-class _Step:
-    """One call of a layer within a run."""
+def _is_read_once(node: Node, nodes: list[Node], outputs: list[SymbolicTensor]) -> bool:
+    """Whether the vectors of an embedding are for one LSTM alone, which may do without them."""
+    tensor = node.output_tensors[0]
+    readers = [n for n in nodes for t in n.input_tensors if t is tensor]
+    return (
+        len(readers) == 1
+        and len(readers[0].input_tensors) == 1
+        and readers[0].layer._reads_lookups
+        and not any(t is tensor for t in outputs)
+    )
 
-    def __init__(self, node: Node, inputs: list[np.ndarray]) -> None:
+
+class _Step:
+    """One call of a layer within a run; `looked_up`: of an embedding, which gives lookups."""
+
+    def __init__(self, node: Node, inputs: list[np.ndarray], looked_up: bool) -> None:
         self.node = node
+        self._looked_up = looked_up
         self.layer = node.layer
         self.inputs = inputs
         self.variables: list[Variable] = []
@@ -124,6 +138,9 @@ class _Step:
         self.inner = self.layer._inner_run(inputs, mask, training, keep)
         if self.inner is not None:
             outputs = self.inner.results()
+        elif self._looked_up:
+            self.variables = self.layer.trainable_weights
+            outputs, self.pullback = self.layer._with_lookups(inputs)
         elif keep:
             self.variables = self.layer.trainable_weights
             given = self.node.arguments | accepted(self.layer.vjp, **given)
