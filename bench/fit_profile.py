@@ -55,6 +55,7 @@ def _clocked(clocks: Clocks, stack: ExitStack) -> None:
     """Put clocks around the parts."""
     from cylstm import _core, layers
     from cylstm.layers import _engines
+    from cylstm.layers._lookups import Lookups, Table, Tables
     from cylstm.optimizers.optimizer import Optimizer
     from cylstm.training._data import Samples
     from cylstm.training._objective import Objective
@@ -73,7 +74,10 @@ def _clocked(clocks: Clocks, stack: ExitStack) -> None:
 
     stack.enter_context(mock.patch.object(_core, "Cell", Cell))
     stack.enter_context(mock.patch.object(_engines._core, "Cell", Cell))
-    patch(layers.Embedding, "forward", "embedding, forward", "embedding, gradient")
+    patch(layers.Embedding, "_looked_up", "embedding, forward", "embedding, gradient")
+    patch(Lookups, "vectors", "embedding, forward")
+    patch(Tables, "for_training", "table of words")
+    patch(Table, "pulled", "table of words")
     patch(layers.Dense, "forward", "Dense", "Dense")
     patch(Objective, "assess", "loss", "loss")
     patch(Optimizer, "apply", "optimizer")

@@ -53,6 +53,10 @@ class Lookups:
     def __len__(self) -> int:
         return len(self.indices)
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """For callbacks that look at the outputs of layers."""
+        return self.vectors().astype(self.dtype if dtype is None else dtype, copy=False)
+
     def vectors(self) -> np.ndarray:
         """The vectors themselves, (..., width)."""
         outputs: np.ndarray = _core.empty(self.shape, self.matrix.dtype)
