@@ -146,7 +146,11 @@ def extension(name, sources):
         sources=[f"cylstm/{name}.pyx", *sources],
         include_dirs=["cylstm"],
         depends=sorted([*glob("cylstm/*.px[di]"), *glob("cylstm/_engine/**/*.h", recursive=True)]),
-        define_macros=[("Py_LIMITED_API", "0x030b0000")] if STABLE_ABI else [],
+        # A wheel is compressed as a whole, where texts that Cython compressed would only be larger.
+        define_macros=[
+            ("CYTHON_COMPRESS_STRINGS", "0"),
+            *([("Py_LIMITED_API", "0x030b0000")] if STABLE_ABI else []),
+        ],
         py_limited_api=STABLE_ABI,
     )
     made.cython_c_in_temp = True  # the generated C stays in the build folder
