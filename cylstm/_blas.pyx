@@ -1,5 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-# cython: cdivision=True, embedsignature=False, freethreading_compatible=True
+# cython: cdivision=True, binding=False, auto_pickle=False, embedsignature=True
+# cython: embedsignature.format=clinic, freethreading_compatible=True
 """Products by BLAS: `GEMM` is what makes a `_core.Cell` one of the engine `blas`.
 
 This is the only file that names SciPy, whose linear algebra takes longer to import than all the

@@ -1,5 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-# cython: cdivision=True, embedsignature=False, freethreading_compatible=True
+# cython: cdivision=True, binding=False, auto_pickle=False, embedsignature=True
+# cython: embedsignature.format=clinic, freethreading_compatible=True
 """The compiled core: an LSTM over whole sequences, forward and backward, in float32 or float64.
 
 Notation. All arrays are in C order; gates come in the order i, f, c, o.

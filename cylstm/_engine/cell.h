@@ -235,14 +235,16 @@ LOCAL void undo_rows(const lstm_call *call, int64_t n, const backward_row *rows,
     F(other, 0, call->shape.activation, call->shape.recurrent_activation)
 
 #define PAIR(name, fixed, activation, recurrent)                                                   \
-    LOCAL void finish_tile_##name(const lstm_call *call, int64_t unit, int64_t n,                  \
-                                  const forward_row *rows, const REAL *z)                          \
+    LOCAL_BESIDE("finish")                                                                         \
+    void finish_tile_##name(const lstm_call *call, int64_t unit, int64_t n,                        \
+                            const forward_row *rows, const REAL *z)                                \
     {                                                                                              \
         finish(fixed, activation, recurrent, call, unit, n, rows, z, TILE_STRIDE, LANES,           \
                call->shape.units - unit);                                                          \
     }                                                                                              \
-    LOCAL void finish_wide_##name(const lstm_call *call, int64_t unit, int64_t n,                  \
-                                  const forward_row *rows, const REAL *z)                          \
+    LOCAL_BESIDE("finish")                                                                         \
+    void finish_wide_##name(const lstm_call *call, int64_t unit, int64_t n,                        \
+                            const forward_row *rows, const REAL *z)                                \
     {                                                                                              \
         const int64_t units = call->shape.units;                                                   \
         finish(fixed, activation, recurrent, call, unit, n, rows, z, LSTM_GATES * units, units,    \

@@ -18,6 +18,11 @@
 #define LSTM_PREFETCH(address) ((void)0)
 #define LSTM_PREFETCH_L2(address) ((void)0)
 #endif
+#ifdef __ELF__ /* where the linker sorts sections by name: functions of this one stay together */
+#define LSTM_BESIDE(name) __attribute__((section(".text." name)))
+#else
+#define LSTM_BESIDE(name)
+#endif
 #if defined(__clang__)
 #define LSTM_UNROLL _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)

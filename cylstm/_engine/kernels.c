@@ -25,6 +25,10 @@
 #define INLINE LSTM_ALWAYS_INLINE LSTM_TARGET
 #define LOCAL LSTM_NOINLINE LSTM_TARGET
 
+/* For functions that are more like each other than like those of their names for other instruction
+ * sets, which the linker puts side by side otherwise: what is alike, and near, compresses well. */
+#define LOCAL_BESIDE(name) LSTM_BESIDE(name "_" LSTM_TEXT(TABLE)) LOCAL
+
 #define LSTM_HEADER LSTM_TEXT(isa/LSTM_ISA.h)
 #include LSTM_HEADER
 #ifdef LANES /* the compiler may be one for another kind of CPU */
