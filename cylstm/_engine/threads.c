@@ -93,6 +93,8 @@ static void wait_round(int *round)
 /* and how long there is no team after that: at first, and at most. */
 #define FIRST_REST 5000000
 #define LAST_REST 1000000000
+/* How long a server spins at most, if its last part took as long. */
+#define LONGEST_SPIN 200000
 
 static int64_t nanoseconds(void)
 {
@@ -186,9 +188,15 @@ void lstm_pool_serve(lstm_pool *pool)
 {
     ADD(pool->servers, 1);
     while (!LOAD(pool->closed)) {
+        const int64_t begun = nanoseconds();
         take_parts(pool);
-        for (int i = 0; i < LSTM_SPIN && !parts_left(LOAD(pool->word)) && !LOAD(pool->closed); i++)
+        const int64_t now = nanoseconds();
+        const int64_t until = now + (now - begun < LONGEST_SPIN ? now - begun : LONGEST_SPIN);
+        for (int i = 0; i < LSTM_SPIN || nanoseconds() < until; i++) {
+            if (parts_left(LOAD(pool->word)) || LOAD(pool->closed))
+                break;
             pause_briefly();
+        }
         if (!parts_left(LOAD(pool->word)) && !LOAD(pool->closed))
             sleep_until_woken(pool);
     }
@@ -316,6 +324,30 @@ static int is_worth_calling(lstm_pool *pool, int eager)
         note_late(pool);
     }
     return row % LOOP == 0;
+}
+
+/* How many more servers are to wake for a team. */
+static int count_missing(lstm_pool *pool, int members)
+{
+    const int sleepers = LOAD(pool->sleepers);
+    const int missing = members - 1 - (LOAD(pool->servers) - sleepers);
+    return missing < sleepers ? missing : sleepers;
+}
+
+int lstm_team_missing(lstm_pool *pool, int members) { return count_missing(pool, members) > 0; }
+
+int lstm_team_wake(lstm_pool *pool, int members)
+{
+    int missing;
+    if (!pool || pool->forks != forks || count_missing(pool, members) <= 0 || is_resting(pool))
+        return 0;
+    pthread_mutex_lock(&pool->mutex);
+    missing = count_missing(pool, members);
+    keep_off_this_core(pool);
+    for (int i = 0; i < missing; i++)
+        pthread_cond_signal(&pool->wake);
+    pthread_mutex_unlock(&pool->mutex);
+    return missing > 0;
 }
 
 /* All parts, with the servers. Returns 0, and nothing is done, if another caller has them. */
@@ -469,6 +501,13 @@ void lstm_team_run(lstm_pool *pool, int members, void (*job)(void *, lstm_team *
     (void)eager;
     job(context, NULL, 0);
 }
+int lstm_team_wake(lstm_pool *pool, int members)
+{
+    (void)pool;
+    (void)members;
+    return 0;
+}
+int lstm_team_missing(lstm_pool *pool, int members) { return lstm_team_wake(pool, members); }
 int lstm_team_wait(lstm_team *team)
 {
     (void)team;

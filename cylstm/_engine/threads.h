@@ -70,4 +70,9 @@ LSTM_HIDDEN void lstm_team_run(lstm_pool *pool, int members,
                                void (*job)(void *context, lstm_team *team, int member),
                                void *context, int eager);
 
+/* Wakes sleeping threads for a team, and returns whether there were some that it needs; whether some
+ * still sleep. Meanwhile the caller has better things to do than to wait for them. */
+LSTM_HIDDEN int lstm_team_wake(lstm_pool *pool, int members);
+LSTM_HIDDEN int lstm_team_missing(lstm_pool *pool, int members);
+
 #endif
