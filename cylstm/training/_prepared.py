@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -167,10 +166,10 @@ class Prepared:
 
     def outputs_for(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
         """The outputs for the inputs of one batch."""
-        # States change layer by layer. To hold Ctrl-C back takes longer than a small layer.
-        with HeldInterrupt() if self._model.stateful else nullcontext():
-            run = self._model._run(inputs, None, False, keep=False)
-        return [run.values[id(tensor)] for tensor in self._model.outputs]
+        if not self._model.stateful:  # to hold Ctrl-C back takes longer than a small layer
+            return self._model._run(inputs, None, False, keep=False).results()
+        with HeldInterrupt():  # states change layer by layer
+            return self._model._run(inputs, None, False, keep=False).results()
 
     def item_feed(
         self, items: Any, steps: int | None, class_weight: Any = None, **options: Any
