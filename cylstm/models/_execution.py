@@ -117,7 +117,8 @@ class _Step:
         self, masks: list[np.ndarray | None], training: bool, keep: bool
     ) -> list[tuple[SymbolicTensor, np.ndarray, np.ndarray | None]]:
         """Call the layer: its output tensors with their values and masks."""
-        inputs, mask = self.inputs[0], masks[0]
+        inputs: Any = self.inputs[0]
+        mask: Any = masks[0]
         if len(masks) > 1:
             inputs = self.inputs
             mask = masks if any(m is not None for m in masks) else None

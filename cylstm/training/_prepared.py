@@ -167,9 +167,13 @@ class Prepared:
     def outputs_for(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
         """The outputs for the inputs of one batch."""
         if not self._model.stateful:  # to hold Ctrl-C back takes longer than a small layer
-            return self._model._run(inputs, None, False, keep=False).results()
+            return self._outputs_of(inputs)
         with HeldInterrupt():  # states change layer by layer
-            return self._model._run(inputs, None, False, keep=False).results()
+            return self._outputs_of(inputs)
+
+    def _outputs_of(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
+        run = self._model._run(inputs, None, False, keep=False)
+        return [run.values[id(tensor)] for tensor in self._model.outputs]
 
     def item_feed(
         self, items: Any, steps: int | None, class_weight: Any = None, **options: Any
