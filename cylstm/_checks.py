@@ -136,6 +136,8 @@ def is_array(value: Any, dtype: np.dtype, shape: tuple[int | None, ...]) -> Type
 
 def real_array(value: Any, name: str) -> np.ndarray:
     """`value` as an array of real numbers of any dtype and layout; errors as `as_array`."""
+    if type(value) is np.ndarray and value.dtype.kind in "fiub":
+        return value
     refuse_masked(value, name)
     array = plain_array(value, name)
     if array.dtype.kind not in "fiub":

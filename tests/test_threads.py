@@ -247,6 +247,54 @@ def test_threads_keep_the_cpus_they_may_run_on():
     cylstm.set_num_threads(1)
 
 
+def few_rows(rows=1):
+    """A layer and a sequence of a tenth of a millisecond, whose units threads share."""
+    rng = np.random.default_rng(5)
+    layer = cylstm.LSTM(128, recurrent_activation="sigmoid", return_state=True)
+    return layer, rng.normal(size=(rows, 80, 128)).astype("float32")
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_team_that_wakes_goes_on_where_its_caller_is(rows, masked):
+    layer, x = few_rows(rows)
+    mask = np.random.default_rng(6).random((rows, 80)) < 0.7 if masked else None
+    cylstm.set_num_threads(1)
+    expected = layer(x, mask)
+    cylstm.set_num_threads(3)
+    for _ in range(30):
+        for result, right in zip(layer(x, mask), expected, strict=True):
+            np.testing.assert_array_equal(result, right)
+        time.sleep(0.002)  # in which the threads fall asleep
+    cylstm.set_num_threads(1)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="this system does not count")
+def test_a_tenth_of_a_millisecond_wakes_a_team():
+    layer, x = few_rows()
+    others = threading.enumerate()
+    cylstm.set_num_threads(2)
+    layer(x)
+    (server,) = set(threading.enumerate()).difference(others)
+    assert times_woken(server, lambda: layer(x[:, :4])) == 0
+    # where somebody else needs the CPUs, there is no team for a while
+    assert times_woken(server, lambda: layer(x)) > 2
+    cylstm.set_num_threads(1)
+
+
+def times_woken(thread, call):
+    """How often a thread has gone to sleep again in 20 calls."""
+    counts = []
+    for calls in (1, 20):
+        for _ in range(calls):
+            time.sleep(0.01)
+            call()
+        time.sleep(0.01)
+        with open(f"/proc/self/task/{thread.native_id}/status") as file:
+            counts += [int(line.split()[1]) for line in file if line.startswith("voluntary")]
+    return counts[1] - counts[0]
+
+
 def test_a_thread_of_another_pool_is_alone():
     """It alone, and only as long as it says."""
     cylstm.set_num_threads(2)

@@ -17,6 +17,13 @@
  * they do. */
 #define LEAST_TEAM_WEIGHTS 65536
 #define MOST_TEAM_ROWS 7
+/* Operations for which a team that sleeps is woken: 0.08 ms, next to 0.01 for waking it and as much
+ * until it comes, at best. Until then one thread goes on in pieces of so many, of some steps at least
+ * as they share the reading of input weights, at most so many times. */
+#define TEAM_WORK 10e6
+#define ALONE_WORK 2e6
+#define ALONE_STEPS 4
+#define ALONE_TIMES 8
 /* Operations below which one thread computes the gradients of weights and inputs. */
 #define SHARED_GRADIENTS 4e6
 /* Numbers of dz that are kept, where that is more than LSTM_DEPTH pairs have. */
@@ -35,6 +42,7 @@ typedef struct {
     int column_parts; /* of the gradients of the weights */
     int pair_parts;   /* of the gradients of the inputs */
     int eager;        /* whether there is enough work to wake sleeping threads */
+    double step_work; /* operations of a step */
     int64_t reached;  /* how far the members came */
     char *work;
     int64_t work_size; /* of each part, or of all members */
@@ -137,6 +145,7 @@ static void begin_pass(pass *run, lstm_call *call, int *threads)
     const int64_t fewest = call->shape.batch < 2 * LEAST_ROWS ? 1 : LEAST_ROWS;
     run->row_parts = run->members > 1 ? 1 : count_parts(call->shape.batch, fewest, *threads);
     run->eager = lstm_operations(&call->shape) > LSTM_EAGER_WORK;
+    run->step_work = lstm_operations(&call->shape) / (double)most(1, call->shape.steps);
 }
 
 /* Forward ---------------------------------------------------------------------------------------- */
@@ -191,6 +200,23 @@ static void go_on(pass *run, int64_t begin)
     run->piece.c = run->call->arrays.final_c;
 }
 
+/* Wakes threads for a team, and goes on alone until they are there. */
+static void go_on_alone(pass *run, lstm_pool *pool, int64_t few)
+{
+    const int64_t end = run->piece.end;
+    if (run->step_work * (double)(end - run->piece.begin) < TEAM_WORK ||
+        !lstm_team_wake(pool, run->members))
+        return;
+    for (int i = 0; i < ALONE_TIMES && end - run->piece.begin > 2 * few; i++) {
+        run->piece.end = run->piece.begin + few;
+        units_part(run, NULL, 0);
+        go_on(run, run->piece.end);
+        if (!lstm_team_missing(pool, run->members))
+            break;
+    }
+    run->piece.end = end;
+}
+
 static void forward_piece(pass *run, lstm_pool *pool)
 {
     if (run->apart)
@@ -198,7 +224,10 @@ static void forward_piece(pass *run, lstm_pool *pool)
     else if (run->members == 1)
         lstm_pool_run(pool, run->row_parts, rows_part, run, run->eager);
     else {
-        lstm_team_run(pool, run->members, units_part, run, run->eager);
+        const int64_t few = (int64_t)(ALONE_WORK / run->step_work);
+        if (few >= ALONE_STEPS)
+            go_on_alone(run, pool, few);
+        lstm_team_run(pool, run->members, units_part, run, run->eager && few < ALONE_STEPS);
         if (run->reached < run->piece.end) { /* the threads could not go on together */
             go_on(run, run->reached);
             units_part(run, NULL, 0);

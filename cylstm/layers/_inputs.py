@@ -26,15 +26,15 @@ class Taking(Protocol):
 
 def checked_arrays(layer: Taking, inputs: Any) -> Any:
     """The input as an array, or the list of inputs as arrays, cast and of shapes that fit."""
-    several = _are_several(layer, inputs)
-    if several and len(inputs) == 1:
+    if not _are_several(layer, inputs):
+        array = layer._cast(inputs, f"Input 0 of layer {layer.name}")
+        layer._check_shapes([array.shape])
+        return array
+    if len(inputs) == 1:
         return checked_arrays(layer, inputs[0])
-    arrays = [
-        layer._cast(x, f"Input {i} of layer {layer.name}")
-        for i, x in enumerate(inputs if several else [inputs])
-    ]
+    arrays = [layer._cast(x, f"Input {i} of layer {layer.name}") for i, x in enumerate(inputs)]
     layer._check_shapes([a.shape for a in arrays])
-    return arrays if several else arrays[0]
+    return arrays
 
 
 def _are_several(layer: Taking, inputs: Any) -> bool:
@@ -59,4 +59,5 @@ def check_shapes(layer: Taking, shapes: Sequence[Sequence[int | None]]) -> None:
             f"{only if len(specs) == 1 else ''}."
         )
     for i, (shape, spec) in enumerate(zip(shapes, specs, strict=True)):
-        spec.check(shape, f"Input {i} of layer {layer.name}")
+        if not spec.fits(shape):
+            spec.check(shape, f"Input {i} of layer {layer.name}")

@@ -48,7 +48,10 @@ def in_turn(*layers: Any) -> AbstractContextManager[Any]:
     >>> with in_turn(layer):
     ...     before = layer.states
     """
-    turns = {turn for layer in layers for turn in _of(layer)}
+    stateful = [layer for layer in layers if getattr(layer, "stateful", False)]
+    if not stateful:
+        return _AT_ONCE
+    turns = {turn for layer in stateful for turn in _of(layer)}
     if len(turns) > 1:
         return _held(sorted(turns, key=lambda turn: turn.number))
     return turns.pop().lock if turns else _AT_ONCE

@@ -108,7 +108,10 @@ class InputSpec:
 
     def fits(self, shape: Sequence[int | None]) -> bool:
         """Whether a shape is plainly right: quick to see. If not, `check` finds out."""
-        if len(shape) != self.ndim:
+        ndim = len(shape)
+        if ndim != self.ndim and (
+            self.ndim is not None or self.min_ndim is None or ndim < self.min_ndim or self.max_ndim
+        ):
             return False
         for axis, size in self._known:
             if shape[axis] != size:

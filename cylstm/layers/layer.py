@@ -322,7 +322,8 @@ class Layer:
         arrays = self._as_arrays(inputs)
         self._ensure_built(arrays)
         outputs = self._computed(arrays, *args, **kwargs)
-        self._record_activity(outputs)
+        if self.activity_regularizer is not None:
+            self._record_activity(outputs)
         return outputs
 
     def _computed(self, arrays: Any, *args: Any, **kwargs: Any) -> Any:

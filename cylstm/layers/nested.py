@@ -108,7 +108,10 @@ class Nested(Layer):
     @property
     def stateful(self) -> bool:
         """Whether a layer within keeps its states from call to call."""
-        return any(getattr(layer, "stateful", False) for layer in self._sublayers())
+        for layer in self._sublayers():  # quicker than `any`: each prediction asks
+            if getattr(layer, "stateful", False):
+                return True
+        return False
 
     def reset_states(self) -> None:
         """Set the states of every stateful layer within to zero."""

@@ -131,9 +131,11 @@ class _Step:
         self, masks: list[np.ndarray | None], training: bool, keep: bool
     ) -> list[tuple[SymbolicTensor, np.ndarray, np.ndarray | None]]:
         """Call the layer: its output tensors with their values and masks."""
-        several = len(self.inputs) > 1
-        inputs = self.inputs if several else self.inputs[0]
-        mask = (masks if several else masks[0]) if any(m is not None for m in masks) else None
+        inputs: Any = self.inputs[0]
+        mask: Any = masks[0]
+        if len(masks) > 1:
+            inputs = self.inputs
+            mask = masks if any(m is not None for m in masks) else None
         given = {"mask": mask, "training": training or None}
         self.inner = self.layer._inner_run(inputs, mask, training, keep)
         if self.inner is not None:
@@ -145,6 +147,8 @@ class _Step:
             self.variables = self.layer.trainable_weights
             given = self.node.arguments | accepted(self.layer.vjp, **given)
             outputs, self.pullback = self.layer.vjp(inputs, **given)
+        elif mask is None and not training:
+            outputs = self.layer(inputs, **self.node.arguments)
         else:
             given = self.node.arguments | accepted(self.layer.call, **given)
             outputs = self.layer(inputs, **given)

@@ -103,7 +103,8 @@ class Order:
         self.count = count
         self.batch_size = batch_size
         self.shuffle = shuffle if shuffle == "batch" else bool(shuffle)
-        self._places = np.arange(count if self.shuffle is True else count // batch_size)
+        places = {True: count, "batch": count // batch_size}
+        self._places = np.arange(places.get(self.shuffle, 0))
 
     def epoch(self) -> Iterator[slice | np.ndarray]:
         """Yield which samples make up each batch of one epoch."""
@@ -153,7 +154,8 @@ def inputs_of(model: Trainable, x: Any) -> list[np.ndarray]:
                 f"{_hint_of_shape(given, array.shape, expected)}"
             )
         checked.append(array)
-    _check_lengths(dict(zip(model.input_names, checked, strict=True)))
+    if len(names) > 1:
+        _check_lengths(dict(zip(names, checked, strict=True)))
     return checked
 
 

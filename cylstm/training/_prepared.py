@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -167,9 +166,13 @@ class Prepared:
 
     def outputs_for(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
         """The outputs for the inputs of one batch."""
-        # States change layer by layer. To hold Ctrl-C back takes longer than a small layer.
-        with HeldInterrupt() if self._model.stateful else nullcontext():
-            run = self._model._run(inputs, None, False, keep=False)
+        if not self._model.stateful:  # to hold Ctrl-C back takes longer than a small layer
+            return self._outputs_of(inputs)
+        with HeldInterrupt():  # states change layer by layer
+            return self._outputs_of(inputs)
+
+    def _outputs_of(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
+        run = self._model._run(inputs, None, False, keep=False)
         return [run.values[id(tensor)] for tensor in self._model.outputs]
 
     def item_feed(
