@@ -64,6 +64,11 @@ class State:
             self._new_slots = [np.empty_like(slot) for slot in self.slots]
         return self._new_slots
 
+    def own_slots(self) -> None:
+        """Copy slots that nobody may write to, as other processes read them."""
+        if not all(slot.flags.writeable for slot in self.slots):
+            self.slots = [slot.copy() for slot in self.slots]
+
     @property
     def delta(self) -> np.ndarray:
         """What `Optimizer.update` computes last."""
