@@ -157,7 +157,7 @@ class DistributedOptimizer:
             flat = Flat(variables)
             buffer = flat.filled([np.multiply(gradient, share) for gradient in gradients])
             self.ranks.add(buffer)
-            gradients = Reduced(flat.taken(buffer))
+            gradients = Reduced(flat.taken(flat.views(buffer)))
         self.wrapped._shared = self.shared
         try:
             self.wrapped.apply(gradients, variables)

@@ -39,25 +39,26 @@ class SharedUpdates:
         self._places: WeakKeyDictionary[State, _Place] = WeakKeyDictionary()
         self._now: dict[int, _Place] = {}
 
-    def outs(self, states: list[State]) -> list[np.ndarray | None]:
-        """Where the new values of variables go, and None where each rank computes them alone."""
+    def outs(self, states: list[State]) -> list[np.ndarray]:
+        """Where the new values of variables go; all ranks are about to update them."""
+        self._now = {}
         large = [s for s in states if s.variable.size >= _LEAST and self._near.has_memory]
         if not large:
-            return [None] * len(states)
+            return [state.out() for state in states]
         places = [self._places.get(state) for state in large]
         lost = [p is None or not p.has(s) for p, s in zip(places, large, strict=True)]
         flags = np.array([*lost, *(p is None or p.values[0].held for p in places)], np.int32)
         self._near.any(flags)
-        outs = {}
         for state, is_lost, is_held in zip(large, *np.split(flags, 2), strict=True):
             if is_lost:
                 self._move(state)
             elif is_held:
                 self._places[state].values[0] = self._common(state)
-        if self._near.has_memory:
-            outs = {id(state): self._places[state].values[0].array() for state in large}
-        self._now = {id(outs[id(state)]): self._places[state] for state in large if outs}
-        return [outs.get(id(state)) for state in states]
+        if not self._near.has_memory:
+            return [state.out() for state in states]
+        outs = {state: self._places[state].values[0].array() for state in large}
+        self._now = {id(out): self._places[state] for state, out in outs.items()}
+        return [outs[state] if state in outs else state.out() for state in states]
 
     def _common(self, state: State) -> Any:
         """Memory for an array as its variable, or None."""
@@ -71,7 +72,7 @@ class SharedUpdates:
             self._places[state] = _Place(slots, values, state, self._near)
 
     def parted(self, finish: tuple[Callable[..., Any], list[Any], Any]) -> tuple[Any, ...]:
-        """A call of `_core.update` with the part of this rank, after which all parts are there."""
+        """A call of `_core.update` for the part of this rank, that returns when all have theirs."""
         update, jobs, pool = finish
         own = [self._now[id(j[5])].job(*j) if id(j[5]) in self._now else j for j in jobs]
         return self._update, update, own, pool
@@ -88,9 +89,7 @@ class SharedUpdates:
 class _Place:
     """Where the slots and values of a variable are: the value goes to the first one next."""
 
-    def __init__(
-        self, slots: list[Common], values: list[Common], state: State, near: Near
-    ) -> None:
+    def __init__(self, slots: list[Common], values: list[Common], state: State, near: Near) -> None:
         self.values = values
         self._part = near.part(len(state.variable.value))
         self._slots = [slot.array() for slot in slots]
@@ -98,7 +97,7 @@ class _Place:
         for array, before, shown in zip(self._slots, state.slots, self._shown, strict=True):
             array[self._part] = before[self._part]
             shown.flags.writeable = False
-        state.slots = self._shown
+        state.slots, state.lent = self._shown, True
 
     def has(self, state: State) -> bool:
         return state.slots is self._shown

@@ -60,7 +60,7 @@ class Near:
         """Memory for an array, the same for all; None, from then on, where there is none."""
         if not self.has_memory:
             return None
-        size = math.prod(shape) * dtype.itemsize
+        size = max(1, math.prod(shape) * dtype.itemsize)
         name = f"cylstm-{secrets.token_hex(8)}"
         with ExitStack() as files:
             file = _made(name, size) if self.rank == 0 else None
@@ -91,11 +91,13 @@ class Common:
         self._memory = memory
         self._kind = shape, dtype
         self.size = len(memory)
-        self._holders = sys.getrefcount(self._memory)
+
+    def references(self) -> int:
+        return sys.getrefcount(self._memory)
 
     @property
     def held(self) -> bool:
-        return sys.getrefcount(self._memory) > self._holders
+        return self.references() > _UNHELD
 
     def array(self) -> np.ndarray:
         """A new array on it: whoever has this array, or a part of it, holds the memory."""
@@ -103,16 +105,19 @@ class Common:
         return np.ndarray(shape, dtype, self._memory)
 
 
-# A file without a name in any folder: nothing is left of it, however the processes end. Its memory
-# is set aside at once, as who writes to a page for which there is none is killed.
+_UNHELD = Common(bytearray(1), (1,), np.dtype(np.uint8)).references()
+
+
+# A file without a name in any folder: nothing is left of it, however the processes end. It has no
+# limit of its own, such as that of /dev/shm, where who writes to more is killed.
 
 
 def _made(name: str, size: int) -> int | None:
     file = None
     try:
         file = os.memfd_create(name)
-        os.posix_fallocate(file, 0, size)
-    except (AttributeError, OSError):  # another system than Linux; no memory
+        os.ftruncate(file, size)
+    except (AttributeError, OSError):  # another system than Linux; not allowed
         if file is not None:
             os.close(file)
         return None

@@ -28,7 +28,7 @@ class OnePass(Optimizer):
 
     _has_mean = True
     _has_square = True
-    _shared: Any = None  # what shares the work out to several processes, for an update or more
+    _shared: Any = None  # what shares updates out to several processes: see `cylstm.distributed`
 
     @abstractmethod
     def _factors(self, *numbers: float) -> Factors:
@@ -71,11 +71,7 @@ class OnePass(Optimizer):
         factors = np.array(self._factors(*numbers))
         in_place = all(state.variable.constraint is None for state in states)
         shared = self._shared if in_place else None
-        values = shared.outs(states) if shared else [None] * len(states)
-        for place, state in enumerate(states):
-            if values[place] is None:
-                state.own_slots()
-                values[place] = _core.empty(state.variable.shape, state.variable.dtype)
+        values = shared.outs(states) if shared else [state.out() for state in states]
         jobs = [
             self._job(g, s, s.variable.value, s.slots if in_place else s.new_slots, value, factors)
             for s, g, value in zip(states, gradients, values, strict=True)
