@@ -8,10 +8,12 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from cylstm import optimizers
 from cylstm.distributed._near import Common, Near
-from cylstm.optimizers.optimizer import State
 
 __all__ = ["SharedUpdates"]
+
+State = optimizers.optimizer.State
 
 _LEAST = 2**20
 """Elements from which a variable is shared: fewer are in the caches, and soon updated."""
