@@ -134,9 +134,6 @@ def _opened(name: str, path: str) -> int | None:
 
 def _mapped(file: int, size: int) -> Any:
     try:
-        memory = mmap.mmap(file, size)
+        return mmap.mmap(file, size)
     except OSError:
         return None
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)
-    return memory
