@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cylstm import _checks, _random, optimizers
+from cylstm.distributed._mpi_sharing import SharedUpdates
 from cylstm.distributed._mpi_steps import DistributedSteps, Flat, Reduced
 from cylstm.distributed._ranks import ranks_of
 from cylstm.variables import Variable
 
 __all__ = ["DistributedOptimizer"]
 
-_OWN = ("block_size", "deterministic", "ranks", "seed", "split_batches", "wrapped")
+_OWN = ("block_size", "deterministic", "ranks", "seed", "shared", "split_batches", "wrapped")
 
 
 class DistributedOptimizer:
@@ -99,6 +100,7 @@ class DistributedOptimizer:
             block_size=_checks.positive_int(block_size, "block_size"),
             split_batches=bool(deterministic if split_batches is None else split_batches),
             seed=ranks.bcast(drawn),
+            shared=SharedUpdates(ranks.near),
         )
 
     @staticmethod
@@ -155,8 +157,12 @@ class DistributedOptimizer:
             flat = Flat(variables)
             buffer = flat.filled([np.multiply(gradient, share) for gradient in gradients])
             self.ranks.add(buffer)
-            gradients = Reduced(flat.taken(buffer))
-        self.wrapped.apply(gradients, variables)
+            gradients = Reduced(flat.taken(flat.views(buffer)))
+        self.wrapped._shared = self.shared
+        try:
+            self.wrapped.apply(gradients, variables)
+        finally:
+            self.wrapped._shared = None
 
 
 def _same(optimizer: Any) -> Any:

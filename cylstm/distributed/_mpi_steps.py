@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -36,18 +37,25 @@ class Flat:
         self._variables = variables
         self._ends = np.cumsum([v.size for v in variables]).tolist()
 
-    def filled(self, arrays: Sequence[Any], buffer: np.ndarray | None = None) -> np.ndarray:
-        """The arrays, one behind the other."""
-        buffer = np.empty(self.length, self.dtype) if buffer is None else buffer
-        for variable, end, array in zip(self._variables, self._ends, arrays, strict=True):
-            buffer[end - variable.size : end].reshape(variable.shape)[...] = array
+    def views(self, buffer: np.ndarray) -> list[np.ndarray]:
+        """Where the arrays go in a buffer."""
+        return [
+            buffer[end - v.size : end].reshape(v.shape)
+            for v, end in zip(self._variables, self._ends, strict=True)
+        ]
+
+    def filled(self, arrays: Sequence[Any]) -> np.ndarray:
+        """A buffer with the arrays, one behind the other."""
+        buffer = np.empty(self.length, self.dtype)
+        for view, array in zip(self.views(buffer), arrays, strict=True):
+            view[...] = array
         return buffer
 
-    def taken(self, buffer: np.ndarray) -> list[np.ndarray]:
-        """The arrays out of a buffer, most of them views."""
+    def taken(self, views: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The arrays where they are in a buffer, in the dtypes of their variables."""
         return [
-            buffer[end - v.size : end].reshape(v.shape).astype(v.dtype, copy=False)
-            for v, end in zip(self._variables, self._ends, strict=True)
+            view if view.dtype == v.dtype else view.astype(v.dtype)
+            for view, v in zip(views, self._variables, strict=True)
         ]
 
 
@@ -59,7 +67,8 @@ class _Part:
     run: Pass
     of_outputs: Any
     read: list[tuple[Variable, np.ndarray]]  # gradients of what code of the user's own reads
-    sums: np.ndarray  # what is added up over all parts; see `DistributedSteps._sums`
+    sums: np.ndarray  # what is added up over all parts
+    norms: list[float]  # of its own
     moved: list[np.ndarray]  # moving statistics, minus what they were
 
 
@@ -71,7 +80,7 @@ class DistributedSteps(Steps):
         self._optimizer = model.optimizer
         self._ranks = model.optimizer.ranks
         self._moving = [v for v in self._weights if not v.trainable]
-        self._buffer: np.ndarray | None = None
+        self._kinds: list[bool] | None = None
         self._are_equal = False
         self._counted = (0, 0)
         if self._optimizer.split_batches and self._stateful:
@@ -184,22 +193,19 @@ class DistributedSteps(Steps):
         outputs = [run.values[id(t)] for t in self.outputs]
         masks = [run.masks[id(t)] for t in self.outputs]
         values, of_outputs = self.objective.assess(outputs, masks, samples.targets, samples.weights)
-        counts = np.array(
-            [
-                _counts(outputs[goal.index], masks[goal.index], weight)
-                for goal, weight in zip(self.objective.goals, samples.weights, strict=True)
-            ],
-            float,
-        ).reshape(-1, 4)
+        counts = [
+            _counts(outputs[goal.index], masks[goal.index], weight)
+            for goal, weight in zip(self.objective.goals, samples.weights, strict=True)
+        ]
         norms = self._norms(counts)
         weighed = [v * n if n else 0.0 for v, n in zip(values, norms, strict=True)]
-        sums = [samples.size, sum(run.activity_penalties()), *counts.ravel(), *weighed, 1.0]
-        return _Part(samples.size, run, of_outputs, read, np.array(sums, float), moved)
+        sums = [samples.size, sum(run.activity_penalties()), *chain(*counts), *weighed, 1.0]
+        return _Part(samples.size, run, of_outputs, read, np.array(sums, float), norms, moved)
 
-    def _norms(self, counts: np.ndarray) -> list[float]:
+    def _norms(self, counts: Sequence[Sequence[float]]) -> list[float]:
         """What each of the values of the objective was divided by, in their order."""
         weighed, plain = [], []
-        for counted, of_mask, of_weights, of_outputs in counts.tolist():
+        for counted, of_mask, of_weights, of_outputs in counts:
             mean = counted / of_mask if of_mask else 1.0
             weighed.append(mean * of_weights)
             plain.append(mean * of_outputs)
@@ -223,7 +229,7 @@ class DistributedSteps(Steps):
         own = sum(part.size for part in parts.values())
         self._counted = own, int(sums[0])
         self._some_have_none = sums[-1] < self._ranks.size
-        norms = self._norms(sums[2 : 2 + 4 * len(self.objective.goals)].reshape(-1, 4))
+        norms = self._norms(sums[2 : 2 + 4 * len(self.objective.goals)].reshape(-1, 4).tolist())
         weighed = sums[-1 - len(norms) : -1].tolist()
         values = [v / n if n else math.nan for v, n in zip(weighed, norms, strict=True)]
         goals = self.objective.goals
@@ -235,8 +241,7 @@ class DistributedSteps(Steps):
 
     def _pulled(self, part: _Part, norms: list[float]) -> list[Any]:
         """The gradients of a part, in its share of the loss, and how it moves statistics."""
-        own = self._norms(part.sums[2 : 2 + 4 * len(norms)].reshape(-1, 4))
-        own = own[1:] if self.objective.several else own
+        own = part.norms[1:] if self.objective.several else part.norms
         shares = [a / b for a, b in zip(own, norms, strict=False)]
         of_outputs = partial(part.of_outputs, shares=shares)
         gradients = self._gradients(part.run, of_outputs, part.read)
@@ -249,15 +254,20 @@ class DistributedSteps(Steps):
         if self._some_have_none:
             kinds = next(k for k in self._ranks.gather(kinds) if k is not None)
         variables = [*self._variables, *self._moving]
-        flat = Flat([v for v, rows in zip(variables, kinds or [], strict=True) if not rows])
-        if self._buffer is None or self._buffer.shape != (flat.length,):
-            self._buffer = np.empty(flat.length, flat.dtype)
+        if kinds != self._kinds:
+            self._flat = Flat(
+                [v for v, rows in zip(variables, kinds or [], strict=True) if not rows]
+            )
+            self._buffer = np.empty(self._flat.length, self._flat.dtype)
+            self._kinds, self._views = kinds, self._flat.views(self._buffer)
         if found:
-            flat.filled([a for a in found[0] if not isinstance(a, Rows)], self._buffer)
+            dense = (a for a, rows in zip(found[0], kinds or [], strict=True) if not rows)
+            for view, array in zip(self._views, dense, strict=True):
+                view[...] = array
         else:
             self._buffer.fill(0)
         self._ranks.add(self._buffer)
-        arrays = iter(flat.taken(self._buffer))
+        arrays = iter(self._flat.taken(self._views))
         return [
             self._ranks.add_rows(found[0][place] if found else None, variable)
             if rows
@@ -274,7 +284,8 @@ class DistributedSteps(Steps):
         def leaf(number: int) -> np.ndarray:
             return flat.filled(self._pulled(parts.pop(number), norms))  # no longer kept
 
-        return flat.taken(self._ranks.add_tree(leaf, flat.length, flat.dtype, ranges))
+        whole = self._ranks.add_tree(leaf, flat.length, flat.dtype, ranges)
+        return flat.taken(flat.views(whole))
 
     def _move(self, moved: list[np.ndarray]) -> None:
         """Change the moving statistics."""

@@ -12,6 +12,7 @@ import numpy as np
 from cylstm import _threads
 from cylstm._rows import Rows
 from cylstm.distributed import _leaving
+from cylstm.distributed._near import Common, Near
 
 __all__ = ["Ranks", "launched", "ranks_of"]
 
@@ -66,6 +67,8 @@ class Ranks:
     ----------
     rank, size : int
         Which this one is, and how many there are.
+    near : Near
+        Those on this host.
     """
 
     def __init__(self, mpi: Any, comm: Any) -> None:
@@ -73,6 +76,8 @@ class Ranks:
         self._comm = comm.Dup()
         self.rank: int = comm.rank
         self.size: int = comm.size
+        self.near = Near(mpi, self._comm)
+        self._rows: Common | None = None  # of all ranks
         self._tick: Callable[[], None] = lambda: None
         if self.size > 1:
             self._tick = _leaving.watch(mpi, comm)
@@ -80,11 +85,8 @@ class Ranks:
 
     def _share_cpus(self) -> None:
         """Threads for this rank's part of the CPUs, unless their number was given."""
-        near = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED)
         own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}
-        sharing = sum(not own.isdisjoint(other) for other in near.allgather(own))
-        near.Free()
-        _threads.share(sharing)
+        _threads.share(sum(not own.isdisjoint(other) for other in self.near.gather(own)))
 
     def bcast(self, value: Any, root: int = 0) -> Any:
         """The value of one rank: there the object itself, elsewhere a copy."""
@@ -119,17 +121,35 @@ class Ranks:
             rows = Rows(np.empty(0, np.int64), values, len(variable.value))
         if self.size == 1:
             return rows
-        counts = np.array(self.gather(len(rows.indices)))
+        self._tick()
+        counts = np.empty(self.size, np.int64)
+        self._comm.Allgather(np.array([len(rows.indices)]), counts)
         if counts.sum() > 2 * rows.length:  # so the whole matrix is less to send
             whole = np.asarray(rows)
             self.add(whole)
             return whole
-        self._tick()
         indices = np.empty(counts.sum(), np.int64)
-        values = np.empty((counts.sum(), rows.shape[1]), rows.dtype)
         self._comm.Allgatherv(rows.indices, [indices, counts])
-        self._comm.Allgatherv(rows.values, [values, counts * rows.shape[1]])
-        return Rows.summed(indices, values, rows.length)
+        return Rows.summed(indices, self._joined_rows(rows.values, counts), rows.length)
+
+    def _joined_rows(self, own: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Those of all ranks, one behind the other: for now, as the next call may overwrite them.
+
+        What all write to memory in common is copied once; a message is copied two or three times.
+        """
+        ends = own.shape[1] * np.cumsum(counts)
+        size = int(ends[-1])
+        if self.near.size == self.size:
+            if self._rows is None or self._rows.size < size * own.itemsize:
+                self._rows = self.near.common((2 * size * own.itemsize,), np.dtype(np.uint8))
+            if self._rows is not None:
+                every = self._rows.array()[: size * own.itemsize].view(own.dtype)
+                every[ends[self.rank] - own.size : ends[self.rank]] = own.ravel()
+                self.near.wait()
+                return every.reshape(-1, own.shape[1])
+        every = np.empty(size, own.dtype)
+        self._comm.Allgatherv(own, [every, counts * own.shape[1]])
+        return every.reshape(-1, own.shape[1])
 
     def add_in_order(self, rows: np.ndarray, ranges: list[Range]) -> np.ndarray:
         """The sum of rows that the ranks have these ranges of, from the first to the last."""

@@ -28,6 +28,7 @@ class OnePass(Optimizer):
 
     _has_mean = True
     _has_square = True
+    _shared: Any = None  # what shares updates out to several processes: see `cylstm.distributed`
 
     @abstractmethod
     def _factors(self, *numbers: float) -> Factors:
@@ -69,13 +70,14 @@ class OnePass(Optimizer):
             return super()._computed(states, gradients, numbers)
         factors = np.array(self._factors(*numbers))
         in_place = all(state.variable.constraint is None for state in states)
-        values = [_core.empty(s.variable.shape, s.variable.dtype) for s in states]
+        shared = self._shared if in_place else None
+        values = shared.outs(states) if shared else [state.out() for state in states]
         jobs = [
             self._job(g, s, s.variable.value, s.slots if in_place else s.new_slots, value, factors)
             for s, g, value in zip(states, gradients, values, strict=True)
         ]
         finish: tuple[Callable[..., Any], Any, Any] = (_core.update, jobs, _threads.pool())
         if in_place:
-            return values, finish
+            return values, shared.parted(finish) if shared else finish
         _core.update(*finish[1:])
         return values, None

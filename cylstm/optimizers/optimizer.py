@@ -38,6 +38,8 @@ class State:
     ----------
     slots : list of arrays
         The slots before the update, in the order of `Optimizer.slot_names`. Not to be changed.
+    lent : bool
+        Whether other processes write to the slots, too: see `cylstm.distributed`.
     new_slots : list of arrays
         Where `Optimizer.update` writes the slots after the update, all of them.
     delta : array
@@ -49,6 +51,7 @@ class State:
     def __init__(self, variable: Variable, slots: Iterable[npt.ArrayLike]) -> None:
         self.variable = variable
         self.slots: Arrays = [np.array(slot, dtype=variable.dtype, order="C") for slot in slots]
+        self.lent = False
         self._new_slots: Arrays | None = None
         self._delta: np.ndarray | None = None
 
@@ -63,6 +66,12 @@ class State:
         if self._new_slots is None:
             self._new_slots = [np.empty_like(slot) for slot in self.slots]
         return self._new_slots
+
+    def out(self) -> np.ndarray:
+        """Memory for a new value, where this process alone computes it and the slots."""
+        if self.lent:
+            self.slots, self.lent = [slot.copy() for slot in self.slots], False
+        return _core.empty(self.variable.shape, self.variable.dtype)
 
     @property
     def delta(self) -> np.ndarray:
