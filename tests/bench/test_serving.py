@@ -1,6 +1,5 @@
 """The server that is measured, and the clients that measure it."""
 
-import asyncio
 import subprocess
 from contextlib import contextmanager
 
@@ -25,9 +24,9 @@ def test_clients_get_the_answers_of_the_model(name, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", cylstm.__path__[0] + "/..")
     shape = serving.make(name, tmp_path)
     port = serving.free_port()
-    with started("cylstm", tmp_path / f"{name}.safetensors", port, 1, 8, 0.0) as server:
+    with started("cylstm", tmp_path / name, 1, port, 8, 0.0) as server:
         serving.wait_for(port, server)
-        result = asyncio.run(serving.load(port, 6, 0.3, shape))
+        result = serving.load([port], 6, 0.3, shape)
         assert serving.health(port)["batches"] > 1
     assert result["rate"] > 10
     assert 0 < result["p50"] <= result["p99"]
@@ -45,7 +44,7 @@ def test_a_refused_request_ends_the_measurement(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", cylstm.__path__[0] + "/..")
     serving.make("small", tmp_path)
     port = serving.free_port()
-    with started("cylstm", tmp_path / "small.safetensors", port, 1, 8, 0.0) as server:
+    with started("cylstm", tmp_path / "small", 1, port, 8, 0.0) as server:
         serving.wait_for(port, server)
         with pytest.raises(RuntimeError, match="400"):
-            asyncio.run(serving.load(port, 1, 0.3, (24, 5)))
+            serving.load([port], 1, 0.3, (24, 5))
