@@ -1,7 +1,7 @@
 """Requests a second, and how long they take: cylstm and ONNX Runtime, each in the same server.
 
     python bench/serving.py [--clients 32] [--seconds 4] [--rounds 5] [--models river ...]
-                            [--threads 2] [--processes 1]
+                            [--threads 2] [--processes 1] [--unequal]
 
 The server is `examples/elsewhere/serving.py`, in processes of its own for each engine, with the
 same limits; ONNX Runtime reads the model as `Model.save` writes it to ONNX. With more threads than
@@ -54,13 +54,14 @@ MODELS = {
 }
 
 
-def make(name: str, folder: Path) -> tuple[int, int]:
-    """Write a model in both formats; steps and features."""
+def make(name: str, folder: Path, unequal: bool = False) -> tuple[int, int]:
+    """Write a model in both formats; steps, at most if they are unequal, and features."""
     units, steps, features, outputs = MODELS[name]
     cylstm.utils.set_random_seed(1)
     model = cylstm.Sequential(name=name)
     for number, count in enumerate(units, 1):
-        shape: dict[str, Any] = {"input_shape": (steps, features)} if number == 1 else {}
+        given = (None if unequal else steps, features)
+        shape: dict[str, Any] = {"input_shape": given} if number == 1 else {}
         several = number < len(units)
         model.add(LSTM(count, return_sequences=several, recurrent_activation="sigmoid", **shape))
     model.add(Dense(outputs))
@@ -75,6 +76,8 @@ def make(name: str, folder: Path) -> tuple[int, int]:
 class OnnxEngine:
     """ONNX Runtime in place of cylstm."""
 
+    masks = False
+
     def __init__(self, path: str, threads: int, spinning: bool = True) -> None:
         import onnxruntime
 
@@ -86,7 +89,7 @@ class OnnxEngine:
         self._name = given.name
         self.shape = tuple(n if isinstance(n, int) else None for n in given.shape[1:])
 
-    def predict(self, batch: np.ndarray) -> np.ndarray:
+    def predict(self, batch: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """The outputs of a batch."""
         output: np.ndarray = self._session.run(None, {self._name: batch})[0]
         return output
@@ -99,7 +102,7 @@ class OnnxEngine:
 class Nothing(OnnxEngine):
     """An engine that has its answers already."""
 
-    def predict(self, batch: np.ndarray) -> np.ndarray:
+    def predict(self, batch: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """Zeros."""
         return np.zeros((len(batch), 1), "float32")
 
@@ -202,17 +205,20 @@ class Client:
         return body
 
 
-def requests_of(shape: tuple[int, ...]) -> list[bytes]:
-    """Requests of 32 different sequences."""
+def requests_of(shape: tuple[int, ...], least: int) -> list[bytes]:
+    """Requests of 32 different sequences, of `least` steps or more."""
     random = np.random.default_rng(5)
-    bodies = [random.standard_normal(shape).astype("<f4").tobytes() for _ in range(32)]
+    steps = random.integers(least, shape[0] + 1, 32)
+    bodies = [random.standard_normal((n, *shape[1:])).astype("<f4").tobytes() for n in steps]
     head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
     return [f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
 
 
-def load(ports: list[int], clients: int, seconds: float, shape: tuple[int, ...]) -> dict[str, Any]:
+def load(
+    ports: list[int], clients: int, seconds: float, shape: tuple[int, ...], least: int
+) -> dict[str, Any]:
     """Ask for some seconds; how often, how long each took, what that cost, and the answers."""
-    requests, durations, answers = requests_of(shape), [], {}
+    requests, durations, answers = requests_of(shape, least), [], {}
     with ExitStack() as stack:
         asking = {}
         poll = stack.enter_context(select.epoll())
@@ -286,10 +292,10 @@ class Contender:
         batches = sum(health(port)["batches"] for port in self.ports)
         return ticks / os.sysconf("SC_CLK_TCK"), batches
 
-    def turn(self, clients: int, seconds: float, shape: tuple[int, int]) -> dict[str, Any]:
+    def turn(self, clients: int, seconds: float, *sizes: int) -> dict[str, Any]:
         """Ask for some seconds."""
         seconds_before, batches_before = self._spent()
-        command = own("--load", ",".join(map(str, self.ports)), clients, seconds, *shape)
+        command = own("--load", ",".join(map(str, self.ports)), clients, seconds, *sizes)
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         result: dict[str, Any] = json.loads(done.stdout)
         spent, batches = self._spent()
@@ -314,14 +320,15 @@ class Contender:
 
 def measure(name: str, folder: Path, given: argparse.Namespace) -> bool:
     """Print a line for each engine; whether cylstm is as far ahead as is asked."""
-    shape = make(name, folder)
+    shape = make(name, folder, given.unequal)
+    least = shape[0] // 2 if given.unequal else shape[0]
     names = [n for n in ENGINES if n != "no spinning" or given.threads > 1]
     with ExitStack() as stack:
         contenders = [Contender(n, folder / name, given, stack) for n in names]
         for turn in range(given.rounds + 1):  # the first one warms up
             for contender in contenders[:: 1 if turn % 2 else -1]:
                 seconds = given.seconds if turn else min(1.0, given.seconds)
-                result = contender.turn(given.clients, seconds, shape)
+                result = contender.turn(given.clients, seconds, least, *shape)
                 if turn:
                     contender.results.append(result)
     ours, *others = contenders[:-1]
@@ -360,6 +367,8 @@ def main() -> int:
     count = cylstm.get_num_threads()
     parser.add_argument("--threads", type=int, default=count, help="of the engine: all CPUs")
     parser.add_argument("--processes", type=int, default=1, help="of the server, for each engine")
+    text = "sequences from half as long on"
+    parser.add_argument("--unequal", action="store_true", help=text)
     parser.add_argument("--max-batch", type=int, default=32)
     parser.add_argument("--max-wait", type=float, default=0.0)
     for part in ("--serve", "--load", "--alone"):
@@ -370,10 +379,10 @@ def main() -> int:
         serve(name, stem, int(threads), int(port), int(max_batch), float(max_wait))
         return 0
     if given.load:
-        ports, clients, seconds, *sizes = given.load
+        ports, clients, seconds, least, *sizes = given.load
         numbers = [int(port) for port in ports.split(",")]
         shape = tuple(map(int, sizes))
-        print(json.dumps(load(numbers, int(clients), float(seconds), shape)))
+        print(json.dumps(load(numbers, int(clients), float(seconds), shape, int(least))))
         return 0
     if given.alone:
         name, stem, threads, rows, *sizes = given.alone

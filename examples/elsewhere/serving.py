@@ -9,9 +9,10 @@ POST /predict takes one sequence, and answers with the output for it in the same
 - application/octet-stream: float32, little-endian, row by row; X-Shape is the shape of the answer;
 - application/x-npy: a file of NumPy.
 
-Sequences that wait while others are computed are computed together, those of one shape in one call,
-`max_batch` at most; the first one waits `max_wait` seconds for others. What is wrong with a
-sequence is said to who sent it (400, 413, 415), and when too many wait, the answer is 503.
+Sequences that wait while others are computed are computed together, `max_batch` at most, those of
+one shape in one call; by a chain of LSTM and Dense layers also those of several lengths, with a
+mask. The first one waits `max_wait` seconds for others. What is wrong with a sequence is said to
+who sent it (400, 413, 415), and when too many wait, the answer is 503.
 
 The websocket /stream has a state of its own for each connection, from zeros: a message holds
 frames as float32, and is answered by the outputs for them. GET /health tells how much waits.
@@ -80,14 +81,17 @@ class Limits:
 
 
 class Engine(Protocol):
-    """What computes: a model of one input and one output."""
+    """What computes: a model of one input and one output.
 
-    @property
-    def shape(self) -> tuple[int | None, ...]:
-        """The shape of a sequence; None is any number of steps."""
+    `shape` is that of a sequence; None is any number of steps. `masks` says whether a mask may come
+    with a batch, (samples, steps), False behind the end of a sequence.
+    """
 
-    def predict(self, batch: np.ndarray) -> np.ndarray:
-        """The outputs for sequences of one shape; called by one thread at a time."""
+    shape: tuple[int | None, ...]
+    masks: bool
+
+    def predict(self, batch: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        """The outputs for sequences; called by one thread at a time."""
 
     def stream(self) -> Callable[[np.ndarray], np.ndarray]:
         """What takes frames, (1, features), one after the other; ValueError if there is none."""
@@ -103,15 +107,18 @@ class CylstmEngine:
             raise SystemExit(f"{path}: it takes a model of one input and one output, not stateful")
         self.shape: tuple[int | None, ...] = self.model.input_shape[1:]
         self._first: Any = None
-        # A chain without masks needs no graph, which takes as long as a few rows of a small model.
         layers = self.model.layers
+        # A chain needs no graph, which takes as long as a few rows of a small model.
         chain = isinstance(self.model, cylstm.Sequential) and {LSTM, Dense} >= {*map(type, layers)}
-        self._steps = layers if chain else [self.model.predict_on_batch]
+        self._steps: list[Any] = layers if chain else [self.model.predict_on_batch]
+        backwards = any(getattr(layer, "go_backwards", False) for layer in layers)
+        self.masks = chain and not backwards and self.shape[0] is None
 
-    def predict(self, batch: np.ndarray) -> np.ndarray:
+    def predict(self, batch: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """The outputs of a batch."""
         for step in self._steps:
-            batch = step(batch)
+            masked = mask is not None and isinstance(step, LSTM)
+            batch = step(batch, mask=mask) if masked else step(batch)
         return batch
 
     def stream(self) -> Callable[[np.ndarray], np.ndarray]:
@@ -225,28 +232,43 @@ class Batcher:
                 answer.set_result(output)
 
     def _outputs(self, batch: list[Asked]) -> list[np.ndarray | Exception]:
-        """Those of one shape in one call."""
-        start = time.perf_counter()
+        """Those of one shape in one call; where masks may be, the number of steps is left out."""
+        start, first = time.perf_counter(), int(self._engine.masks)
         outputs: list[np.ndarray | Exception] = [RuntimeError("not computed")] * len(batch)
         places: dict[tuple[int, ...], list[int]] = {}
         for place, (sequence, _) in enumerate(batch):
-            places.setdefault(sequence.shape, []).append(place)
+            places.setdefault(sequence.shape[first:], []).append(place)
         for same in places.values():
-            found = self._of_one_shape([batch[place][0] for place in same])
+            found = self._together([batch[place][0] for place in same])
             for place, output in zip(same, found, strict=True):
                 outputs[place] = output
         self._seconds = time.perf_counter() - start
         return outputs
 
-    def _of_one_shape(self, sequences: list[np.ndarray]) -> list[np.ndarray | Exception]:
+    def _together(self, sequences: list[np.ndarray]) -> list[np.ndarray | Exception]:
         try:
-            batch = np.array(sequences)  # the only copy of what was received
+            batch, *mask = batch_of(sequences)
             check_finite(batch)
-            return list(self._engine.predict(batch).astype(FLOATS, copy=False))
+            outputs = self._engine.predict(batch, *mask).astype(FLOATS, copy=False)
+            if not mask or outputs.ndim < batch.ndim:
+                return list(outputs)
+            return [row[: len(x)] for row, x in zip(outputs, sequences, strict=True)]
         except Exception as error:  # of one of them: the others have their answers
             if len(sequences) == 1:
                 return [error]
-            return [self._of_one_shape([sequence])[0] for sequence in sequences]
+            return [self._together([sequence])[0] for sequence in sequences]
+
+
+def batch_of(sequences: list[np.ndarray]) -> list[np.ndarray]:
+    """The sequences in one array, the only copy of them; with a mask, if lengths differ."""
+    lengths = [len(sequence) for sequence in sequences]
+    steps = max(lengths)
+    if min(lengths) == steps:
+        return [np.array(sequences)]
+    batch = np.zeros((len(sequences), steps, *sequences[0].shape[1:]), FLOATS)
+    for row, sequence in zip(batch, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return [batch, np.arange(steps) < np.array(lengths)[:, np.newaxis]]
 
 
 # ------------------------------------------------------------------ HTTP
