@@ -68,7 +68,7 @@ def served(engine, **limits):
 class Engine:
     """One that a test holds back, and that does not like the number 13."""
 
-    shape = (None, FEATURES)
+    shape, masks = (None, FEATURES), False
 
     def __init__(self):
         self.sizes, self.busy, self.go = [], threading.Event(), threading.Event()
@@ -192,7 +192,7 @@ def test_under_load_all_are_answered_and_in_batches(path):
     """32 clients, some with lengths of their own, some with what is wrong."""
     model, engine = made_model(), SERVING["CylstmEngine"](path)
     sizes, predict = [], engine.predict
-    engine.predict = lambda batch: sizes.append(len(batch)) or predict(batch)
+    engine.predict = lambda batch, *mask: sizes.append(len(batch)) or predict(batch, *mask)
 
     def client(number):
         connection = HTTPConnection("127.0.0.1", port, timeout=60)
@@ -229,6 +229,39 @@ def test_what_waits_is_computed_together_and_no_more_than_that():
     assert answers == [6.0 * n for n in range(10)]
     assert sum(engine.sizes) == 10
     assert max(engine.sizes) == 4
+
+
+@pytest.mark.parametrize("every", [False, True])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_sequences_of_several_lengths_in_one_call(tmp_path, every, backwards):
+    cylstm.utils.set_random_seed(7)
+    first = LSTM(8, input_shape=(None, FEATURES), return_sequences=True, go_backwards=backwards)
+    model = cylstm.Sequential([first, Dense(4), LSTM(5, return_sequences=every), Dense(2)])
+    model.save(tmp_path / "model.safetensors")
+    engine = SERVING["CylstmEngine"](str(tmp_path / "model.safetensors"))
+    sizes, predict, busy, go = [], engine.predict, threading.Event(), threading.Event()
+
+    def held(batch, *mask):
+        busy.set()
+        assert go.wait(60)
+        sizes.append(len(batch))
+        return predict(batch, *mask)
+
+    engine.predict = held
+    with served(engine) as port, ThreadPoolExecutor(7) as clients:
+        sequences = [sequence(steps, steps) for steps in (3, 1, 9, 4, 9, 2)]
+        alone = clients.submit(ask, port, sequences[0].tobytes())
+        assert busy.wait(60)
+        asked = [clients.submit(ask, port, x.tobytes()) for x in sequences]
+        until(lambda: waiting(port) == 6)
+        go.set()
+        answers = [answer.result() for answer in [alone, *asked]]
+    for x, (status, content, headers) in zip([sequences[0], *sequences], answers, strict=True):
+        wanted = model.predict(x[np.newaxis])[0]
+        assert (status, headers["X-Shape"]) == (200, ",".join(map(str, wanted.shape)))
+        np.testing.assert_allclose(floats(content), wanted.ravel(), atol=1e-6)
+    assert sizes[0] == 1
+    assert sorted(sizes[1:]) == ([1, 1, 1, 1, 2] if backwards else [6])
 
 
 def test_too_many_are_refused_and_the_others_answered():

@@ -9,9 +9,10 @@ POST /predict takes one sequence, and answers with the output for it in the same
 - application/octet-stream: float32, little-endian, row by row; X-Shape is the shape of the answer;
 - application/x-npy: a file of NumPy.
 
-Sequences that wait while others are computed are computed together, those of one shape in one call,
-`max_batch` at most; the first one waits `max_wait` seconds for others. What is wrong with a
-sequence is said to who sent it (400, 413, 415), and when too many wait, the answer is 503.
+Sequences that wait while others are computed are computed together, `max_batch` at most, those of
+one shape in one call; by a chain of LSTM and Dense layers also those of several lengths, with a
+mask. The first one waits `max_wait` seconds for others. What is wrong with a sequence is said to
+who sent it (400, 413, 415), and when too many wait, the answer is 503.
 
 The websocket /stream has a state of its own for each connection, from zeros: a message holds
 frames as float32, and is answered by the outputs for them. GET /health tells how much waits.
@@ -23,12 +24,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import collections
 import io
 import json
 import math
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -36,15 +38,17 @@ from typing import Any, Protocol
 
 import numpy as np
 import uvicorn
-from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Route, Router, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 import cylstm
+from cylstm.layers import LSTM, Dense
 
 FLOATS = np.dtype("<f4")
+BYTES, JSON, NPY = b"application/octet-stream", b"application/json", b"application/x-npy"
 
 
 @dataclass(frozen=True)
@@ -77,14 +81,17 @@ class Limits:
 
 
 class Engine(Protocol):
-    """What computes: a model of one input and one output."""
+    """What computes: a model of one input and one output.
 
-    @property
-    def shape(self) -> tuple[int | None, ...]:
-        """The shape of a sequence; None is any number of steps."""
+    `shape` is that of a sequence; None is any number of steps. `masks` says whether a mask may come
+    with a batch, (samples, steps), False behind the end of a sequence.
+    """
 
-    def predict(self, batch: np.ndarray) -> np.ndarray:
-        """The outputs for sequences of one shape; called by one thread at a time."""
+    shape: tuple[int | None, ...]
+    masks: bool
+
+    def predict(self, batch: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        """The outputs for sequences; called by one thread at a time."""
 
     def stream(self) -> Callable[[np.ndarray], np.ndarray]:
         """What takes frames, (1, features), one after the other; ValueError if there is none."""
@@ -99,8 +106,20 @@ class CylstmEngine:
         if len(self.model.inputs) > 1 or len(self.model.outputs) > 1 or self.model.stateful:
             raise SystemExit(f"{path}: it takes a model of one input and one output, not stateful")
         self.shape: tuple[int | None, ...] = self.model.input_shape[1:]
-        self.predict = self.model.predict_on_batch
         self._first: Any = None
+        layers = self.model.layers
+        # A chain needs no graph, which takes as long as a few rows of a small model.
+        chain = isinstance(self.model, cylstm.Sequential) and {LSTM, Dense} >= {*map(type, layers)}
+        self._steps: list[Any] = layers if chain else [self.model.predict_on_batch]
+        backwards = any(getattr(layer, "go_backwards", False) for layer in layers)
+        self.masks = chain and not backwards and self.shape[0] is None
+
+    def predict(self, batch: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        """The outputs of a batch."""
+        for step in self._steps:
+            masked = mask is not None and isinstance(step, LSTM)
+            batch = step(batch, mask=mask) if masked else step(batch)
+        return batch
 
     def stream(self) -> Callable[[np.ndarray], np.ndarray]:
         """A stream with a state of its own; they share the weights."""
@@ -112,120 +131,147 @@ class CylstmEngine:
 # ------------------------------------------------------------------ micro-batches
 
 
-class Overloaded(Exception):
-    """More waits than may wait."""
-
-
-class Batcher:
-    """Sequences go in one by one, and are computed together.
-
-    Parameters
-    ----------
-    predict : callable
-        From (samples, ...) to the outputs.
-    limits : Limits
-        How many at once, and how many wait.
-    """
-
-    def __init__(self, predict: Callable[[np.ndarray], np.ndarray], limits: Limits) -> None:
-        self._predict, self._limits = predict, limits
-        self._queue: asyncio.Queue[tuple[np.ndarray, asyncio.Future[np.ndarray]]]
-        self._queue = asyncio.Queue(limits.max_waiting)
-        self._thread = ThreadPoolExecutor(1, "engine")
-        self._seconds = math.inf  # that the last batch took
-        self.batches = 0
-
-    @property
-    def waiting(self) -> int:
-        """How many sequences wait."""
-        return self._queue.qsize()
-
-    async def __call__(self, sequence: np.ndarray) -> np.ndarray:
-        """The output for one sequence; Overloaded where too many wait."""
-        answer: asyncio.Future[np.ndarray] = asyncio.get_running_loop().create_future()
-        try:
-            self._queue.put_nowait((sequence, answer))
-        except asyncio.QueueFull:
-            raise Overloaded from None
-        return await answer
-
-    async def run(self) -> None:
-        """Answer until cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            batch = await self._collected()
-            asked = [(x, answer) for x, answer in batch if not answer.done()]  # who has not gone
-            sequences = [x for x, _ in asked]
-            if self._seconds < self._limits.short:
-                outputs = self._outputs(sequences)
-            else:
-                outputs = await loop.run_in_executor(self._thread, self._outputs, sequences)
-            self.batches += 1
-            for (_, answer), output in zip(asked, outputs, strict=True):
-                if answer.done():
-                    continue
-                if isinstance(output, Exception):
-                    answer.set_exception(output)
-                else:
-                    answer.set_result(output)
-            for _ in batch:
-                self._queue.task_done()
-
-    async def close(self) -> None:
-        """Wait until all is answered."""
-        await self._queue.join()
-        self._thread.shutdown()
-
-    async def _collected(self) -> list[tuple[np.ndarray, asyncio.Future[np.ndarray]]]:
-        """The first that comes, and what waits besides or comes in time."""
-        batch = [await self._queue.get()]
-        clock = asyncio.get_running_loop().time
-        end = clock() + self._limits.max_wait
-        while len(batch) < self._limits.max_batch:
-            if self._queue.empty():
-                left = end - clock()
-                if left <= 0:
-                    break
-                try:
-                    batch.append(await asyncio.wait_for(self._queue.get(), left))
-                except TimeoutError:
-                    break
-            else:
-                batch.append(self._queue.get_nowait())
-        return batch
-
-    def _outputs(self, sequences: list[np.ndarray]) -> list[np.ndarray | Exception]:
-        """Those of one shape in one call."""
-        start = time.perf_counter()
-        outputs: list[np.ndarray | Exception] = [RuntimeError("not computed")] * len(sequences)
-        places: dict[tuple[int, ...], list[int]] = {}
-        for place, sequence in enumerate(sequences):
-            places.setdefault(sequence.shape, []).append(place)
-        for same in places.values():
-            found = self._of_one_shape([sequences[place] for place in same])
-            for place, output in zip(same, found, strict=True):
-                outputs[place] = output
-        self._seconds = time.perf_counter() - start
-        return outputs
-
-    def _of_one_shape(self, sequences: list[np.ndarray]) -> list[np.ndarray | Exception]:
-        try:
-            return list(self._predict(np.stack(sequences)))
-        except Exception as error:  # of one of them: the others have their answers
-            if len(sequences) == 1:
-                return [error]
-            return [self._of_one_shape([sequence])[0] for sequence in sequences]
-
-
-# ------------------------------------------------------------------ HTTP
-
-
 class Refused(Exception):
     """A request that cannot be answered: the status, and why."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status = status
+
+
+Asked = tuple[np.ndarray, "asyncio.Future[np.ndarray]"]
+
+
+class Batcher:
+    """Sequences go in one by one, and are computed together: what came while others were computed.
+
+    Parameters
+    ----------
+    engine : Engine
+        What computes.
+    limits : Limits
+        How many at once, and how many wait.
+    """
+
+    def __init__(self, engine: Engine, limits: Limits) -> None:
+        self._engine, self._limits = engine, limits
+        self._waiting: collections.deque[Asked] = collections.deque()
+        self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(1, "engine")
+        self._busy = False  # computing, or about to
+        self._seconds = math.inf  # that the last batch took
+        self._timer: asyncio.TimerHandle | None = None
+        self.batches = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many sequences wait."""
+        return len(self._waiting)
+
+    def add(self, sequence: np.ndarray) -> asyncio.Future[np.ndarray]:
+        """The output to be for a sequence; Refused where too many wait."""
+        if len(self._waiting) >= self._limits.max_waiting:
+            raise Refused(503, "Too many sequences wait: try again")
+        answer = self._loop.create_future()
+        self._waiting.append((sequence, answer))
+        if not self._busy:
+            self._busy = True
+            if self._limits.max_wait:
+                self._timer = self._loop.call_later(self._limits.max_wait, self._begin)
+            else:
+                self._loop.call_soon(self._begin)  # with those that were read with it
+        elif self._timer and len(self._waiting) >= self._limits.max_batch:
+            self._timer.cancel()
+            self._begin()
+        return answer
+
+    async def close(self) -> None:
+        """Wait until all is answered."""
+        while self._busy:
+            await asyncio.sleep(0.01)
+        self._thread.shutdown()
+
+    def _begin(self) -> None:
+        """Compute what waits: here if it is short, else in the thread."""
+        self._timer = None
+        batch = self._taken()
+        if not batch:
+            self._busy = False
+        elif self._seconds < self._limits.short:
+            self._answer(batch, self._outputs(batch))
+            self._loop.call_soon(self._begin)
+        else:
+            self._thread.submit(self._work, batch)
+
+    def _work(self, batch: list[Asked]) -> None:
+        """In the thread: what came meanwhile is computed next, without a way through the loop."""
+        while batch:
+            outputs = self._outputs(batch)
+            following = self._taken() if self._seconds >= self._limits.short else []
+            self._loop.call_soon_threadsafe(self._answer, batch, outputs)
+            batch = following
+        self._loop.call_soon_threadsafe(self._begin)
+
+    def _taken(self) -> list[Asked]:
+        """What waits, and whose client has not gone."""
+        batch: list[Asked] = []
+        while self._waiting and len(batch) < self._limits.max_batch:
+            asked = self._waiting.popleft()
+            if not asked[1].done():
+                batch.append(asked)
+        return batch
+
+    def _answer(self, batch: list[Asked], outputs: list[np.ndarray | Exception]) -> None:
+        self.batches += 1
+        for (_, answer), output in zip(batch, outputs, strict=True):
+            if answer.done():
+                continue
+            if isinstance(output, Exception):
+                answer.set_exception(output)
+            else:
+                answer.set_result(output)
+
+    def _outputs(self, batch: list[Asked]) -> list[np.ndarray | Exception]:
+        """Those of one shape in one call; where masks may be, the number of steps is left out."""
+        start, first = time.perf_counter(), int(self._engine.masks)
+        outputs: list[np.ndarray | Exception] = [RuntimeError("not computed")] * len(batch)
+        places: dict[tuple[int, ...], list[int]] = {}
+        for place, (sequence, _) in enumerate(batch):
+            places.setdefault(sequence.shape[first:], []).append(place)
+        for same in places.values():
+            found = self._together([batch[place][0] for place in same])
+            for place, output in zip(same, found, strict=True):
+                outputs[place] = output
+        self._seconds = time.perf_counter() - start
+        return outputs
+
+    def _together(self, sequences: list[np.ndarray]) -> list[np.ndarray | Exception]:
+        try:
+            batch, *mask = batch_of(sequences)
+            check_finite(batch)
+            outputs = self._engine.predict(batch, *mask).astype(FLOATS, copy=False)
+            if not mask or outputs.ndim < batch.ndim:
+                return list(outputs)
+            return [row[: len(x)] for row, x in zip(outputs, sequences, strict=True)]
+        except Exception as error:  # of one of them: the others have their answers
+            if len(sequences) == 1:
+                return [error]
+            return [self._together([sequence])[0] for sequence in sequences]
+
+
+def batch_of(sequences: list[np.ndarray]) -> list[np.ndarray]:
+    """The sequences in one array, the only copy of them; with a mask, if lengths differ."""
+    lengths = [len(sequence) for sequence in sequences]
+    steps = max(lengths)
+    if min(lengths) == steps:
+        return [np.array(sequences)]
+    batch = np.zeros((len(sequences), steps, *sequences[0].shape[1:]), FLOATS)
+    for row, sequence in zip(batch, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return [batch, np.arange(steps) < np.array(lengths)[:, np.newaxis]]
+
+
+# ------------------------------------------------------------------ HTTP
 
 
 def from_json(body: bytes) -> np.ndarray:
@@ -265,20 +311,6 @@ def to_npy(array: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-async def body_of(request: Request, most: int) -> bytes:
-    """The body of a request; one that is too large is not read to its end."""
-    too_large = Refused(413, f"A request may have {most} bytes")
-    if int(request.headers.get("content-length") or 0) > most:
-        raise too_large
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise too_large
-        parts.append(part)
-    return b"".join(parts)
-
-
 def checked(sequence: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
     """A sequence as the engine can compute it, in float32; or Refused."""
     fits = sequence.ndim == len(shape) and all(
@@ -287,13 +319,84 @@ def checked(sequence: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
     if not fits:
         raise Refused(400, f"A sequence must have the shape {shape}, got {sequence.shape}")
     with np.errstate(over="ignore"):
-        sequence = sequence.astype("float32", copy=False)
-    if not np.isfinite(sequence).all():
+        return sequence.astype(FLOATS, copy=False)
+
+
+def check_finite(numbers: np.ndarray) -> None:
+    """Refused where a number is none."""
+    if not np.isfinite(numbers).all():
         raise Refused(400, "A sequence must consist of finite numbers")
-    return sequence
 
 
-def make_app(engine: Engine, limits: Limits | None = None) -> Starlette:
+class Prediction:
+    """POST /predict, without Starlette's objects around it, which take as long as all the rest."""
+
+    def __init__(self, engine: Engine, limits: Limits) -> None:
+        self._shape, self._limits = engine.shape, limits
+        self.batcher: Batcher
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            headers = dict(scope["headers"])
+            kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+            body = await self._body(int(headers.get(b"content-length", 0)), receive)
+            output = await self.batcher.add(self._sequence(kind, body))
+        except ClientDisconnect:
+            return
+        except Refused as refused:
+            reason = json.dumps({"error": str(refused)}).encode()
+            others = [(b"retry-after", b"1")] if refused.status == 503 else []
+            await respond(send, refused.status, JSON, reason, others)
+            return
+        if kind == BYTES:
+            shape = b",".join(b"%d" % size for size in output.shape)
+            await respond(send, 200, kind, output.tobytes(), [(b"x-shape", shape)])
+        elif kind == JSON:
+            answer = json.dumps({"output": output.tolist()}, allow_nan=False)
+            await respond(send, 200, kind, answer.encode())
+        else:
+            await respond(send, 200, kind, to_npy(output))
+
+    async def _body(self, length: int, receive: Receive) -> bytes:
+        """The body of a request; one that is too large is not read to its end."""
+        body, more = b"", True
+        while more:
+            if max(length, len(body)) > self._limits.max_bytes:
+                raise Refused(413, f"A request may have {self._limits.max_bytes} bytes")
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        return body
+
+    def _sequence(self, kind: bytes, body: bytes) -> np.ndarray:
+        """A sequence as the engine can compute it."""
+        if kind == BYTES:
+            sequence = from_bytes(body, self._shape)
+            if sequence.size:  # then it has the shape
+                return sequence
+        elif kind == JSON:
+            sequence = from_json(body)
+        elif kind == NPY:
+            sequence = from_npy(body)
+        else:
+            name = kind.decode("latin1") or "No type"
+            raise Refused(415, f"{name}: send JSON, octet-stream or x-npy")
+        return checked(sequence, self._shape)
+
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+async def respond(send: Send, status: int, kind: bytes, body: bytes, more: Headers = ()) -> None:
+    """A whole answer."""
+    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def make_app(engine: Engine, limits: Limits | None = None) -> ASGIApp:
     """The application.
 
     Parameters
@@ -304,39 +407,19 @@ def make_app(engine: Engine, limits: Limits | None = None) -> Starlette:
         How much is taken at once.
     """
     limits = limits or Limits()
+    prediction = Prediction(engine, limits)
+    streams = 0
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        app.state.batcher = batcher = Batcher(engine.predict, limits)
-        app.state.streams = 0
-        running = asyncio.create_task(batcher.run())
+    async def lifespan(app: Router) -> AsyncIterator[None]:
+        prediction.batcher = Batcher(engine, limits)
         yield
-        await batcher.close()
-        running.cancel()
-
-    async def predict(request: Request) -> Response:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        body = await body_of(request, limits.max_bytes)
-        if kind == "application/octet-stream":
-            sequence = from_bytes(body, engine.shape)
-        elif kind == "application/json":
-            sequence = from_json(body)
-        elif kind == "application/x-npy":
-            sequence = from_npy(body)
-        else:
-            raise Refused(415, f"{kind or 'No type'}: send JSON, octet-stream or x-npy")
-        output = await request.app.state.batcher(checked(sequence, engine.shape))
-        if kind == "application/json":
-            return JSONResponse({"output": output.tolist()})
-        if kind == "application/x-npy":
-            return Response(to_npy(output), media_type=kind)
-        shape = ",".join(map(str, output.shape))
-        return Response(output.astype(FLOATS).tobytes(), 200, {"X-Shape": shape}, kind)
+        await prediction.batcher.close()
 
     async def stream(socket: WebSocket) -> None:
-        state = socket.app.state
+        nonlocal streams
         await socket.accept()
-        if state.streams >= limits.max_streams:
+        if streams >= limits.max_streams:
             await socket.close(1013, "Too many streams: try again")
             return
         try:
@@ -344,7 +427,7 @@ def make_app(engine: Engine, limits: Limits | None = None) -> Starlette:
         except ValueError as error:
             await socket.close(1011, str(error)[:120])
             return
-        state.streams += 1
+        streams += 1
         try:
             while True:
                 frames = frames_of(await socket.receive(), engine.shape[1:], limits.max_bytes)
@@ -360,37 +443,25 @@ def make_app(engine: Engine, limits: Limits | None = None) -> Starlette:
         except WebSocketDisconnect:
             pass
         finally:
-            state.streams -= 1
+            streams -= 1
 
     async def health(request: Request) -> Response:
-        state = request.app.state
-        return JSONResponse(
-            {
-                "waiting": state.batcher.waiting,
-                "batches": state.batcher.batches,
-                "streams": state.streams,
-                "shape": engine.shape,
-            }
-        )
+        batcher = prediction.batcher
+        told = {"waiting": batcher.waiting, "batches": batcher.batches}
+        return JSONResponse(told | {"streams": streams, "shape": engine.shape})
 
-    routes = [
-        Route("/predict", predict, methods=["POST"]),
-        Route("/health", health),
-        WebSocketRoute("/stream", stream),
-    ]
-    answers: Any = {Refused: refusal, Overloaded: overload, ClientDisconnect: refusal}
-    return Starlette(routes=routes, exception_handlers=answers, lifespan=lifespan)
+    route = Route("/predict", prediction, methods=["POST"])
+    routes = [Route("/health", health), WebSocketRoute("/stream", stream)]
+    others = Router(routes, lifespan=lifespan)
 
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        """A router that looks for /predict first, and without patterns."""
+        if scope["type"] == "http" and scope["path"] == "/predict":
+            await route.handle(scope, receive, send)
+        else:
+            await others(scope, receive, send)
 
-async def refusal(request: Request, error: Exception) -> Response:
-    """The answer where something is wrong with a request."""
-    return JSONResponse({"error": str(error)}, getattr(error, "status", 400))
-
-
-async def overload(request: Request, error: Exception) -> Response:
-    """The answer where too much waits."""
-    text = "Too many sequences wait: try again"
-    return JSONResponse({"error": text}, 503, {"Retry-After": "1"})
+    return app
 
 
 def frames_of(message: Any, shape: tuple[int | None, ...], most: int) -> np.ndarray:
@@ -404,6 +475,7 @@ def frames_of(message: Any, shape: tuple[int | None, ...], most: int) -> np.ndar
         raise Refused(1009, f"A message may have {most} bytes")
     try:
         frames = checked(from_bytes(body, (None, *shape)), (None, *shape))
+        check_finite(frames)
     except Refused as refused:
         raise Refused(1007, str(refused)) from None
     return frames
@@ -419,6 +491,10 @@ def serve(engine: Engine, limits: Limits, host: str, port: int) -> None:
         host=host,
         port=port,
         log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
         ws_max_size=limits.max_bytes,
         timeout_graceful_shutdown=10,
     )
