@@ -26,6 +26,17 @@ def update(updates: list[tuple[Any, ...]], pool: Pool | None) -> None: ...
 def sum_rows(
     indices: NDArray[np.int64], rows: NDArray[_Real], size: int
 ) -> tuple[NDArray[np.int64], NDArray[_Real]]: ...
+def classes(
+    is_double: bool,
+    n: int,
+    whole: bool,
+    p: NDArray[_Real],
+    numbers: NDArray[np.int64] | None,
+    dp: NDArray[_Real] | None,
+    least: float,
+    out: NDArray[_Real],
+    /,
+) -> None: ...
 def set_least_elements(elements: int) -> int: ...
 
 MOST_THREADS: int

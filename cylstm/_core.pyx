@@ -55,12 +55,13 @@ from cylstm._engine cimport (
     LSTM_KEPT_FROM, LSTM_LEAST_WORK, LSTM_MOST_THREADS, int64_t, lstm_activation_count,
     lstm_activation_names, lstm_affine, lstm_affine_operations, lstm_affine_pack,
     lstm_affine_run, lstm_affine_work, lstm_arrays, lstm_backward, lstm_call, lstm_claim,
-    lstm_elementwise_count, lstm_flush_denormals, lstm_forward, lstm_gemm, lstm_give, lstm_kept,
-    lstm_kernels, lstm_kernels_at, lstm_operations, lstm_pack, lstm_pack_operations,
-    lstm_parallel, lstm_pool, lstm_pool_close, lstm_pool_enter, lstm_pool_free, lstm_pool_open,
-    lstm_pool_serve, lstm_question, lstm_release, lstm_restore, lstm_settle, lstm_shape,
-    lstm_stream, lstm_stream_close, lstm_stream_open, lstm_stream_step, lstm_sum_rows,
-    lstm_take, lstm_times, lstm_update, lstm_update_run, lstm_weights, size_t, uint64_t,
+    lstm_classes, lstm_elementwise_count, lstm_flush_denormals, lstm_forward, lstm_gemm,
+    lstm_give, lstm_kept, lstm_kernels, lstm_kernels_at, lstm_operations, lstm_pack,
+    lstm_pack_operations, lstm_parallel, lstm_pool, lstm_pool_close, lstm_pool_enter,
+    lstm_pool_free, lstm_pool_open, lstm_pool_serve, lstm_question, lstm_release, lstm_restore,
+    lstm_settle, lstm_shape, lstm_stream, lstm_stream_close, lstm_stream_open, lstm_stream_step,
+    lstm_sum_rows, lstm_take, lstm_times, lstm_update, lstm_update_run, lstm_weights, size_t,
+    uint64_t,
 )
 
 import numpy
@@ -506,3 +507,4 @@ cdef class Cell:
 include "_steppers.pxi"
 include "_affine.pxi"
 include "_updates.pxi"
+include "_classes.pxi"

@@ -110,6 +110,10 @@ cdef extern from "_engine/engine.h" nogil:
         int is_double, int64_t size, int64_t count, int64_t width, const int64_t* indices,
         const void* rows, int64_t* place, int64_t* unique, void* sums,
     ) noexcept
+    void lstm_classes(
+        int is_double, int64_t rows, int64_t classes, const void* p, const int64_t* numbers,
+        const void* dp, double least, int whole, void* out,
+    ) noexcept
     uint64_t lstm_flush_denormals() noexcept
     void lstm_restore(uint64_t saved) noexcept
 

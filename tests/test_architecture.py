@@ -60,7 +60,9 @@ FLOORS = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # What is compiled is known to those who compute with it, and to nothing else.
-ENGINE_ROOM = {"cylstm", "_reference", "_rows", "_threads", "layers", "models", "optimizers"}
+ENGINE_ROOM = {
+    "cylstm", "_reference", "_rows", "_threads", "layers", "losses", "models", "optimizers"
+}  # fmt: skip
 
 
 def dotted_name(path):

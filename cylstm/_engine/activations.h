@@ -224,31 +224,36 @@ LOCAL void activate_array(int activation, int64_t n, const void *from, void *to)
         vec_store_some(y, activation_of(activation, vec_load_some(x, n)), n);
 }
 
-/* x becomes exp(x - max x) / sum over k of exp(x[k] - max x). NaN and infinity spread to all. */
+/* x becomes exp(x - max x) / sum over k of exp(x[k] - max x). NaN and infinity spread to all. Few numbers
+ * wait in `room`: to read one after a store of some lanes takes until it is done. */
 LOCAL void softmax_row(int64_t n, REAL *x)
 {
     enum { CHAINS = 8 }; /* of sums: a chain waits for each of its additions (20,000 units: 0.6 of the
                           * time of one chain) */
-    REAL top = x[0];
+    REAL top = x[0], room[LANES], *e = n < LANES ? room : x;
     double sums[CHAINS] = {0}, sum = 0;
-    for (int64_t k = 1; k < n; k++)
+    int64_t k;
+    for (k = 1; k < n; k++)
         top = x[k] > top ? x[k] : top;
-    for (int64_t k = 0; k < n; k += LANES) {
+    for (k = 0; k < n; k += LANES) {
         const int64_t some = n - k;
-        vec e = (some < LANES ? vec_load_some(x + k, some) : vec_load(x + k)) - vec_set1(top);
-        e = vec_exp(vec_max(vec_set1(EXP_LOWEST), e));
-        if (some < LANES)
-            vec_store_some(x + k, e, some);
+        vec d = (some < LANES ? vec_load_some(x + k, some) : vec_load(x + k)) - vec_set1(top);
+        d = vec_exp(vec_max(vec_set1(EXP_LOWEST), d));
+        if (some < LANES && e == x)
+            vec_store_some(x + k, d, some);
         else
-            vec_store(x + k, e);
+            vec_store(e + k, d);
     }
-    for (int64_t k = 0; k < n; k += CHAINS)
-        for (int64_t c = 0; c < CHAINS && k + c < n; c++)
-            sums[c] += (double)x[k + c];
+    for (k = 0; k + CHAINS <= n; k += CHAINS)
+        for (int c = 0; c < CHAINS; c++)
+            sums[c] += (double)e[k + c];
+    for (int c = 0; k + c < n; c++)
+        sums[c] += (double)e[k + c];
     for (int c = 0; c < CHAINS; c++)
         sum += sums[c];
-    for (int64_t k = 0; k < n; k++)
-        x[k] = (REAL)((double)x[k] / sum);
+    sum = 1 / sum;
+    for (k = 0; k < n; k++)
+        x[k] = (REAL)((double)e[k] * sum);
 }
 
 /* x becomes y = activation(x), for a whole row */

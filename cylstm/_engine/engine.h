@@ -259,6 +259,13 @@ LSTM_HIDDEN int64_t lstm_sum_rows(int is_double, int64_t size, int64_t count, in
                                   const int64_t *indices, const void *rows, int64_t *place,
                                   int64_t *unique, void *sums);
 
+/* classes.c: of rows of so many classes. With dp, the gradient with respect to p = softmax(x), out is that
+ * with respect to x, p (dp - sum p dp). Else p is clipped to [least, 1 - least], and out are the numbers
+ * sum p / p[true class], one a row, or if `whole` the gradients of their logarithms with respect to p. */
+LSTM_HIDDEN void lstm_classes(int is_double, int64_t rows, int64_t classes, const void *p,
+                              const int64_t *numbers, const void *dp, double least, int whole,
+                              void *out);
+
 /* Between these two denormal numbers are read and written as zeros: an adversarial state would
  * otherwise cost 10 to 30 times the time. The setting belongs to the calling thread; `lstm_restore`
  * takes what the first one returned. */

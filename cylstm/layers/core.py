@@ -164,7 +164,7 @@ class Dense(Differentiable):
         z, outputs = self._product(self, inputs, keep=keep)
         if not keep:
             return outputs, None
-        product, kernel = activations.vjp(self.activation), self.kernel.value
+        product, kernel = _engines.vjp(self.activation), self.kernel.value
 
         def backward(d_outputs: np.ndarray) -> Pulled:
             dz = product(z, outputs, d_outputs).reshape(-1, self.units)

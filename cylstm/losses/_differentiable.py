@@ -19,7 +19,9 @@ __all__ = [
     "ALIASES",
     "BUILTINS",
     "EPSILON",
+    "LEAST",
     "Loss",
+    "bound",
     "builtin",
     "check_target",
     "clip",
@@ -33,6 +35,7 @@ __all__ = [
 
 Formula = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Loss = Callable[[npt.ArrayLike, npt.ArrayLike], np.ndarray]
+Pulled = tuple[np.ndarray, list[np.ndarray]]
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 
         __name__: str
         gradient: Loss
+        formulas: tuple[Formula, Formula]  # of checked operands: the values, the gradient
 
         def __call__(self, y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> np.ndarray: ...
 
@@ -56,6 +60,7 @@ ALIASES = {
     "cosine": "cosine_proximity",
 }
 EPSILON = 1e-7  # Keras' backend.epsilon()
+LEAST = float(np.float32(EPSILON))  # TensorFlow 1.4 rounds it to float32 even for float64
 _SPARSE = "sparse_categorical_crossentropy"
 
 
@@ -70,6 +75,7 @@ def builtin(gradient: Formula) -> Callable[[Formula], BuiltinLoss]:
         name = formula.__name__
         loss: BuiltinLoss = _checked(formula, name)  # type: ignore[assignment]  # gets a gradient
         loss.gradient = _checked(gradient, name)
+        loss.formulas = formula, gradient
         BUILTINS[name] = loss
         return loss
 
@@ -83,15 +89,20 @@ def _checked(formula: Formula, name: str) -> Loss:
     def checked(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> np.ndarray:
         if _trace.is_traced(y_true, y_pred):
             return _within_a_trace(checked, y_true, y_pred)
-        if name == _SPARSE:
-            predictions = _targets.predictions(name, y_pred)
-            targets = _targets.class_indices(name, y_true, predictions)
-        else:
-            targets, predictions = _targets.operands(name, y_true, y_pred)
         with np.errstate(all="ignore"):
-            return formula(targets, predictions)
+            return formula(*_operands(name, y_true, y_pred))
 
     return checked
+
+
+def _operands(
+    name: str, y_true: npt.ArrayLike, y_pred: npt.ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """Targets and predictions as the formulas of a built-in loss take them."""
+    if name != _SPARSE:
+        return _targets.operands(name, y_true, y_pred)
+    predictions = _targets.predictions(name, y_pred)
+    return _targets.class_indices(name, y_true, predictions), predictions
 
 
 def _within_a_trace(loss: Loss, y_true: Any, y_pred: Any) -> np.ndarray:
@@ -191,6 +202,37 @@ def evaluate(loss: Loss, y_true: npt.ArrayLike, y_pred: np.ndarray) -> np.ndarra
     return values
 
 
+def bound(
+    loss: Loss, y_true: npt.ArrayLike, y_pred: np.ndarray
+) -> tuple[np.ndarray, Callable[[np.ndarray, Sequence[Any]], Pulled]]:
+    """What `evaluate` returns, and from upstream and variables to what `pulled_back` does.
+
+    The operands of a built-in loss are checked once for both. A number as upstream is that of all
+    values.
+    """
+    formulas = getattr(loss, "formulas", None)
+    if formulas is None:
+        values = evaluate(loss, y_true, y_pred)
+
+        def by_call(upstream: np.ndarray, variables: Sequence[Any]) -> Pulled:
+            if not upstream.ndim:
+                upstream = np.broadcast_to(upstream, np.shape(values))
+            return pulled_back(loss, y_true, y_pred, upstream, variables)
+
+        return values, by_call
+    operands = _operands(loss.__name__, y_true, y_pred)
+
+    def by_formula(upstream: np.ndarray, variables: Sequence[Any]) -> Pulled:
+        with np.errstate(all="ignore"):
+            slopes = formulas[1](*operands)
+        if upstream.ndim:
+            return _by_its_own(loss, slopes, operands[1], upstream), []
+        return np.multiply(slopes, upstream, out=slopes), []
+
+    with np.errstate(all="ignore"):
+        return formulas[0](*operands), by_formula
+
+
 def described(loss: Any) -> str:
     """A loss as errors call it."""
     return f"the loss {getattr(loss, '__name__', repr(loss))}"
@@ -202,7 +244,7 @@ def pulled_back(
     y_pred: npt.ArrayLike,
     upstream: npt.ArrayLike | None = None,
     variables: Sequence[Any] = (),
-) -> tuple[np.ndarray, list[np.ndarray]]:
+) -> Pulled:
     """What `gradient` returns, and the gradients of `Variable`s that the loss may read.
 
     Returns
@@ -296,8 +338,7 @@ def check_target(loss: Loss, target_shape: _targets.Shape, output_shape: _target
 def clip(x: np.ndarray, greatest: float | None = None) -> np.ndarray:
     """Clip to [epsilon, greatest], by default 1 - epsilon.
 
-    The bounds are those of TensorFlow 1.4, which rounds epsilon to float32 even for float64;
-    1 - epsilon is 1 - 2**-23 in float32.
+    The bounds are those of TensorFlow 1.4: see `LEAST`; 1 - epsilon is 1 - 2**-23 in float32.
     """
     clipped: np.ndarray = np.minimum(np.maximum(x, _least(x)), _greatest(x, greatest))
     return clipped
@@ -311,7 +352,7 @@ def clip_with_gradient(
 
 
 def _least(x: np.ndarray) -> np.floating:
-    least: np.floating = x.dtype.type(np.float32(EPSILON))
+    least: np.floating = x.dtype.type(LEAST)
     return least
 
 

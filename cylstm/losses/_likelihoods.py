@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cylstm.losses._differentiable import EPSILON, builtin, clip, clip_with_gradient
+from cylstm import _core
+from cylstm.losses._differentiable import EPSILON, LEAST, builtin, clip, clip_with_gradient
 
 __all__ = [
     "binary_crossentropy",
@@ -55,13 +56,15 @@ def categorical_crossentropy(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarr
 
 
 def _sparse_crossentropy_gradient(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    clipped, inside = clip_with_gradient(y_pred)
-    slopes = np.repeat(1 / np.sum(clipped, axis=-1, keepdims=True), y_pred.shape[-1], axis=-1)
-    true = y_true[..., None]
-    at_true = np.take_along_axis(slopes, true, -1) - 1 / np.take_along_axis(clipped, true, -1)
-    np.put_along_axis(slopes, true, at_true, -1)
-    slopes *= inside
-    return slopes
+    return _of_classes(y_true, y_pred, np.empty(y_pred.shape, y_pred.dtype))
+
+
+def _of_classes(y_true: np.ndarray, y_pred: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """The gradient of the sparse crossentropy into an array like y_pred; like y_true, its exp."""
+    whole = out.ndim == y_pred.ndim
+    double, classes = y_pred.itemsize == 8, y_pred.shape[-1]
+    _core.classes(double, classes, whole, y_pred, y_true, None, LEAST, out)
+    return out
 
 
 @builtin(_sparse_crossentropy_gradient)
@@ -90,9 +93,7 @@ def sparse_categorical_crossentropy(y_true: np.ndarray, y_pred: np.ndarray) -> n
     >>> print(sparse_categorical_crossentropy([[1]], [[0.5, 0.25, 0.25]]).round(4))  # log(4)
     [1.3863]
     """
-    clipped = clip(y_pred)
-    true = np.take_along_axis(clipped, y_true[..., None], axis=-1)[..., 0]
-    values: np.ndarray = np.log(np.sum(clipped, axis=-1)) - np.log(true)
+    values: np.ndarray = np.log(_of_classes(y_true, y_pred, np.empty(y_true.shape, y_pred.dtype)))
     return values
 
 

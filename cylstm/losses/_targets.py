@@ -63,17 +63,29 @@ def class_indices(name: str, y_true: npt.ArrayLike, y_pred: np.ndarray) -> np.nd
     ValueError
         If its shape does not fit, or it holds anything but integers from 0 to classes - 1.
     """
-    targets = _checks.as_array(y_true, np.dtype(np.float64), f"y_true of {name}")
+    is_whole = type(y_true) is np.ndarray and y_true.dtype.kind in "iu"
+    targets = (
+        np.asarray(y_true)
+        if is_whole
+        else _checks.as_array(y_true, np.dtype(np.float64), f"y_true of {name}")
+    )
     check_sparse(name, targets.shape, y_pred.shape)
     classes = y_pred.shape[-1]
+    if targets.size and not (targets.min() >= 0 and targets.max() < classes):
+        raise _no_classes(name, targets, y_pred)
+    numbers = np.ascontiguousarray(targets, np.int64)
+    if not is_whole and not (numbers == targets).all():
+        raise _no_classes(name, targets, y_pred)
+    return numbers.reshape(y_pred.shape[:-1])
+
+
+def _no_classes(name: str, targets: np.ndarray, y_pred: np.ndarray) -> ValueError:
+    classes = y_pred.shape[-1]
     fits = (targets >= 0) & (targets < classes) & (targets == np.floor(targets))
-    if not fits.all():
-        wrong = targets[~fits].flat[0]
-        raise ValueError(
-            f"{name} takes targets that number the classes, integers from 0 to {classes - 1} for "
-            f"predictions of shape {y_pred.shape}, got {wrong}."
-        )
-    return targets.astype(np.int64).reshape(y_pred.shape[:-1])
+    return ValueError(
+        f"{name} takes targets that number the classes, integers from 0 to {classes - 1} for "
+        f"predictions of shape {y_pred.shape}, got {targets[~fits].flat[0]}."
+    )
 
 
 def check_dense(name: str, target_shape: Shape, output_shape: Shape) -> None:

@@ -197,7 +197,8 @@ class Objective:
         ones = [1.0] * len(self.goals)
         for goal, target, weight in zip(self.goals, targets, weights, strict=True):
             output, mask = outputs[goal.index], masks[goal.index]
-            target = _checks.as_array(target, output.dtype, f"The targets of {goal.name}")
+            if not _takes_classes(goal):
+                target = _checks.as_array(target, output.dtype, f"The targets of {goal.name}")
             value, gradient = weighted_loss(goal.loss, target, output, weight, mask)
             total += goal.weight * float(value)
             single.append(float(value))
@@ -219,6 +220,13 @@ class Objective:
             ]
 
         return [total, *(single if self.several else []), *reported], gradients
+
+
+def _takes_classes(goal: Goal) -> bool:
+    """Whether all that reads the targets takes the numbers of classes as integers."""
+    return goal.loss is losses.sparse_categorical_crossentropy and all(
+        metrics.is_builtin(metric) for _, metric in goal.metrics + goal.weighted_metrics
+    )
 
 
 def _each_output(value: Any, names: Sequence[str], argument: str, default: Any) -> list[Any]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cylstm import _checks, metrics
 from cylstm.losses import _targets
-from cylstm.losses._differentiable import Loss, evaluate, pulled_back
+from cylstm.losses._differentiable import Loss, bound
 from cylstm.training._reading import suggestion
 from cylstm.variables import Variable
 
@@ -76,16 +76,14 @@ def weighted_loss(
     (2.0, [[2.0], [0.0]])
     """
     dtype = _targets.dtype_of(y_pred)
-    values = evaluate(loss, y_true, y_pred)
+    values, pulled = bound(loss, y_true, y_pred)
     value, pullback = _weighted_mean(values, dtype, sample_weight, mask)
 
     def gradient(
         upstream: float = 1.0, variables: Sequence[Variable] = (), add: Add | None = None
     ) -> np.ndarray:
         with np.errstate(all="ignore"):
-            d_predictions, d_variables = pulled_back(
-                loss, y_true, y_pred, pullback(dtype.type(upstream)), variables
-            )
+            d_predictions, d_variables = pulled(pullback(dtype.type(upstream)), variables)
         if add is not None and d_variables:
             for variable, d_variable in zip(variables, d_variables, strict=True):
                 if d_variable.any():  # most losses read none of them
@@ -116,8 +114,13 @@ def _weighted_mean(
     weights: npt.ArrayLike | None,
     mask: npt.ArrayLike | None,
 ) -> tuple[np.floating, Pullback]:
-    """The mean, and from its derivative to that of the values."""
+    """The mean, and from its derivative to that of the values: a number, where they count alike."""
     values = _checks.as_array(values, dtype, "what the loss or metric returned")
+    if mask is None and weights is None:
+        count = values.size
+        with np.errstate(all="ignore"):
+            value = dtype.type(np.add.reduce(values, axis=None) / count)
+        return value, lambda upstream: upstream / dtype.type(count)
     steps: list[Pullback] = []
     shape = values.shape
     with np.errstate(all="ignore"):
@@ -159,8 +162,6 @@ def _mean_pullback(shape: tuple[int, ...], axes: tuple[int, ...]) -> Pullback:
 
     def pullback(upstream: Any) -> np.ndarray:
         share = upstream / upstream.dtype.type(count)
-        if not share.ndim:
-            return np.full(shape, share)
         return np.broadcast_to(np.reshape(share, kept), shape)
 
     return pullback
