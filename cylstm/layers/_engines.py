@@ -197,7 +197,7 @@ class Run:
         self.results = outputs, h, c
 
     def backward(
-        self, d_outputs: Any, d_final_h: Any, d_final_c: Any, states: bool
+        self, d_outputs: Any, d_final_h: Any, d_final_c: Any, states: bool, inputs: bool = True
     ) -> list[np.ndarray | None]:
         """Back-propagate through the sequence.
 
@@ -205,8 +205,8 @@ class Run:
         ----------
         d_outputs, d_final_h, d_final_c : ndarray or None
             The gradients of the results; None is zero.
-        states : bool
-            Whether the gradients of the initial states are wanted.
+        states, inputs : bool
+            Whether the gradients of the initial states, and those of the inputs, are wanted.
 
         Returns
         -------
@@ -214,9 +214,7 @@ class Run:
             The gradients of the inputs, of both initial states (None if not wanted), of the
             kernel, the recurrent kernel and the bias (None without one).
         """
-        inputs, mask, initial, x_masks, h_masks, go_backwards, zero_leading = self._arguments
         return self._cell.backward(
-            inputs, mask, initial, x_masks, h_masks, go_backwards, zero_leading, _threads.pool,
-            cache=self._cache, d_outputs=d_outputs, d_final_h=d_final_h, d_final_c=d_final_c,
-            d_states=states,
+            *self._arguments, _threads.pool, cache=self._cache, d_outputs=d_outputs,
+            d_final_h=d_final_h, d_final_c=d_final_c, d_states=states, d_inputs=inputs,
         )  # fmt: skip

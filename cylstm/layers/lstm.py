@@ -302,12 +302,12 @@ class LSTM(LSTMSteps, Recurrent):
             self._record_activity(outputs)
         variables = self.trainable_weights
 
-        def pullback(cotangents: Any) -> Gradients:
+        def pulled(cotangents: Any, inputs: bool) -> Gradients:
             d_outputs, d_h, d_c = cotangents, None, None
             if len(shapes) > 1 or not _checks.is_array(cotangents, self._dtype, shapes[0]):
                 d_outputs, *rest = self._checked_cotangents(cotangents, shapes)
                 d_h, d_c = rest or (None, None)
-            gradients = self._pulled(run, mask, d_outputs, d_h, d_c, with_states)
+            gradients = self._pulled(run, mask, d_outputs, d_h, d_c, with_states, inputs)
             if table is not None:
                 gradients = table.pulled(looked, gradients)
             d_x, d_h, d_c, *of_own = gradients
@@ -317,18 +317,31 @@ class LSTM(LSTMSteps, Recurrent):
                 self._in_order_of(variables, of_own),
             )
 
+        def pullback(cotangents: Any) -> Gradients:
+            return pulled(cotangents, True)
+
+        # in training, where nothing trainable comes before
+        pullback.of_weights = lambda c: pulled(c, False)  # type: ignore[attr-defined]
         return outputs, pullback
 
     def _pulled(
-        self, run: _engines.Run, mask: Any, d_outputs: Any, d_h: Any, d_c: Any, states: bool
+        self,
+        run: _engines.Run,
+        mask: Any,
+        d_outputs: Any,
+        d_h: Any,
+        d_c: Any,
+        states: bool,
+        inputs: bool = True,
     ) -> list[Any]:
         """The gradients of the inputs, of both initial states, and of the weights."""
         if self.return_sequences or d_outputs is None:
-            return run.backward(d_outputs, d_h, d_c, states)
+            return run.backward(d_outputs, d_h, d_c, states, inputs)
         if self.unroll and mask is not None:
             d_outputs = d_outputs.copy()
             d_outputs[self._never_read(mask)] = 0
-        return run.backward(None, d_outputs if d_h is None else d_outputs + d_h, d_c, states)
+        d_h = d_outputs if d_h is None else d_outputs + d_h
+        return run.backward(None, d_h, d_c, states, inputs)
 
     def _run_in_trace(
         self, x: Any, mask: np.ndarray | None, training: bool, states: Any

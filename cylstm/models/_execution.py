@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from contextlib import nullcontext
 from typing import Any
 
@@ -84,7 +85,8 @@ class Run:
         cotangents: dict[int, np.ndarray | None],
         *,
         penalties: bool = False,
-        rows: bool = False,
+        training: bool = False,
+        unwanted: Container[int] | None = None,
     ) -> Accumulated:
         """Pull gradients back from the tensors named by identity to all others.
 
@@ -94,12 +96,16 @@ class Run:
             The gradient for each tensor that the loss depends on, by identity.
         penalties : bool, default False
             Whether the activity losses belong to the loss.
-        rows : bool, default False
-            Whether the gradients of embeddings may be `Rows`.
+        training : bool, default False
+            Whether only weights are to be updated: gradients of embeddings may then be `Rows`.
+        unwanted : container of int, optional
+            Inputs, by identity, whose gradients are not wanted: in training, by default all.
         """
+        if unwanted is None:
+            unwanted = [id(t) for t in self.inputs] if training else ()
         found = Accumulated(dict(cotangents))
         for step in reversed(self._steps):
-            step.backward(found, self.values, penalties, rows)
+            step.backward(found, self.values, penalties, training, unwanted)
         return found
 
 
@@ -177,7 +183,12 @@ class _Step:
         return inner + [regularizers.penalty(regularizer, values[id(t)]) for t in tensors]
 
     def backward(
-        self, found: Accumulated, values: dict[int, np.ndarray], penalties: bool, rows: bool
+        self,
+        found: Accumulated,
+        values: dict[int, np.ndarray],
+        penalties: bool,
+        training: bool,
+        unwanted: Container[int],
     ) -> None:
         """Add the gradients of the inputs and weights, given those of the outputs."""
         tensors = self.node.output_tensors
@@ -188,8 +199,14 @@ class _Step:
         wanted = [found.by_identity.get(id(t)) for t in tensors]
         if self.inner is not None:
             cotangents = added_up(self.inner.outputs, wanted)
-            inner = self.inner.backward(cotangents, penalties=penalties, rows=rows)
-            for t, end in zip(self.node.input_tensors, self.inner.inputs, strict=True):
+            ends = list(zip(self.node.input_tensors, self.inner.inputs, strict=True))
+            inner = self.inner.backward(
+                cotangents,
+                penalties=penalties,
+                training=training,
+                unwanted={id(end) for t, end in ends if id(t) in unwanted},
+            )
+            for t, end in ends:
                 found.add(t, inner.by_identity.get(id(end)))
             for variable in self.layer.trainable_weights:
                 found.add(variable, inner.by_identity.get(id(variable)))
@@ -200,7 +217,9 @@ class _Step:
             np.zeros_like(values[id(t)]) if w is None else w
             for t, w in zip(tensors, wanted, strict=True)
         ]
-        pullback = getattr(self.pullback, "by_rows", self.pullback) if rows else self.pullback
+        pullback = getattr(self.pullback, "by_rows", self.pullback) if training else self.pullback
+        if all(id(t) in unwanted for t in self.node.input_tensors):
+            pullback = getattr(pullback, "of_weights", pullback)
         gradients = pullback(filled if len(filled) > 1 else filled[0])
         for t, gradient in zip(self.node.input_tensors, as_list(gradients.inputs), strict=True):
             found.add(t, gradient)

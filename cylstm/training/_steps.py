@@ -253,7 +253,7 @@ class Steps:
         for goal, gradient in zip(self.objective.goals, gradients_of_outputs, strict=True):
             key = id(self.outputs[goal.index])
             cotangents[key] = cotangents[key] + gradient if key in cotangents else gradient
-        found = run.backward(cotangents, penalties=True, rows=True)
+        found = run.backward(cotangents, penalties=True, training=True)
         for variable, gradient in read:
             found.add(variable, gradient)
         return [found.of(variable) for variable in self._variables]

@@ -34,7 +34,7 @@ class Pass(Protocol):
         """The losses of outputs that layers have regularizers for."""
 
     def backward(
-        self, cotangents: dict[int, Any], *, penalties: bool = False, rows: bool = False
+        self, cotangents: dict[int, Any], *, penalties: bool = False, training: bool = False
     ) -> Found:
         """Pull gradients back from the tensors named by identity to all weights."""
 
