@@ -1,3 +1,10 @@
+"""Passes of arrays through the nodes of a model, and back."""
+
+import numpy as np
+
+from cylstm import layers, models
+
+
 def test_in_training_gradients_of_the_inputs_are_left_out():
     """Of a model and of one within it, if an LSTM reads them: the others have the same bits."""
     rng = np.random.default_rng(2)
