@@ -97,6 +97,17 @@ def test_a_wheel_that_is_deflated_anew_has_the_same_files(tmp_path):
         build_wheel.check_files(first, damaged)
 
 
+def test_a_wheel_that_is_deflated_anew_names_no_folders(tmp_path):
+    pytest.importorskip("zopfli")
+    with zipfile.ZipFile(tmp_path / "old.whl", "w") as archive:
+        archive.mkdir("a")
+        archive.writestr("a/b.py", "text")
+    new = build_wheel.deflated(tmp_path / "old.whl", tmp_path / "new")
+    with zipfile.ZipFile(new) as archive:
+        assert archive.namelist() == ["a/b.py"]
+        assert archive.read("a/b.py") == b"text"
+
+
 def test_a_compiler_that_is_missing_is_named(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(build_wheel.CheckError, match="musl-gcc was not found"):
