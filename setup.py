@@ -39,7 +39,7 @@ def compile_arguments():
     arguments = ["-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
     if RELEASE:
         # Beside the kernels as fast as -O3, and 27 kB less. Nothing unwinds through C code of ours
-        # but the end of a thread, which does without: tables for that would be weight, no use.
+        # but the end of a thread, which does without: tables for that would be of no use.
         return ["-Os", "-g0", "-fno-asynchronous-unwind-tables", *arguments]
     arguments += ["-g", "-UNDEBUG", "-O0" if DEBUG or COVERAGE else "-O1"]
     if COVERAGE:
@@ -52,8 +52,8 @@ def compile_arguments():
 def link_arguments():
     arguments = []
     if RELEASE and sys.platform.startswith("linux"):
-        # By name, what was compiled of one function for each instruction set comes together: so
-        # like each other that a wheel is 60 kB smaller.
+        # By name, what was compiled of one function for each instruction set comes together: all
+        # so alike that a wheel is 60 kB smaller.
         arguments += ["-Wl,-s", "-Wl,--sort-section=name"]
     if COVERAGE:
         arguments.append("--coverage")
