@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Unpack
 
 import numpy as np
@@ -320,8 +321,8 @@ class LSTM(LSTMSteps, Recurrent):
         def pullback(cotangents: Any) -> Gradients:
             return pulled(cotangents, True)
 
-        # in training, where nothing trainable comes before
-        pullback.of_weights = lambda c: pulled(c, False)  # type: ignore[attr-defined]
+        of_weights = partial(pulled, inputs=False)  # for training: without those of the inputs
+        pullback.of_weights = of_weights  # type: ignore[attr-defined]  # it is asked for by getattr
         return outputs, pullback
 
     def _pulled(
