@@ -98,7 +98,6 @@ def test_a_wheel_that_is_deflated_anew_has_the_same_files(tmp_path):
 
 
 def test_a_wheel_that_is_deflated_anew_names_no_folders(tmp_path):
-    pytest.importorskip("zopfli")
     with zipfile.ZipFile(tmp_path / "old.whl", "w") as archive:
         archive.mkdir("a")
         archive.writestr("a/b.py", "text")
