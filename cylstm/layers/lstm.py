@@ -223,10 +223,9 @@ class LSTM(LSTMSteps, Recurrent):
             outputs = self._last_output(h, mask)
         return self._finish(outputs, [h, c]) if c is not None else outputs
 
-    def _table(self, x: Any, training: bool | None, keep: bool) -> Table | None:
+    def _table(self, x: Lookups, training: bool | None, keep: bool) -> Table | None:
         """What the engine reads in place of inputs that were looked up; None: their vectors."""
-        drops = training and (self.dropout or self.recurrent_dropout)
-        if type(x) is not Lookups or drops:
+        if training and (self.dropout or self.recurrent_dropout):
             return None
         tables = self._tables
         return (tables.for_training if keep else tables.for_calls)(self._current_cell(), x)
@@ -286,9 +285,9 @@ class LSTM(LSTMSteps, Recurrent):
         in_list = with_states and initial_state is None
         if states is None and (self.stateful or type(self) is not LSTM):
             states = self._states_or_zeros(x)
-        table = self._table(x, training, keep=True)
-        looked = x
+        table, looked = None, x
         if type(x) is Lookups:
+            table = self._table(x, training, keep=True)
             x = x.vectors() if table is None else table.inputs
         run = self._new_run(x, mask, training, states)
         outputs, h, c = run.results
