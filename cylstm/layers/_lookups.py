@@ -126,17 +126,17 @@ class Tables:
     def for_calls(self, cell: _engines.Cell, looked: Lookups) -> Table | None:
         """The table of all words, once as many have come with these weights as it has."""
         matrix, indices = looked.matrix, looked.indices
-        if self._made[0] is not cell or self._made[1] is not matrix:
+        made, seen = self._made, self._seen  # which other threads may replace
+        if made[0] is not cell or made[1] is not matrix:
             count = indices.size
-            if self._seen[0] is cell and self._seen[1] is matrix:
-                count += self._seen[2]
-            self._seen = cell, matrix, count
-            self._made = None, None, None
+            if seen[0] is cell and seen[1] is matrix:
+                count += seen[2]
+            self._seen, self._made = (cell, matrix, count), (None, None, None)
             if count < len(matrix):
                 return None
-            self._made = cell, matrix, made_table(cell, matrix)
-        numbers = self._made[2]
-        return None if numbers is None else Table((indices, numbers), cell, matrix, None)
+            made = cell, matrix, made_table(cell, matrix)
+            self._made = made
+        return None if made[2] is None else Table((indices, made[2]), cell, matrix, None)
 
 
 def made_table(cell: _engines.Cell, matrix: np.ndarray) -> np.ndarray | None:
