@@ -28,6 +28,7 @@ TESTS = (
     "tests/test_tensorflow_lstm_cases.py",
     "tests/test_kernels.py::test_numpy_finds_the_same_instruction_sets",
     "tests/layers/test_streams.py",
+    "tests/test_core_tables.py",
 )
 PROGRAM = """
 import platform, cylstm, numpy, scipy
