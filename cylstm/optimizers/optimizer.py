@@ -51,7 +51,7 @@ class State:
     def __init__(self, variable: Variable, slots: Iterable[npt.ArrayLike]) -> None:
         self.variable = variable
         self.slots: Arrays = [np.array(slot, dtype=variable.dtype, order="C") for slot in slots]
-        self.lent = False
+        self.lent: bool = False
         self._new_slots: Arrays | None = None
         self._delta: np.ndarray | None = None
 
