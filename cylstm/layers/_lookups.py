@@ -107,7 +107,7 @@ class Tables:
 
     def for_training(self, cell: _engines.Cell, looked: Lookups) -> Table | None:
         """A table of the words of a batch, if two of three have come before."""
-        self._made = None, None, None
+        self._seen, self._made = (None, None, 0), (None, None, None)  # weights will be others
         matrix, indices, found = looked.matrix, looked.indices, None
         if indices.size < len(matrix):
             if indices.size < LEAST_WORDS:

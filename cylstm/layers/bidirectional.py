@@ -208,7 +208,7 @@ class Bidirectional(Wrapper):
         return outputs, split_pullback
 
     @property
-    def _reads_lookups(self) -> bool:  # type: ignore[override]  # it depends on both layers
+    def _reads_lookups(self) -> bool:
         """Whether the layer may be called with `Lookups`: where both layers may."""
         both = self._sublayers()
         return type(self) is Bidirectional and all(layer._reads_lookups for layer in both)

@@ -170,7 +170,7 @@ class Embedding(Differentiable):
         return looked.vectors(), backward
 
     @property
-    def _gives_lookups(self) -> bool:  # type: ignore[override]  # it depends on what is overridden
+    def _gives_lookups(self) -> bool:
         """Whether `_with_lookups` may stand for calling the layer."""
         changed = type(self) is not Embedding or self.activity_regularizer is not None
         return not changed and _trace.current.get() is None

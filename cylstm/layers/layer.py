@@ -102,9 +102,6 @@ class Layer:
     framewise = False
     """Whether the outputs at a timestep depend on that timestep of the inputs alone."""
 
-    _gives_lookups = _reads_lookups = False
-    """Whether a model may hand on `_lookups.Lookups` from the layer, or to it, not arrays."""
-
     __signature__: WholeSignature = WholeSignature()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -426,6 +423,16 @@ class Layer:
     def _sublayers(self) -> list[Layer]:
         """The layers that it is made of: of wrappers and models."""
         return []
+
+    @property
+    def _gives_lookups(self) -> bool:
+        """Whether a model may hand on `_lookups.Lookups` from the layer in place of an array."""
+        return False
+
+    @property
+    def _reads_lookups(self) -> bool:
+        """Whether it may hand them to the layer."""
+        return False
 
     def _inner_run(self, inputs: Any, mask: Any, training: bool, keep: bool) -> Any:
         """A run through what is within, of a model that is a layer of another; else None."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Unpack
 
 import numpy as np
@@ -231,7 +230,7 @@ class LSTM(LSTMSteps, Recurrent):
         return (tables.for_training if keep else tables.for_calls)(self._current_cell(), x)
 
     @property
-    def _reads_lookups(self) -> bool:  # type: ignore[override]  # it depends on what is overridden
+    def _reads_lookups(self) -> bool:
         """Whether the layer may be called with `Lookups`."""
         return type(self) is LSTM
 
@@ -317,12 +316,7 @@ class LSTM(LSTMSteps, Recurrent):
                 self._in_order_of(variables, of_own),
             )
 
-        def pullback(cotangents: Any) -> Gradients:
-            return pulled(cotangents, True)
-
-        of_weights = partial(pulled, inputs=False)  # for training: without those of the inputs
-        pullback.of_weights = of_weights  # type: ignore[attr-defined]  # it is asked for by getattr
-        return outputs, pullback
+        return outputs, _Pullback(pulled)
 
     def _pulled(
         self,
@@ -406,3 +400,23 @@ class LSTM(LSTMSteps, Recurrent):
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {"_cell": None}
+
+
+class _Pullback:
+    """What `vjp` returns: from the cotangents to `Gradients`.
+
+    Parameters
+    ----------
+    pulled : callable
+        The same, also given whether those of the inputs are wanted.
+    """
+
+    def __init__(self, pulled: Callable[[Any, bool], Gradients]) -> None:
+        self._pulled = pulled
+
+    def __call__(self, cotangents: Any) -> Gradients:
+        return self._pulled(cotangents, True)
+
+    def of_weights(self, cotangents: Any) -> Gradients:
+        """For training, where nothing trainable comes before: those of the inputs are None."""
+        return self._pulled(cotangents, False)
